@@ -1,0 +1,28 @@
+"""Everything this package raises on purpose.
+
+    PGCraftError
+    ├── ConfigurationError      settings, options or declarations that cannot be used
+    │   └── IdentifierError     an identifier PostgreSQL cannot hold
+    └── ServerError             a program or server that is missing, unreachable or refuses
+
+Each message says what is wrong and what to do. Management commands turn them into `CommandError`,
+so that a user never sees a traceback for bad input.
+"""
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+class PGCraftError(Exception):
+    """Base of all errors of this package."""
+
+
+class ConfigurationError(PGCraftError, ImproperlyConfigured):
+    """Settings, options or declarations that cannot be used."""
+
+
+class IdentifierError(ConfigurationError, ValueError):
+    """An identifier that PostgreSQL cannot hold (empty, NUL inside, or over 63 bytes)."""
+
+
+class ServerError(PGCraftError):
+    """A program or a server that is missing, unreachable or refuses to work."""

@@ -1,0 +1,57 @@
+"""The one place where names and values become SQL text.
+
+Identifiers are always quoted: `order`, `Mixed Case`, `he said "hi"` and `größe` are all fine.
+PostgreSQL silently cuts identifiers after 63 bytes, so that two long names can become one; here a
+long name is refused, and a long *derived* name gets a hash instead of being cut.
+"""
+
+import hashlib
+from functools import lru_cache
+
+from psycopg import sql
+
+from pgcraft_django.errors import IdentifierError
+
+MAX_BYTES = 63  # NAMEDATALEN - 1, see "Identifiers and Key Words" in PostgreSQL's manual
+
+
+def check_identifier(name: str) -> None:
+    """Raise `IdentifierError` unless PostgreSQL can hold `name` as it is."""
+    if not name:
+        raise IdentifierError("A database name cannot be empty.")
+    if "\x00" in name:
+        raise IdentifierError(f"The database name {name!r} contains a NUL character.")
+    if (size := len(name.encode())) > MAX_BYTES:
+        raise IdentifierError(
+            f"The database name {name!r} has {size} bytes; PostgreSQL keeps {MAX_BYTES}. Choose a shorter one."
+        )
+
+
+@lru_cache(maxsize=4096)
+def quote_name(*parts: str) -> str:
+    """Return `parts` as a quoted, dot-separated SQL identifier: `"private"."users"`."""
+    for part in parts:
+        check_identifier(part)
+    return sql.Identifier(*parts).as_string(None)
+
+
+def quote_names(names: "tuple[str, ...] | list[str]") -> str:
+    """Return a comma-separated list of quoted identifiers: `"id", "name"`."""
+    return ", ".join(quote_name(name) for name in names)
+
+
+def quote_text(value: str) -> str:
+    """Return `value` as a SQL string literal."""
+    if "\x00" in value:
+        raise IdentifierError(f"PostgreSQL cannot hold the text {value!r}: it contains a NUL character.")
+    return sql.Literal(value).as_string(None).lstrip()
+
+
+def shorten(name: str) -> str:
+    """Return `name`, or, over 63 bytes, its head and a hash of the whole: always the same for the same name."""
+    encoded = name.encode()
+    if len(encoded) <= MAX_BYTES:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:8]
+    head = encoded[: MAX_BYTES - len(digest) - 1].decode(errors="ignore")
+    return f"{head}_{digest}"
