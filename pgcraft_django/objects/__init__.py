@@ -1,0 +1,34 @@
+"""Database objects as frozen values, one file per kind.
+
+This import path is permanent: migrations are written with it. A new kind is one new file, and a name here.
+"""
+
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.comment import Comment
+from pgcraft_django.objects.extension import Extension
+from pgcraft_django.objects.function import Function
+from pgcraft_django.objects.grant import FunctionGrant, SchemaGrant, TableGrant
+from pgcraft_django.objects.policy import Policy
+from pgcraft_django.objects.relation import MaterializedView, TablePlacement, View
+from pgcraft_django.objects.role import Role, RoleMembership
+from pgcraft_django.objects.schema import Schema
+from pgcraft_django.objects.trigger import Trigger
+
+__all__ = [
+    "Comment",
+    "DatabaseObject",
+    "Extension",
+    "Function",
+    "FunctionGrant",
+    "MaterializedView",
+    "ObjectKey",
+    "Policy",
+    "Role",
+    "RoleMembership",
+    "Schema",
+    "SchemaGrant",
+    "TableGrant",
+    "TablePlacement",
+    "Trigger",
+    "View",
+]

@@ -1,0 +1,90 @@
+"""What every database object is: a frozen value with an identity and its own SQL.
+
+An object is compared by value, lives in migration files as a literal, and knows three verbs: create it,
+drop it, and turn an older version of itself into this one. It never reads settings, models or a database,
+so that a migration means the same in ten years.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pgcraft_django.naming import quote_text
+
+
+class ObjectKey(NamedTuple):
+    """Identity of an object within a database. Tables and views share a namespace: both are a `relation`."""
+
+    kind: str
+    schema: str
+    name: str
+    args: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseObject(ABC):
+    """Base of all kinds. Subclasses are frozen dataclasses whose fields are plain literals."""
+
+    kind: ClassVar[str]
+    """What a person calls it: `view`, `function` …"""
+    shared: ClassVar[bool] = False
+    """True if every app that needs it declares it; creating it twice and dropping it while in use do nothing."""
+
+    @property
+    @abstractmethod
+    def key(self) -> ObjectKey:
+        """What the object is, whatever its content."""
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        """Objects that must exist first, and that cannot be dropped while this one exists."""
+        return frozenset()
+
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        """Quoted names of tables that the object holds on to, each with the columns it needs."""
+        return {}
+
+    @abstractmethod
+    def create_sql(self) -> list[str]:
+        """Statements that create it."""
+
+    @abstractmethod
+    def drop_sql(self) -> list[str]:
+        """Statements that drop it. Never CASCADE."""
+
+    def replace_sql(self, old: Self) -> list[str] | None:
+        """Statements that turn `old` into this in place, keeping what hangs on it; None if it must be re-created."""
+        return None
+
+    def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:
+        """What of this may stay while columns come and go under it, on the way to `new`.
+
+        `removed` names, by quoted table, columns that are about to be dropped. The default: all of it.
+        """
+        return self
+
+    def describe(self) -> str:
+        """Name it for a person: `view api.users`."""
+        return f"{self.kind} {'.'.join(part for part in (self.key.schema, self.key.name) if part)}"
+
+    def arguments(self) -> dict[str, Any]:
+        """Return the constructor's arguments that differ from their defaults, in order of declaration."""
+        values = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            default = item.default_factory() if item.default_factory is not MISSING else item.default
+            if value != default:
+                values[item.name] = value
+        return values
+
+
+def do_block(body: str) -> str:
+    """Return `body` (PL/pgSQL, from BEGIN on or with DECLARE) as an anonymous block."""
+    return f"DO {quote_text(body.strip())}"
+
+
+def sorted_keys(keys: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Return `keys` in a fixed order, as plain tuples for a migration file."""
+    return sorted(tuple(key) for key in keys)

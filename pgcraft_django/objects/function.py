@@ -1,0 +1,73 @@
+"""Functions: closed unless granted, and, as definer, with a search path nobody else can steer."""
+
+from dataclasses import dataclass, field
+from typing import Self
+
+from pgcraft_django.naming import quote_name
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.schema import schema_key
+
+# Listed explicitly, pg_temp is searched last: a temporary type or table cannot stand in for a real one.
+# `''` and `pg_catalog` alone search pg_temp first.
+SAFE_SEARCH_PATH = "pg_catalog, pg_temp"
+
+
+def function_key(schema: str, name: str, arguments: str) -> ObjectKey:
+    """Return the identity of a function with the given argument declarations."""
+    return ObjectKey("function", schema, name, arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Function(DatabaseObject):
+    """A function. EXECUTE is taken from PUBLIC at once; grants give it to roles.
+
+    `arguments` and `returns` are SQL (`"amount" numeric, "note" text`), without defaults in `arguments`.
+    `body` is what follows the attributes: `AS …`, `BEGIN ATOMIC …` or `RETURN …`.
+    """
+
+    kind = "function"
+    schema: str
+    name: str
+    arguments: str = ""
+    returns: str
+    language: str = "sql"
+    volatility: str = "volatile"
+    security_definer: bool = False
+    body: str
+    requires: list[tuple[str, ...]] = field(default_factory=list)
+    """Keys of the objects that the body, the arguments or the result name."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return function_key(self.schema, self.name, self.arguments)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({schema_key(self.schema), *(ObjectKey(*key) for key in self.requires)})
+
+    @property
+    def signature(self) -> str:
+        """How SQL names the function: `"api"."total"("amount" numeric)`."""
+        return f"{quote_name(self.schema, self.name)}({self.arguments})"
+
+    def _create(self, verb: str) -> str:
+        definer = (
+            f"\n    SECURITY DEFINER SET search_path = {SAFE_SEARCH_PATH}" if self.security_definer else ""
+        )
+        return (
+            f"{verb} FUNCTION {self.signature}\n"
+            f"    RETURNS {self.returns}\n"
+            f"    LANGUAGE {quote_name(self.language)} {self.volatility.upper()}{definer}\n"
+            f"{self.body}"
+        )
+
+    def create_sql(self) -> list[str]:
+        return [self._create("CREATE"), f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC"]
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP FUNCTION {self.signature}"]
+
+    def replace_sql(self, old: Self) -> list[str] | None:
+        if old.returns != self.returns:
+            return None
+        return [self._create("CREATE OR REPLACE")]

@@ -1,0 +1,187 @@
+"""What a role may do with a schema, a table or view and its columns, or a function.
+
+A grant is one value per role and object, compared as a set: changing it revokes what is gone and grants what
+is new, and never leaves a moment with more than either side.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from pgcraft_django.naming import quote_name, quote_names, quote_text
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
+from pgcraft_django.objects.function import function_key
+from pgcraft_django.objects.relation import relation_key
+from pgcraft_django.objects.role import role_key
+from pgcraft_django.objects.schema import schema_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class SchemaGrant(DatabaseObject):
+    """USAGE on a schema. Shared by the apps that need it: revoked when the role has nothing left in the schema."""
+
+    kind = "usage"
+    shared = True
+    schema: str
+    role: str
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("usage", self.schema, "", self.role)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({schema_key(self.schema), role_key(self.role)})
+
+    def create_sql(self) -> list[str]:
+        return [f"GRANT USAGE ON SCHEMA {quote_name(self.schema)} TO {quote_name(self.role)}"]
+
+    def drop_sql(self) -> list[str]:
+        return [
+            do_block(f"""
+DECLARE
+    role_oid oid := (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = {quote_text(self.role)});
+    schema_oid oid := (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = {quote_text(self.schema)});
+BEGIN
+    IF role_oid IS NOT NULL AND schema_oid IS NOT NULL AND NOT EXISTS (
+        SELECT FROM pg_catalog.pg_class c, pg_catalog.aclexplode(c.relacl) a
+        WHERE c.relnamespace = schema_oid AND a.grantee = role_oid
+        UNION ALL
+        SELECT FROM pg_catalog.pg_class c
+        JOIN pg_catalog.pg_attribute t ON t.attrelid = c.oid, pg_catalog.aclexplode(t.attacl) a
+        WHERE c.relnamespace = schema_oid AND a.grantee = role_oid
+        UNION ALL
+        SELECT FROM pg_catalog.pg_proc p, pg_catalog.aclexplode(p.proacl) a
+        WHERE p.pronamespace = schema_oid AND a.grantee = role_oid
+    ) THEN
+        REVOKE USAGE ON SCHEMA {quote_name(self.schema)} FROM {quote_name(self.role)};
+    END IF;
+END
+""")
+        ]
+
+    def describe(self) -> str:
+        return f"usage of schema {self.schema} for {self.role}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGrant(DatabaseObject):
+    """Privileges on a table or view: `{"select": ["id", "name"], "delete": []}`; no columns means the whole."""
+
+    kind = "grant"
+    schema: str
+    table: str
+    role: str
+    privileges: Mapping[str, list[str]]
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("grant", self.schema, self.table, self.role)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({relation_key(self.schema, self.table), role_key(self.role)})
+
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        columns = frozenset(column for columns in self.privileges.values() for column in columns)
+        return {quote_name(self.schema, self.table): columns}
+
+    @property
+    def _items(self) -> set[tuple[str, str]]:
+        """Each single privilege: (`select`, column), the column empty for the whole relation."""
+        return {
+            (privilege, column)
+            for privilege, columns in self.privileges.items()
+            for column in columns or [""]
+        }
+
+    def _statement(self, verb: str, items: Iterable[tuple[str, str]], direction: str) -> list[str]:
+        columns: dict[str, list[str]] = {}
+        for privilege, column in sorted(items):
+            columns.setdefault(privilege, []).append(column)
+        if not columns:
+            return []
+        parts = [
+            part
+            for privilege, names in columns.items()
+            for part in (
+                *([privilege.upper()] if "" in names else []),
+                *(
+                    [f"{privilege.upper()} ({quote_names(named)})"]
+                    if (named := [n for n in names if n])
+                    else []
+                ),
+            )
+        ]
+        return [
+            f"{verb} {', '.join(parts)} ON {quote_name(self.schema, self.table)} {direction} {quote_name(self.role)}"
+        ]
+
+    def create_sql(self) -> list[str]:
+        return self._statement("GRANT", self._items, "TO")
+
+    def drop_sql(self) -> list[str]:
+        return self._statement("REVOKE", self._items, "FROM")
+
+    def replace_sql(self, old: Self) -> list[str]:
+        # Revoking a privilege on the whole relation also revokes it on its columns: revoke first.
+        revoke = old._items - self._items
+        whole = {privilege for privilege, column in revoke if not column}
+        grant = {item for item in self._items if item not in old._items or item[0] in whole}
+        return [*self._statement("REVOKE", revoke, "FROM"), *self._statement("GRANT", grant, "TO")]
+
+    def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:
+        gone = removed.get(quote_name(self.schema, self.table), frozenset())
+        stays = self._items & (new._items if new else set())
+        privileges = {
+            privilege: [column for column in columns if (privilege, column) in stays and column not in gone]
+            for privilege, columns in self.privileges.items()
+        }
+        kept = {
+            privilege: columns
+            for privilege, columns in privileges.items()
+            if columns or (privilege, "") in stays
+        }
+        if kept == self.privileges:
+            return self
+        return (
+            type(self)(schema=self.schema, table=self.table, role=self.role, privileges=kept)
+            if kept
+            else None
+        )
+
+    def describe(self) -> str:
+        return f"grant on {self.schema}.{self.table} to {self.role}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionGrant(DatabaseObject):
+    """EXECUTE on a function."""
+
+    kind = "execute"
+    schema: str
+    function: str
+    arguments: str = ""
+    role: str
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("execute", self.schema, self.function, f"{self.arguments} {self.role}")
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({function_key(self.schema, self.function, self.arguments), role_key(self.role)})
+
+    def _statement(self, verb: str, direction: str) -> list[str]:
+        signature = f"{quote_name(self.schema, self.function)}({self.arguments})"
+        return [f"{verb} EXECUTE ON FUNCTION {signature} {direction} {quote_name(self.role)}"]
+
+    def create_sql(self) -> list[str]:
+        return self._statement("GRANT", "TO")
+
+    def drop_sql(self) -> list[str]:
+        return self._statement("REVOKE", "FROM")
+
+    def describe(self) -> str:
+        return f"execute on {self.schema}.{self.function} to {self.role}"

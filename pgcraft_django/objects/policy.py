@@ -1,0 +1,51 @@
+"""Row-level security policies."""
+
+from dataclasses import dataclass, field
+
+from pgcraft_django.naming import quote_name, quote_names
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.relation import relation_key
+from pgcraft_django.objects.role import role_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy(DatabaseObject):
+    """A policy on a table: which rows `roles` may see (`using`) and write (`check`), both SQL expressions."""
+
+    kind = "policy"
+    schema: str
+    table: str
+    name: str
+    roles: list[str]
+    command: str = "all"
+    permissive: bool = True
+    using: str = ""
+    check: str = ""
+    reads: dict[str, list[str]] = field(default_factory=dict)
+    """Quoted table -> columns that the expressions name."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("policy", self.schema, self.name, self.table)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({relation_key(self.schema, self.table), *map(role_key, self.roles)})
+
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        own = quote_name(self.schema, self.table)
+        return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
+
+    def create_sql(self) -> list[str]:
+        clauses = [
+            f"CREATE POLICY {quote_name(self.name)} ON {quote_name(self.schema, self.table)}",
+            f"AS {'PERMISSIVE' if self.permissive else 'RESTRICTIVE'} FOR {self.command.upper()}",
+            f"TO {quote_names(self.roles)}",
+            *([f"USING ({self.using})"] if self.using else []),
+            *([f"WITH CHECK ({self.check})"] if self.check else []),
+        ]
+        return ["\n    ".join(clauses)]
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP POLICY {quote_name(self.name)} ON {quote_name(self.schema, self.table)}"]

@@ -1,0 +1,124 @@
+"""Tables at their place, views and materialized views: what shares PostgreSQL's namespace of relations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from pgcraft_django.naming import quote_name
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.schema import schema_key
+
+DEFAULT_SCHEMA = "public"
+"""Where Django creates its tables: the first schema of the search path."""
+
+Reads = Mapping[str, Mapping[str, str]]
+"""Quoted table -> column -> type and collation: what a view holds on to.
+
+PostgreSQL refuses to change the type of a column that a view reads. The types are part of the view's value so
+that such a change makes the view differ, and it is dropped before and created after.
+"""
+
+
+def relation_key(schema: str, name: str) -> ObjectKey:
+    """Return the identity of the table or view `schema.name`."""
+    return ObjectKey("relation", schema, name)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablePlacement(DatabaseObject):
+    """A table that Django makes, in a schema of its own. Migrations write it as `SetTableSchema`."""
+
+    kind = "table"
+    schema: str
+    name: str
+
+    @property
+    def key(self) -> ObjectKey:
+        return relation_key(self.schema, self.name)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({schema_key(self.schema)})
+
+    def create_sql(self) -> list[str]:
+        return [move_table_sql(self.name, DEFAULT_SCHEMA, self.schema)]
+
+    def drop_sql(self) -> list[str]:
+        return [move_table_sql(self.name, self.schema, DEFAULT_SCHEMA)]
+
+
+def move_table_sql(table: str, old: str, new: str) -> str:
+    """Return the statement that moves a table, with its indexes, constraints and sequences, to another schema."""
+    return f"ALTER TABLE {quote_name(old, table)} SET SCHEMA {quote_name(new)}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Query(DatabaseObject):
+    """What views and materialized views have in common."""
+
+    schema: str
+    name: str
+    query: str
+    reads: Reads = field(default_factory=dict)
+    requires: list[tuple[str, ...]] = field(default_factory=list)
+    """Keys of other objects (functions, views) that the query uses."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return relation_key(self.schema, self.name)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({schema_key(self.schema), *(ObjectKey(*key) for key in self.requires)})
+
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        return {table: frozenset(columns) for table, columns in self.reads.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View(_Query):
+    """A view. `security_invoker`: privileges and row-level security are those of who asks, not of the owner."""
+
+    kind = "view"
+    security_invoker: bool = True
+    security_barrier: bool = False
+
+    def _create(self, verb: str) -> list[str]:
+        # CREATE OR REPLACE VIEW without its options would silently drop them, so they are always written.
+        options = ", ".join(
+            f"{name} = {'true' if value else 'false'}"
+            for name, value in (
+                ("security_invoker", self.security_invoker),
+                ("security_barrier", self.security_barrier),
+            )
+        )
+        return [f"{verb} VIEW {quote_name(self.schema, self.name)} WITH ({options}) AS\n{self.query}"]
+
+    def create_sql(self) -> list[str]:
+        return self._create("CREATE")
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP VIEW {quote_name(self.schema, self.name)}"]
+
+    def replace_sql(self, old: Self) -> list[str] | None:
+        # PostgreSQL lets a view grow at its end, and nothing else.
+        if list(old.reads) != list(self.reads) or len(self.reads) != 1:
+            return None
+        before, after = (list(next(iter(view.reads.values())).items()) for view in (old, self))
+        if after[: len(before)] != before:
+            return None
+        return self._create("CREATE OR REPLACE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterializedView(_Query):
+    """A materialized view: filled when created, refreshed by whoever needs it fresh."""
+
+    kind = "materialized view"
+
+    def create_sql(self) -> list[str]:
+        return [f"CREATE MATERIALIZED VIEW {quote_name(self.schema, self.name)} AS\n{self.query}"]
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP MATERIALIZED VIEW {quote_name(self.schema, self.name)}"]

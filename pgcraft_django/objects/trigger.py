@@ -1,0 +1,51 @@
+"""Triggers."""
+
+from dataclasses import dataclass, field
+
+from pgcraft_django.naming import quote_name
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.relation import relation_key
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger(DatabaseObject):
+    """A trigger on a table or view.
+
+    `definition` is the SQL after the table's name: `REFERENCING … FOR EACH ROW WHEN (…)`;
+    `event` is what precedes it: `AFTER INSERT OR UPDATE`.
+    """
+
+    kind = "trigger"
+    schema: str
+    table: str
+    name: str
+    event: str
+    definition: str = "FOR EACH ROW"
+    function: tuple[str, str]
+    """Schema and name of the function, which takes no arguments."""
+    reads: dict[str, list[str]] = field(default_factory=dict)
+    """Quoted table -> columns that the event or the condition names."""
+
+    @property
+    def key(self) -> ObjectKey:
+        return ObjectKey("trigger", self.schema, self.name, self.table)
+
+    @property
+    def depends_on(self) -> frozenset[ObjectKey]:
+        return frozenset({relation_key(self.schema, self.table), ObjectKey("function", *self.function)})
+
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        own = quote_name(self.schema, self.table)
+        return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
+
+    def create_sql(self) -> list[str]:
+        return [
+            f"CREATE TRIGGER {quote_name(self.name)} {self.event}\n"
+            f"    ON {quote_name(self.schema, self.table)}\n"
+            f"    {self.definition}\n"
+            f"    EXECUTE FUNCTION {quote_name(*self.function)}()"
+        ]
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP TRIGGER {quote_name(self.name)} ON {quote_name(self.schema, self.table)}"]
