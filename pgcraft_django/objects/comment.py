@@ -55,9 +55,7 @@ class Comment(DatabaseObject):
         if old.on != self.on:
             return None
         gone = dict.fromkeys(column for column in old.columns if column not in self.columns)
-        changed = {
-            column: value for column, value in self.columns.items() if old.columns.get(column) != value
-        }
+        changed = {column: value for column, value in self.columns.items() if old.columns.get(column) != value}
         return self._statements(self.text if self.text != old.text else None, {**gone, **changed})
 
     def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:

@@ -51,9 +51,7 @@ class Function(DatabaseObject):
         return f"{quote_name(self.schema, self.name)}({self.arguments})"
 
     def _create(self, verb: str) -> str:
-        definer = (
-            f"\n    SECURITY DEFINER SET search_path = {SAFE_SEARCH_PATH}" if self.security_definer else ""
-        )
+        definer = f"\n    SECURITY DEFINER SET search_path = {SAFE_SEARCH_PATH}" if self.security_definer else ""
         return (
             f"{verb} FUNCTION {self.signature}\n"
             f"    RETURNS {self.returns}\n"

@@ -90,11 +90,7 @@ class TableGrant(DatabaseObject):
     @property
     def _items(self) -> set[tuple[str, str]]:
         """Each single privilege: (`select`, column), the column empty for the whole relation."""
-        return {
-            (privilege, column)
-            for privilege, columns in self.privileges.items()
-            for column in columns or [""]
-        }
+        return {(privilege, column) for privilege, columns in self.privileges.items() for column in columns or [""]}
 
     def _statement(self, verb: str, items: Iterable[tuple[str, str]], direction: str) -> list[str]:
         columns: dict[str, list[str]] = {}
@@ -102,21 +98,14 @@ class TableGrant(DatabaseObject):
             columns.setdefault(privilege, []).append(column)
         if not columns:
             return []
-        parts = [
-            part
-            for privilege, names in columns.items()
-            for part in (
-                *([privilege.upper()] if "" in names else []),
-                *(
-                    [f"{privilege.upper()} ({quote_names(named)})"]
-                    if (named := [n for n in names if n])
-                    else []
-                ),
-            )
-        ]
-        return [
-            f"{verb} {', '.join(parts)} ON {quote_name(self.schema, self.table)} {direction} {quote_name(self.role)}"
-        ]
+        parts = []
+        for privilege, names in columns.items():
+            if "" in names:
+                parts.append(privilege.upper())
+            if named := [name for name in names if name]:
+                parts.append(f"{privilege.upper()} ({quote_names(named)})")
+        relation = quote_name(self.schema, self.table)
+        return [f"{verb} {', '.join(parts)} ON {relation} {direction} {quote_name(self.role)}"]
 
     def create_sql(self) -> list[str]:
         return self._statement("GRANT", self._items, "TO")
@@ -138,18 +127,10 @@ class TableGrant(DatabaseObject):
             privilege: [column for column in columns if (privilege, column) in stays and column not in gone]
             for privilege, columns in self.privileges.items()
         }
-        kept = {
-            privilege: columns
-            for privilege, columns in privileges.items()
-            if columns or (privilege, "") in stays
-        }
+        kept = {privilege: columns for privilege, columns in privileges.items() if columns or (privilege, "") in stays}
         if kept == self.privileges:
             return self
-        return (
-            type(self)(schema=self.schema, table=self.table, role=self.role, privileges=kept)
-            if kept
-            else None
-        )
+        return type(self)(schema=self.schema, table=self.table, role=self.role, privileges=kept) if kept else None
 
     def describe(self) -> str:
         return f"grant on {self.schema}.{self.table} to {self.role}"
