@@ -3,6 +3,7 @@
     PGCraftError
     ├── ConfigurationError      settings, options or declarations that cannot be used
     │   └── IdentifierError     an identifier PostgreSQL cannot hold
+    ├── MigrationError          a migration that this database user cannot run
     └── ServerError             a program or server that is missing, unreachable or refuses
 
 Each message says what is wrong and what to do. Management commands turn them into `CommandError`,
@@ -10,6 +11,7 @@ so that a user never sees a traceback for bad input.
 """
 
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
 
 
 class PGCraftError(Exception):
@@ -22,6 +24,10 @@ class ConfigurationError(PGCraftError, ImproperlyConfigured):
 
 class IdentifierError(ConfigurationError, ValueError):
     """An identifier that PostgreSQL cannot hold (empty, NUL inside, or over 63 bytes)."""
+
+
+class MigrationError(PGCraftError, CommandError):
+    """A migration that this database user cannot run; `migrate` prints it without a traceback."""
 
 
 class ServerError(PGCraftError):

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Self
 
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
@@ -78,14 +77,16 @@ class _Query(DatabaseObject):
 
 @dataclass(frozen=True, kw_only=True)
 class View(_Query):
-    """A view. `security_invoker`: privileges and row-level security are those of who asks, not of the owner."""
+    """A view, dropped and created whenever it changes: PostgreSQL lets one grow in place, but never shrink back.
+
+    `security_invoker`: privileges and row-level security are those of who asks, not of the owner.
+    """
 
     kind = "view"
     security_invoker: bool = True
     security_barrier: bool = False
 
-    def _create(self, verb: str) -> list[str]:
-        # CREATE OR REPLACE VIEW without its options would silently drop them, so they are always written.
+    def create_sql(self) -> list[str]:
         options = ", ".join(
             f"{name} = {'true' if value else 'false'}"
             for name, value in (
@@ -93,22 +94,10 @@ class View(_Query):
                 ("security_barrier", self.security_barrier),
             )
         )
-        return [f"{verb} VIEW {quote_name(self.schema, self.name)} WITH ({options}) AS\n{self.query}"]
-
-    def create_sql(self) -> list[str]:
-        return self._create("CREATE")
+        return [f"CREATE VIEW {quote_name(self.schema, self.name)} WITH ({options}) AS\n{self.query}"]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP VIEW {quote_name(self.schema, self.name)}"]
-
-    def replace_sql(self, old: Self) -> list[str] | None:
-        # PostgreSQL lets a view grow at its end, and nothing else.
-        if list(old.reads) != list(self.reads) or len(self.reads) != 1:
-            return None
-        before, after = (list(next(iter(view.reads.values())).items()) for view in (old, self))
-        if after[: len(before)] != before:
-            return None
-        return self._create("CREATE OR REPLACE")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,22 @@
+"""A safe, fast REST API and database-enforced data from Django models.
+
+Importing this package imports nothing else: abstract models cannot be imported before Django's app registry.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcraft_django.api import API as API
+    from pgcraft_django.registry import register as register
+
+__all__ = ["API", "register"]
+
+_HOMES = {"API": "pgcraft_django.api", "register": "pgcraft_django.registry"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        from importlib import import_module
+
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,34 @@
+"""What PostgreSQL will make of a Django field, found out without a database."""
+
+from functools import cache
+
+from django.db import connections, models
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@cache
+def _offline() -> BaseDatabaseWrapper:
+    from django.db.backends.postgresql.base import DatabaseWrapper
+
+    return DatabaseWrapper({"NAME": "", "OPTIONS": {}, "TIME_ZONE": None}, alias="pgcraft_django_offline")
+
+
+def postgresql() -> BaseDatabaseWrapper:
+    """Return the project's PostgreSQL connection, which knows its own field types, or one that never connects."""
+    aliases = sorted(connections, key=lambda alias: (alias != "default", alias))
+    return next((connections[alias] for alias in aliases if connections[alias].vendor == "postgresql"), _offline())
+
+
+def column_type(field: models.Field) -> str:
+    """Return the type of the field's column, with what else binds it: `varchar(20) COLLATE "de"`."""
+    connection = postgresql()
+    parameters = field.db_parameters(connection)
+    collation = parameters.get("collation")
+    suffix = field.db_type_suffix(connection)
+    return " ".join(
+        [
+            str(parameters["type"]),
+            *([f'COLLATE "{collation}"'] if collation else []),
+            *([suffix] if suffix else []),
+        ]
+    )

@@ -1,0 +1,262 @@
+"""Migration operations that create, replace and drop database objects.
+
+Each carries complete values for both directions, so that running one never needs to know what came before, its
+reverse is a swap, and a migration can be read as the change it makes. To change only the state (for adopting
+what a database has already), put one into `SeparateDatabaseAndState(state_operations=[...])`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import ProgrammingError, router
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation, OperationCategory
+from django.db.migrations.operations.fields import AddField, AlterField
+from django.db.migrations.state import ProjectState
+
+from pgcraft_django.errors import MigrationError
+from pgcraft_django.objects import DatabaseObject, TablePlacement
+from pgcraft_django.objects.relation import DEFAULT_SCHEMA, move_table_sql
+from pgcraft_django.objects.role import ROLES_HINT
+from pgcraft_django.recorded import forget, record
+
+UNDEFINED_OBJECT = "42704"  # SQLSTATE of a missing role, see PostgreSQL's appendix "Error Codes"
+INSUFFICIENT_PRIVILEGE = "42501"
+
+
+class ObjectOperation(Operation):
+    """What all operations of this module share."""
+
+    reduces_to_sql = True
+    reversible = True
+    elidable = False
+
+    def statements(self) -> list[str]:
+        """SQL that runs forwards."""
+        raise NotImplementedError
+
+    def reversed_statements(self) -> list[str]:
+        """SQL that runs backwards."""
+        raise NotImplementedError
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._run(app_label, schema_editor, self.statements())
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._run(app_label, schema_editor, self.reversed_statements())
+
+    def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, statements: list[str]) -> None:
+        connection = schema_editor.connection
+        if connection.vendor != "postgresql" or not router.allow_migrate(connection.alias, app_label):
+            return
+        for statement in statements:
+            try:
+                # Without parameters a % in a name or a text is just a %.
+                schema_editor.execute(statement, params=None)
+            except ProgrammingError as error:
+                if message := _explain(error):
+                    raise MigrationError(f"{self.describe()}: {message}") from error
+                raise
+
+
+def _explain(error: ProgrammingError) -> str:
+    """Say in plain words what a DBA has to do, or nothing if the error is not about roles and privileges."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    code = getattr(diagnostics, "sqlstate", None)
+    message = str(getattr(diagnostics, "message_primary", None) or error).rstrip(".")
+    if code == UNDEFINED_OBJECT and message.startswith("role "):
+        return f"{message}. {ROLES_HINT}"
+    if code == INSUFFICIENT_PRIVILEGE:
+        hint = getattr(diagnostics, "message_hint", None)
+        return f"{message}. {hint or 'Migrate as the owner of the database and its tables.'}"
+    return ""
+
+
+class _ListOperation(ObjectOperation):
+    """What Create and Drop share: a list of objects, created in one direction and dropped in the other."""
+
+    serialization_expand_args = ["objects"]
+
+    def __init__(self, objects: Iterable[DatabaseObject]) -> None:
+        self.objects = list(objects)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [], {"objects": self.objects}
+
+    def describe(self) -> str:
+        return f"{type(self).__name__} {_name_some(self.objects)}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return _fragment(type(self).__name__, self.objects)
+
+
+class Create(_ListOperation):
+    """Create `objects` in the order given; backwards, drop them in the opposite order."""
+
+    category = OperationCategory.ADDITION
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        record(state, app_label, *self.objects)
+
+    def statements(self) -> list[str]:
+        return [sql for item in self.objects for sql in item.create_sql()]
+
+    def reversed_statements(self) -> list[str]:
+        return [sql for item in reversed(self.objects) for sql in item.drop_sql()]
+
+    def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
+        if isinstance(operation, Drop):
+            return self._reduce_drop(operation)
+        if isinstance(operation, Replace):
+            return self._reduce_replace(operation)
+        return super().reduce(operation, app_label)
+
+    def _reduce_drop(self, operation: "Drop") -> bool | list[Operation]:
+        dropped = [item for item in operation.objects if item in self.objects]
+        if not dropped:
+            gone = {item.key for item in operation.objects}
+            return not any(item.key in gone or item.depends_on & gone for item in self.objects)
+        created = [item for item in self.objects if item not in dropped]
+        rest = [item for item in operation.objects if item not in dropped]
+        return [*([Create(created)] if created else []), *([Drop(rest)] if rest else [])]
+
+    def _reduce_replace(self, operation: "Replace") -> bool | list[Operation]:
+        pairs = list(zip(operation.old, operation.new, strict=True))
+        changes = {old.key: new for old, new in pairs if old in self.objects}
+        if not changes:
+            return False
+        created = Create([changes.get(item.key, item) for item in self.objects])
+        rest = [pair for pair in pairs if pair[0].key not in changes]
+        return [created, *([Replace(*zip(*rest, strict=True))] if rest else [])]
+
+
+class Drop(_ListOperation):
+    """Drop `objects` in the order given; backwards, create them in the opposite order."""
+
+    category = OperationCategory.REMOVAL
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        forget(state, app_label, *self.objects)
+
+    def statements(self) -> list[str]:
+        return [sql for item in self.objects for sql in item.drop_sql()]
+
+    def reversed_statements(self) -> list[str]:
+        return [sql for item in reversed(self.objects) for sql in item.create_sql()]
+
+
+class Replace(ObjectOperation):
+    """Turn each of `old` into the one at its place in `new`; backwards, the other way round."""
+
+    category = OperationCategory.ALTERATION
+    serialization_expand_args = ["old", "new"]
+
+    def __init__(self, old: Iterable[DatabaseObject], new: Iterable[DatabaseObject]) -> None:
+        self.old = list(old)
+        self.new = list(new)
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        return type(self).__name__, [], {"old": self.old, "new": self.new}
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        record(state, app_label, *self.new)
+
+    def statements(self) -> list[str]:
+        pairs = zip(self.old, self.new, strict=True)
+        return [sql for old, new in pairs for sql in _replace_sql(old, new)]
+
+    def reversed_statements(self) -> list[str]:
+        pairs = reversed(list(zip(self.old, self.new, strict=True)))
+        return [sql for old, new in pairs for sql in _replace_sql(new, old)]
+
+    def describe(self) -> str:
+        return f"Replace {_name_some(self.new)}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return _fragment("Replace", self.new)
+
+
+class SetTableSchema(ObjectOperation):
+    """Move tables, with their indexes, constraints and sequences, from one schema to another.
+
+    Django makes every table in the first schema of the search path and names it without a schema ever after;
+    it finds the table again because all schemas with tables are on the search path.
+    """
+
+    category = OperationCategory.ALTERATION
+    serialization_expand_args = ["tables"]
+
+    def __init__(
+        self, tables: Iterable[str], *, old_schema: str = DEFAULT_SCHEMA, new_schema: str = DEFAULT_SCHEMA
+    ) -> None:
+        self.tables = list(tables)
+        self.old_schema = old_schema
+        self.new_schema = new_schema
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        schemas = {"old_schema": self.old_schema, "new_schema": self.new_schema}
+        return (
+            type(self).__name__,
+            [],
+            {"tables": self.tables, **{k: v for k, v in schemas.items() if v != DEFAULT_SCHEMA}},
+        )
+
+    def placements(self, schema: str) -> list[TablePlacement]:
+        """Return what is recorded of the tables while they are in `schema`; nothing where Django puts them."""
+        if schema == DEFAULT_SCHEMA:
+            return []
+        return [TablePlacement(schema=schema, name=table) for table in self.tables]
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        forget(state, app_label, *self.placements(self.old_schema))
+        record(state, app_label, *self.placements(self.new_schema))
+
+    def statements(self) -> list[str]:
+        return [move_table_sql(table, self.old_schema, self.new_schema) for table in self.tables]
+
+    def reversed_statements(self) -> list[str]:
+        return [move_table_sql(table, self.new_schema, self.old_schema) for table in reversed(self.tables)]
+
+    def describe(self) -> str:
+        return f"Move {', '.join(self.tables)} from schema {self.old_schema} to {self.new_schema}"
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return f"{self.tables[0]}_to_{self.new_schema}".lower() if self.tables else "tables"
+
+    def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
+        # What only changes columns and indexes of a table does not care which schema the table is in.
+        if isinstance(operation, AddField | AlterField) and not operation.field.many_to_many:
+            return True
+        return super().reduce(operation, app_label)
+
+
+def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:
+    """Return statements that turn `old` into `new`; re-creating is right where nothing hangs on the object."""
+    in_place = new.replace_sql(old)
+    return [*old.drop_sql(), *new.create_sql()] if in_place is None else in_place
+
+
+def _name_some(objects: Sequence[DatabaseObject]) -> str:
+    names = [item.describe() for item in objects[:3]]
+    more = len(objects) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def _fragment(verb: str, objects: Sequence[DatabaseObject]) -> str:
+    key = objects[0].key if objects else None
+    return f"{verb}_{key.name or key.schema}".lower() if key else verb.lower()
