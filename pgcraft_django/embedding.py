@@ -111,6 +111,7 @@ def _exposes_all(step: _Step) -> bool:
 
 def _function(step: _Step, name: str) -> Function:
     source, link, target = (quote_name(item.schema, item.name) for item in (step.source, step.link, step.target))
+    link_target, target_column = quote_name(step.link_target), quote_name(step.target_column)
     return Function(
         schema=step.source.schema,
         name=name,
@@ -121,9 +122,9 @@ def _function(step: _Step, name: str) -> Function:
         # would keep PostgreSQL from inlining it.
         body=(
             "BEGIN ATOMIC\n"
-            f"    SELECT target.*\n"
+            "    SELECT target.*\n"
             f"    FROM {target} AS target\n"
-            f"    JOIN {link} AS link ON link.{quote_name(step.link_target)} = target.{quote_name(step.target_column)}\n"
+            f"    JOIN {link} AS link ON link.{link_target} = target.{target_column}\n"
             f'    WHERE link.{quote_name(step.link_source)} = "source".{quote_name(step.source_column)};\n'
             "END"
         ),

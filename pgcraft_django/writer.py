@@ -21,8 +21,12 @@ def _indented(text: str) -> str:
 def render(value: Any) -> str:
     """Return Python source for a literal or an object, over several lines where that reads better."""
     if isinstance(value, DatabaseObject):
-        lines = [f"{name}={render(argument)}," for name, argument in value.arguments().items()]
-        return "\n".join([f"{objects.__name__}.{type(value).__name__}(", *map(_indented, lines), ")"])
+        parts = [f"{name}={render(argument)}" for name, argument in value.constructor_arguments().items()]
+        head = f"{objects.__name__}.{type(value).__name__}("
+        short = f"{head}{', '.join(parts)})"
+        if len(short) <= WIDTH and "\n" not in short:
+            return short
+        return "\n".join([head, *(_indented(f"{part},") for part in parts), ")"])
     if isinstance(value, str):
         if "\n" not in value:
             return repr(value)

@@ -6,7 +6,7 @@ so that a migration means the same in ten years.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -58,18 +58,23 @@ class DatabaseObject(ABC):
         """Statements that turn `old` into this in place, keeping what hangs on it; None if it must be re-created."""
         return None
 
-    def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:
-        """What of this may stay while columns come and go under it, on the way to `new`.
+    def narrowed(self, new: Self | None, removed: Mapping[str, frozenset[str]]) -> Self | None:
+        """What of this may stay in place, on the way to `new`, while columns go from under it.
 
-        `removed` names, by quoted table, columns that are about to be dropped. The default: all of it.
+        `removed` names, by quoted table, columns that are about to be dropped. None: it must be dropped before
+        and, if there is a `new`, created after. Kinds that can lose a part override this.
         """
-        return self
+        if new is None or any(
+            columns & removed.get(table, frozenset()) for table, columns in self.columns_read.items()
+        ):
+            return None
+        return None if new != self and new.replace_sql(self) is None else self
 
     def describe(self) -> str:
         """Name it for a person: `view api.users`."""
         return f"{self.kind} {'.'.join(part for part in (self.key.schema, self.key.name) if part)}"
 
-    def arguments(self) -> dict[str, Any]:
+    def constructor_arguments(self) -> dict[str, Any]:
         """Return the constructor's arguments that differ from their defaults, in order of declaration."""
         values = {}
         for item in fields(self):
@@ -83,8 +88,3 @@ class DatabaseObject(ABC):
 def do_block(body: str) -> str:
     """Return `body` (PL/pgSQL, from BEGIN on or with DECLARE) as an anonymous block."""
     return f"DO {quote_text(body.strip())}"
-
-
-def sorted_keys(keys: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return `keys` in a fixed order, as plain tuples for a migration file."""
-    return sorted(tuple(key) for key in keys)

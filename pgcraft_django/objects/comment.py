@@ -58,13 +58,11 @@ class Comment(DatabaseObject):
         changed = {column: value for column, value in self.columns.items() if old.columns.get(column) != value}
         return self._statements(self.text if self.text != old.text else None, {**gone, **changed})
 
-    def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:
+    def narrowed(self, new: Self | None, removed: Mapping[str, frozenset[str]]) -> Self | None:
         gone = removed.get(quote_name(self.schema, self.name), frozenset())
-        kept = {
-            column: value
-            for column, value in self.columns.items()
-            if column not in gone and new is not None and column in new.columns
-        }
+        if new is None or new.on != self.on:
+            return None
+        kept = {column: value for column, value in self.columns.items() if column not in gone and column in new.columns}
         if kept == self.columns:
             return self
         return type(self)(on=self.on, schema=self.schema, name=self.name, text=self.text, columns=kept)

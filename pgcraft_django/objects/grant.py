@@ -120,7 +120,7 @@ class TableGrant(DatabaseObject):
         grant = {item for item in self._items if item not in old._items or item[0] in whole}
         return [*self._statement("REVOKE", revoke, "FROM"), *self._statement("GRANT", grant, "TO")]
 
-    def narrowed(self, new: Self | None, removed: dict[str, frozenset[str]]) -> Self | None:
+    def narrowed(self, new: Self | None, removed: Mapping[str, frozenset[str]]) -> Self | None:
         gone = removed.get(quote_name(self.schema, self.table), frozenset())
         stays = self._items & (new._items if new else set())
         privileges = {

@@ -39,6 +39,10 @@ class TablePlacement(DatabaseObject):
     def depends_on(self) -> frozenset[ObjectKey]:
         return frozenset({schema_key(self.schema)})
 
+    @property
+    def columns_read(self) -> dict[str, frozenset[str]]:
+        return {quote_name(self.schema, self.name): frozenset()}
+
     def create_sql(self) -> list[str]:
         return [move_table_sql(self.name, DEFAULT_SCHEMA, self.schema)]
 

@@ -1,0 +1,66 @@
+"""Which model is behind which table, read from a migration state without rendering its models."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.db.backends.utils import strip_quotes, truncate_name
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.utils import resolve_relation
+from django.db.models import Field, ForeignObject, ManyToManyField
+
+from pgcraft_django.naming import MAX_BYTES
+
+
+class ModelKey(NamedTuple):
+    """App label and lower-case name of a model."""
+
+    app_label: str
+    name: str
+
+
+def model_table(model: ModelState) -> str:
+    """Return the name of the model's table."""
+    return model.options.get("db_table") or truncate_name(f"{model.app_label}_{model.name_lower}", MAX_BYTES)
+
+
+def link_table(model: ModelState, name: str, field: ManyToManyField) -> str | None:
+    """Return the table of a many-to-many field, or None if a model of its own is behind it."""
+    if field.remote_field.through and not getattr(field.remote_field.through, "_meta", None):
+        return None
+    return field.db_table or truncate_name(f"{strip_quotes(model_table(model))}_{name}", MAX_BYTES)
+
+
+def column(name: str, field: Field) -> str:
+    """Return the column of a field of a model state, which is not bound to a model."""
+    return field.db_column or (f"{name}_id" if isinstance(field, ForeignObject) else name)
+
+
+def table_owners(state: ProjectState) -> dict[str, ModelKey]:
+    """Return table -> model, the tables of many-to-many fields included."""
+    return {table: key for key, model in state.models.items() for table in model_tables(model)}
+
+
+def model_tables(model: ModelState) -> Iterator[str]:
+    """Yield the model's table and those of its many-to-many fields."""
+    if model.options.get("proxy"):
+        return
+    yield model_table(model)
+    for name, field in model.fields.items():
+        if isinstance(field, ManyToManyField) and (table := link_table(model, name, field)):
+            yield table
+
+
+def type_sources(state: ProjectState, key: ModelKey) -> set[ModelKey]:
+    """Return the models whose columns' types the model's foreign keys take over, however far."""
+    found: set[ModelKey] = set()
+    queue = [key]
+    while queue:
+        current = queue.pop()
+        model = state.models.get(current)
+        for field in model.fields.values() if model else ():
+            if field.is_relation and field.remote_field.model:
+                target = ModelKey(*resolve_relation(field.remote_field.model, *current))
+                if target not in found:
+                    found.add(target)
+                    queue.append(target)
+    return found

@@ -1,0 +1,5 @@
+"""Numbered system checks."""
+
+
+def register() -> None:
+    """Register."""

@@ -1,0 +1,54 @@
+"""The search path: how Django finds tables that it names without a schema."""
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db import connections
+from django.db.migrations.loader import MigrationLoader
+
+from pgcraft_django.naming import quote_names
+from pgcraft_django.objects.relation import DEFAULT_SCHEMA
+from pgcraft_django.operations import SetTableSchema
+from pgcraft_django.registry import table_schemas
+
+
+def set_search_path() -> None:
+    """Add the schemas of the tables to the start-up options of each PostgreSQL connection that sets no path itself."""
+    path = quote_names((DEFAULT_SCHEMA, *table_schemas()))
+    option = "-c search_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+    for alias in connections:
+        settings = connections.settings[alias]
+        if "postgresql" not in settings["ENGINE"] and "postgis" not in settings["ENGINE"]:
+            continue
+        options = settings.setdefault("OPTIONS", {})
+        if "search_path" not in options.get("options", ""):
+            options["options"] = f"{options.get('options', '')} {option}".strip()
+
+
+def extend_search_path(sender: AppConfig, using: str, plan: list[Any], **kwargs: Any) -> None:
+    """Before `migrate`, add schemas that tables were in at some time: old migrations have to find them there."""
+    connection = connections[using]
+    if connection.vendor != "postgresql" or not plan:
+        return
+    former = _schemas_of_all_migrations() - set(table_schemas()) - {DEFAULT_SCHEMA}
+    if former:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.current_setting('search_path')")
+            (path,) = cursor.fetchone()
+            cursor.execute(
+                "SELECT pg_catalog.set_config('search_path', %s, false)", [f"{path}, {quote_names(sorted(former))}"]
+            )
+
+
+def _schemas_of_all_migrations() -> set[str]:
+    operations = [
+        operation
+        for migration in MigrationLoader(None, ignore_no_migrations=True).disk_migrations.values()
+        for operation in migration.operations
+    ]
+    return {
+        schema
+        for operation in operations
+        if isinstance(operation, SetTableSchema)
+        for schema in (operation.old_schema, operation.new_schema)
+    }
