@@ -3,7 +3,7 @@
 The halves of the database and of the migration files are apart, so that a command can ask once about both.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -31,8 +31,8 @@ def database_loss(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, 
     if row is None:
         yield f"The database {quote_name(name)} is missing and will be created, empty."
     else:
-        yield f"The database {quote_name(name)} ({row[0]}) will be dropped and created again, empty."
-        yield f"Its sessions will be ended: {row[1]}. Its rows will be lost:"
+        sessions = f", {row[1]} sessions in it" if row[1] else ""
+        yield f"The database {quote_name(name)} ({row[0]}{sessions}) will be dropped and created again, empty."
         yield from _tables_with_rows(connection)
     for role, reason in reasons_to_keep(beside, config, name).items():
         yield f"The role {quote_name(role)} " + (f"stays: {reason}." if reason else "will be dropped.")
@@ -41,10 +41,12 @@ def database_loss(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, 
 def _tables_with_rows(connection: BaseDatabaseWrapper) -> Iterator[str]:
     with plain_errors("Looking at the tables"), connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_catalog.format('%%I.%%I', schemaname, relname), n_live_tup"
+            "SELECT pg_catalog.format('%I.%I', schemaname, relname), n_live_tup"
             " FROM pg_catalog.pg_stat_user_tables WHERE n_live_tup > 0 ORDER BY n_live_tup DESC, 1"
         )
         tables = cursor.fetchall()
+    if tables:
+        yield "Rows that will be lost:"
     for table, count in tables[:TABLES_SHOWN]:
         yield f"  {table}: about {count}"
     if len(tables) > TABLES_SHOWN:
@@ -65,18 +67,16 @@ def wipe_database(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, 
         yield f"Kept the role {quote_name(role)}: {reason}." if reason else f"Dropped the role {quote_name(role)}."
 
 
-def migrations_loss(files: Iterable[Path]) -> Iterator[str]:
+def migrations_loss(files: Sequence[Path]) -> Iterator[str]:
     """Yield, line by line, what `wipe_migrations` would delete."""
     root = project_folder()
-    yield f"Migration files that will be deleted from {root}:"
+    yield f"Migration files that will be deleted from {root}:" if files else "There are no numbered migration files."
     for path in files:
         yield f"  {path.relative_to(root)}"
 
 
-def wipe_migrations(files: Iterable[Path]) -> Iterator[str]:
+def wipe_migrations(files: Sequence[Path]) -> Iterator[str]:
     """Delete the files; yield what was done."""
-    count = 0
     for path in files:
-        path.unlink()
-        count += 1
-    yield f"Deleted {count} migration files."
+        path.unlink(missing_ok=True)
+        yield f"Deleted {path.relative_to(project_folder())}."

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from pgcraft_django.errors import PGCraftError
@@ -15,6 +15,9 @@ from pgcraft_django.errors import PGCraftError
 
 class PlainCommand(BaseCommand):
     """A command whose foreseeable errors end in one message and status 1."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Add the command's own arguments; each base adds what it is about."""
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
@@ -36,6 +39,7 @@ class DatabaseCommand(PlainCommand):
     """A command about one database."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
         parser.add_argument(
             "--database",
             default=DEFAULT_DB_ALIAS,
@@ -47,7 +51,7 @@ class DatabaseCommand(PlainCommand):
 class LosingCommand(PlainCommand):
     """A command that can lose something, and therefore asks."""
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--no-input", "--noinput", action="store_false", dest="interactive", help="Do it without asking."
@@ -63,6 +67,7 @@ class LosingCommand(PlainCommand):
         self.stdout.flush()
         answer = sys.stdin.readline()
         if not answer:
+            self.stdout.write("")
             raise CommandError("Nothing was done: there was nobody to ask. With --no-input it is not asked.")
         if answer.strip().lower() != "yes":
             raise CommandError("Nothing was done.")

@@ -1,9 +1,9 @@
 """`manage.py pgcraft_init`: from nothing to a migrated database, step by step, each safe to repeat."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import CommandParser
 
 from pgcraft_django.database import ensure_database, plain_errors, postgresql_connection
 from pgcraft_django.management.base import DatabaseCommand, output_of
@@ -14,7 +14,7 @@ from pgcraft_django.samples import load_sample, sample_fixtures
 class Command(DatabaseCommand):
     help = "Creates the database and the roles that are missing and applies all migrations. Safe to run again."
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--sample",

@@ -1,8 +1,7 @@
 """`manage.py pgcraft_roles`: the roles that PostgREST logs in as and switches to."""
 
+from argparse import ArgumentParser
 from typing import Any
-
-from django.core.management.base import CommandParser
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.database import postgresql_connection, reach
@@ -16,7 +15,7 @@ class Command(DatabaseCommand):
         f"The authenticator's password is read from the environment variable {PASSWORD_VARIABLE}."
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument(
             "--sql", action="store_true", help="Print the SQL for a DBA instead; no database is needed for it."

@@ -1,10 +1,11 @@
 """`manage.py pgcraft_rollback`: undo the migration that was applied last."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.apps import apps
 from django.core.management import call_command
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
@@ -20,7 +21,7 @@ class Command(LosingCommand, DatabaseCommand):
     help = "Undoes the migration of the project's own apps that was applied last. What it had added is lost."
     requires_system_checks = []
 
-    def add_arguments(self, parser: CommandParser) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
         super().add_arguments(parser)
         parser.add_argument("app_label", nargs="?", help="Undo the last migration of this app; any installed app.")
 
