@@ -1,0 +1,14 @@
+"""An embedded PostgreSQL for development and tests, shared by all processes that ask for the same data folder.
+
+`start()` creates the cluster if needed, starts its server or joins the one that runs, and takes a lease: a
+shared lock that this process keeps until it exits. The last process to leave stops the server. The kernel
+frees the locks of a killed process, so nothing here can be left behind that needs a person to clean up.
+
+There is no TCP port. The server listens on a Unix socket in a private folder, where the user `postgres` needs
+no password and every other role does.
+"""
+
+from pgcraft_django.embedded.binaries import available, find_binaries
+from pgcraft_django.embedded.server import Server, start, stop
+
+__all__ = ["Server", "available", "find_binaries", "start", "stop"]

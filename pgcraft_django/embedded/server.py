@@ -1,0 +1,403 @@
+"""Start, join and stop the server of a data folder; `locks` says who may, `account` under which name."""
+
+import atexit
+import hashlib
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+from pgcraft_django.embedded import locks
+from pgcraft_django.embedded.account import Account, account_for
+from pgcraft_django.embedded.binaries import find_binaries
+from pgcraft_django.errors import ServerError
+
+PORT = 5432  # only a file name in the socket's folder
+IMPOSSIBLE_PID = 2**31 - 1
+LONGEST_BASE = 60  # a socket's path may have some 100 bytes; the rest is ours
+START_SECONDS, ANSWER_SECONDS, STOP_SECONDS, KILL_SECONDS = 60, 3, 30, 10
+LOG_BYTES = 1_000_000
+ELSEWHERE = "Name another folder in PGCRAFT_EMBEDDED_DIR, or set DATABASE_URL to use a server of your own."
+
+CONFIGURATION = """
+# Settings of the embedded server; edit them as you like.
+max_connections = 200
+password_encryption = 'scram-sha-256'
+"""
+AUTHENTICATION = """\
+# TYPE  DATABASE  USER      METHOD
+local   all       postgres  trust
+local   all       all       scram-sha-256
+"""
+RISKY_BUT_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; its superuser is `postgres`, without a password."""
+
+    data_dir: Path
+    socket_dir: Path
+    port: int
+    major: int
+
+    def database(self, name: str) -> dict[str, Any]:
+        """Return the entry of Django's `DATABASES` for the database `name` of this server."""
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": "postgres",
+            "PASSWORD": "",
+            "HOST": str(self.socket_dir),
+            "PORT": str(self.port),
+        }
+
+
+def start(
+    data_dir: Path | str,
+    *,
+    major: int | None = None,
+    durable: bool = True,
+    report: Callable[[str], None] | None = None,
+) -> Server:
+    """Return the server of `data_dir`, created and started if it is not; stop it when its last user exits.
+
+    `major` asks for a PostgreSQL version (default: the one that made `data_dir`, else the preferred at hand).
+    `durable=False` starts it without protection from crashes, for tests. `report` gets short lines of progress.
+    Raises `ServerError` with what to do, if there is no PostgreSQL, or the folder or the server is not usable.
+    """
+    folder, say = _resolve(data_dir), report or (lambda line: None)
+    with _readable_errors(folder), locks.one_at_a_time(folder, say):
+        new_lease = locks.take_lease(folder)
+        try:
+            _check_major(folder, major)
+            return _join(folder) or _launch(folder, major, durable, say)
+        except BaseException:
+            if new_lease:
+                with suppress(ServerError, OSError):
+                    _leave(folder)
+            raise
+
+
+def stop(data_dir: Path | str) -> None:
+    """Stop the server of `data_dir` now, whoever uses it; nothing happens if none runs.
+
+    Raises `ServerError` if it cannot be stopped.
+    """
+    folder = _resolve(data_dir)
+    if not (folder.exists() or locks.run_dir(folder).exists()):
+        return
+    with _readable_errors(folder), locks.one_at_a_time(folder):
+        _shut_down(folder)
+        locks.drop_lease(folder)
+
+
+def _leave(folder: Path) -> None:
+    """Give back this process's lease, and stop the server if it was the last one."""
+    if locks.drop_lease(folder) and locks.server_lives(folder):
+        _shut_down(folder)
+
+
+def _leave_all() -> None:
+    for folder in locks.leased():
+        if locks.run_dir(folder).exists():  # else all was removed, and the server soon notices
+            with suppress(ServerError, OSError), locks.one_at_a_time(folder):
+                _leave(folder)
+
+
+if os.name != "nt":
+    atexit.register(_leave_all)
+
+# -- What is there ---------------------------------------------------------------------------------------------
+
+
+def _resolve(data_dir: Path | str) -> Path:
+    if os.name == "nt":
+        raise ServerError("There is no embedded PostgreSQL on Windows. Set DATABASE_URL to use a server of your own.")
+    folder = Path(data_dir).resolve()
+    if "\n" in str(folder) or not folder.name:
+        raise ServerError(f"The embedded PostgreSQL cannot keep its data in {str(folder)!r}. {ELSEWHERE}")
+    return folder
+
+
+@contextmanager
+def _readable_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise ServerError(
+            f"The embedded PostgreSQL cannot use {folder}: {error.strerror or error}{where}. {ELSEWHERE}"
+        ) from error
+
+
+def _made_by(folder: Path) -> int | None:
+    """Return the major that made the cluster in `folder`, or None if there is nothing yet."""
+    try:
+        return int((folder / "PG_VERSION").read_text())
+    except FileNotFoundError:
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return None
+        reason = "is not empty, but holds no PostgreSQL data"
+    except ValueError:
+        reason = "holds damaged PostgreSQL data: its file PG_VERSION has no version"
+    raise ServerError(f"{folder} {reason}. Remove it if nothing in it is needed. {ELSEWHERE}")
+
+
+def _check_major(folder: Path, major: int | None) -> None:
+    made_by = _made_by(folder)
+    if made_by and major and made_by != major:
+        raise ServerError(
+            f"The data in {folder} was made by PostgreSQL {made_by}, but PostgreSQL {major} is asked for. "
+            f"Ask for {made_by}, or remove the folder if its data is not needed. {ELSEWHERE}"
+        )
+
+
+def _recorded(folder: Path) -> Server | None:
+    """Return the server that PostgreSQL's own note in `folder` speaks of, running or not."""
+    try:
+        lines = os.fsdecode((folder / "postmaster.pid").read_bytes()).split("\n")
+        port, socket_dir, major = int(lines[3]), lines[4], int((folder / "PG_VERSION").read_text())
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+    return Server(folder, Path(socket_dir), port, major) if socket_dir else None
+
+
+def _ping(server: Server) -> pq.Ping:
+    conninfo = make_conninfo(
+        host=str(server.socket_dir), port=server.port, user="postgres", dbname="postgres", connect_timeout=2
+    )
+    return pq.Ping(pq.PGconn.ping(os.fsencode(conninfo)))
+
+
+def _postmaster(folder: Path) -> int | None:
+    """Return the process id of the server of `folder`, after a look at what that process runs."""
+    for note in (folder / "postmaster.pid", _socket_dir(folder) / f".s.PGSQL.{PORT}.lock"):
+        try:
+            pid = int(note.read_bytes().split(b"\n")[0])
+        except (FileNotFoundError, ValueError):
+            continue
+        if pid > 0 and b" -D %b " % os.fsencode(folder) in _command_line(pid):
+            return pid
+    return None
+
+
+def _command_line(pid: int) -> bytes:
+    if Path("/proc/self/cmdline").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        return b""
+    ps = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, check=False)  # noqa: S603, S607
+    return ps.stdout.replace(b"\n", b" ")
+
+
+# -- The socket's folder -----------------------------------------------------------------------------------------
+
+
+def _socket_dir(folder: Path) -> Path:
+    """Return a short folder that belongs to `folder` alone: a socket's path is limited, that of the data is not."""
+    base = tempfile.gettempdir()
+    if os.geteuid() == 0 or len(os.fsencode(base)) > LONGEST_BASE or "," in base:
+        # Root's own temporary folder may be closed to the server's account; libpq takes a comma for a list.
+        base = "/tmp"  # noqa: S108
+    digest = hashlib.sha256(os.fsencode(f"{os.geteuid()}:{folder}")).hexdigest()
+    return Path(base, f"pgcraft-{digest[:16]}")
+
+
+def _check_private(socket_dir: Path, *owners: int) -> os.stat_result:
+    """Raise `ServerError` if somebody else could have put a socket of their own there."""
+    found = socket_dir.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
+        raise ServerError(
+            f"{socket_dir}, where the socket of the embedded PostgreSQL goes, belongs to another user or is not "
+            "a folder. Remove it, or set TMPDIR to a folder of your own."
+        )
+    return found
+
+
+def _prepare_socket_dir(socket_dir: Path, account: Account) -> None:
+    with suppress(FileExistsError):
+        socket_dir.mkdir(0o700)
+    found = _check_private(socket_dir, os.geteuid(), account.uid)
+    socket_dir.chmod(0o700)
+    if found.st_uid != account.uid:
+        os.chown(socket_dir, account.uid, account.gid)
+    for leftover in socket_dir.glob(".s.PGSQL.*"):
+        leftover.unlink()
+
+
+# -- Start -----------------------------------------------------------------------------------------------------
+
+
+def _join(folder: Path) -> Server | None:
+    """Return the server that runs on `folder`, waiting while it starts, recovers or stops; None if none does."""
+    began = time.monotonic()
+    while True:
+        server = _recorded(folder)
+        answer = _ping(server) if server else pq.Ping.NO_RESPONSE
+        ours = locks.server_lives(folder)
+        if server and answer == pq.Ping.OK:
+            if ours:
+                _check_private(server.socket_dir, folder.stat().st_uid)
+            return server
+        if not ours:
+            return None
+        if time.monotonic() - began > (START_SECONDS if answer == pq.Ping.REJECT else ANSWER_SECONDS):
+            break
+        time.sleep(0.01)
+    _shut_down(folder)  # it lives, but its data or its socket was removed
+    return None
+
+
+def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str], None]) -> Server:
+    made_by = _made_by(folder)
+    try:
+        binaries = find_binaries(made_by or major)
+    except ServerError as error:
+        if not made_by:
+            raise
+        raise ServerError(
+            f"The data in {folder} was made by PostgreSQL {made_by}. {error} "
+            "If the data is not needed, remove the folder."
+        ) from error
+    for leftover in locks.run_dir(folder).glob("new-*"):  # of a start that was killed
+        shutil.rmtree(leftover, ignore_errors=True)
+    if not made_by:
+        if _postmaster(folder):
+            _shut_down(folder)  # its folder was removed while it ran
+        _create(folder, binaries, durable, say)
+    server = Server(folder, _socket_dir(folder), PORT, _made_by(folder) or 0)
+    account = account_for(folder, binaries)
+    _prepare_socket_dir(server.socket_dir, account)
+    _disown_stale_pid(folder)
+    say(f"starting PostgreSQL {server.major}")
+    settings = [
+        "listen_addresses=",
+        f"port={server.port}",
+        f"unix_socket_directories={_quote_list_item(str(server.socket_dir))}",
+        *(() if durable else RISKY_BUT_FAST),
+    ]
+    log = folder / "server.log"
+    log_start = _prepare_log(log)
+    with locks.server_lock(folder) as inherited:
+        options = [part for setting in settings for part in ("-c", setting)]
+        # The shell lets go of the server at once, which so is nobody's child, and holds none of our pipes.
+        detach = '"$@" >>"$0" 2>&1 </dev/null &'
+        account.run("/bin/sh", "-c", detach, log, binaries / "postgres", "-D", folder, *options, pass_fds=(inherited,))
+    began = time.monotonic()
+    while _ping(server) != pq.Ping.OK:
+        if not locks.server_lives(folder):
+            problem = "did not start"
+        elif time.monotonic() - began > START_SECONDS:
+            problem = f"is not ready after {START_SECONDS} seconds"
+        else:
+            time.sleep(0.01)
+            continue
+        raise ServerError(
+            f"PostgreSQL {server.major} {problem} on {folder}. If its data is not needed, remove the folder. "
+            f"{ELSEWHERE} The end of {log}:\n{_tail(log, log_start)}"
+        )
+    return server
+
+
+def _create(folder: Path, binaries: Path, durable: bool, say: Callable[[str], None]) -> None:
+    """Make a cluster beside `folder` and move it there when it is complete."""
+    say(f"creating the database cluster in {folder}")
+    staging = Path(tempfile.mkdtemp(prefix="new-", dir=locks.run_dir(folder)))
+    try:
+        account = account_for(staging, binaries)
+        initdb = (binaries / "initdb", "-D", staging)
+        options = ("--username=postgres", "--encoding=UTF8", "--auth=trust", "--no-sync", "--no-instructions")
+        result = account.run(*initdb, *options, "--locale=C.UTF-8")
+        if "invalid locale name" in result.stdout:
+            result = account.run(*initdb, *options, "--locale=C")
+        if result.returncode == 0:
+            with (staging / "postgresql.conf").open("a") as configuration:
+                configuration.write(CONFIGURATION)
+            (staging / "pg_hba.conf").write_text(AUTHENTICATION)
+            if durable:
+                result = account.run(*initdb, "--sync-only")
+        if result.returncode:
+            raise ServerError(f"{binaries / 'initdb'} could not create {folder}. {ELSEWHERE} It said:\n{result.stdout}")
+        staging.replace(folder)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _disown_stale_pid(folder: Path) -> None:
+    """Keep PostgreSQL from taking a stranger, who got the process id of a crashed server, for that server.
+
+    The note itself stays: PostgreSQL also reads there which shared memory to look at for survivors.
+    """
+    note = folder / "postmaster.pid"
+    if note.exists() and _postmaster(folder) is None:
+        pid, *rest = note.read_bytes().split(b"\n")
+        if pid.strip().isdigit():
+            note.write_bytes(b"\n".join([b"%d" % IMPOSSIBLE_PID, *rest]))
+        else:
+            note.unlink()
+
+
+def _quote_list_item(text: str) -> str:
+    return '"' + text.replace('"', '""') + '"'
+
+
+def _prepare_log(log: Path) -> int:
+    """Put a long log aside; return where the next start's lines will begin."""
+    size = log.stat().st_size if log.exists() else 0
+    if size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.old"))
+        return 0
+    return size
+
+
+def _tail(log: Path, begin: int) -> str:
+    text = log.read_bytes()[begin:].decode(errors="replace") if log.exists() else ""
+    return "\n".join(text.splitlines()[-10:]) or "(empty)"
+
+
+# -- Stop ------------------------------------------------------------------------------------------------------
+
+
+def _shut_down(folder: Path) -> None:
+    """Stop the server and wait for its end, asking first, then insisting (which loses no data either)."""
+    pid = _postmaster(folder)
+    recorded = _recorded(folder)
+    if pid is None:
+        # A killed server's children leave by themselves.
+        if not _wait(lambda: not locks.server_lives(folder), ANSWER_SECONDS):
+            raise ServerError(
+                f"A PostgreSQL that cannot be reached from here (in another container, or processes left over from "
+                f"a crash) uses {folder}. End it there, or restart the machine. {ELSEWHERE}"
+            )
+        return
+    for how, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, KILL_SECONDS)):
+        with suppress(ProcessLookupError):
+            os.kill(pid, how)
+        if _wait(lambda: not locks.server_lives(folder) and _postmaster(folder) is None, seconds):
+            break
+    else:
+        raise ServerError(f"PostgreSQL (process {pid}) on {folder} does not stop. End it with `kill -9 {pid}`.")
+    for socket_dir in {_socket_dir(folder), recorded.socket_dir if recorded else _socket_dir(folder)}:
+        with suppress(OSError):
+            socket_dir.rmdir()
+
+
+def _wait(done: Callable[[], bool], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
