@@ -1,0 +1,97 @@
+"""PostgREST's settings in the words of one release.
+
+13 refuses short secrets at the start, 14 bounds the cache of verified tokens by their number instead of
+their age, 16 reads the path of the role claim as JSONPath.
+"""
+
+import base64
+import re
+
+from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.postgrest.binary import Version, format_version
+from pgcraft_django.postgrest.config import Settings, plain, quoted
+
+SECRET_BYTES = 32
+CACHE_SECONDS = 3600
+
+# One step of the paths before 16: .key, ."any key", [0], [?(@ == "text")].
+STEP = re.compile(
+    r"""\.(?P<key>[\w$@-]+)"""
+    r"""|\."(?P<quoted>[^"]*)\""""
+    r"""|\[(?P<index>\d+)\]"""
+    r"""|\[\?\(@\s*(?P<operator>==\^|\^==|\*==|==|!=)\s*"(?P<text>[^"]*)"\)\]"""
+)
+
+
+def for_version(settings: Settings, version: Version) -> Settings:
+    """Return `settings` as PostgREST `version` understands them.
+
+    Raises `ConfigurationError` for what that release refuses, or cannot express.
+    """
+    _check_secret(settings, version)
+    translated = dict(settings)
+    if version >= (14,):
+        lifetime = translated.pop("jwt-cache-max-lifetime", None)
+        if lifetime is not None and str(lifetime) == "0":  # off; on is the default
+            translated.setdefault("jwt-cache-max-entries", 0)
+    elif (entries := translated.pop("jwt-cache-max-entries", None)) is not None:
+        translated.setdefault("jwt-cache-max-lifetime", 0 if str(entries) == "0" else CACHE_SECONDS)
+    if path := str(translated.get("jwt-role-claim-key", "")):
+        translated["jwt-role-claim-key"] = _claim_key(path, version)
+    return translated
+
+
+def _check_secret(settings: Settings, version: Version) -> None:
+    """Refuse a short secret for every release: before 13 the server starts, but no token works."""
+    secret = str(settings.get("jwt-secret", ""))
+    if not secret or secret.startswith("@"):  # "@file": PostgREST reads it
+        return
+    size = len(secret.encode())
+    if plain(settings.get("jwt-secret-is-base64", False)).lower() in ("true", "1"):
+        try:
+            size = len(base64.b64decode(secret.rstrip("=.") + "==", altchars=b"-_"))
+        except ValueError:
+            raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not Base64.") from None
+    if size < SECRET_BYTES:
+        raise ConfigurationError(
+            f"jwt-secret has {size} characters; PostgREST {format_version(version)} needs at least "
+            f"{SECRET_BYTES}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+        )
+
+
+def _claim_key(path: str, version: Version) -> str:
+    """Return the path of the role claim: `.a."b c"[0]` before 16, `$.a["b c"][0]` from then on."""
+    if version < (16,):
+        if path.startswith("$"):
+            raise ConfigurationError(
+                f"jwt-role-claim-key is {path!r}; PostgREST {format_version(version)} has no JSONPath. Write "
+                'it in the older form, such as ".role": it is translated for the releases that have.'
+            )
+        return path
+    if path.startswith("$"):
+        return path
+    translated, position = "$", 0
+    while position < len(path):
+        step = STEP.match(path, position)
+        if step is None:
+            raise ConfigurationError(
+                f"jwt-role-claim-key is {path!r}, which cannot be translated for PostgREST "
+                f'{format_version(version)}. Write it as JSONPath, such as "$.role".'
+            )
+        translated += _json_path_step(step)
+        position = step.end()
+    return translated
+
+
+def _json_path_step(step: re.Match[str]) -> str:
+    if (index := step["index"]) is not None:
+        return f"[{index}]"
+    if (operator := step["operator"]) is not None:
+        text = step["text"]
+        if operator in ("==", "!="):
+            return f"[?@ {operator} {quoted(text)}]"
+        pattern = re.sub(r"[\\.^$|?*+(){}\[\]-]", r"\\\g<0>", text)
+        pattern = {"^==": f"^{pattern}", "==^": f"{pattern}$", "*==": pattern}[operator]
+        return f"[?search(@, {quoted(pattern)})]"
+    key = step["key"] if step["key"] is not None else step["quoted"]
+    return f".{key}" if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", key) else f"[{quoted(key)}]"
