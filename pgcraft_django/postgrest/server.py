@@ -83,12 +83,12 @@ class Server:
     def wait_until_ready(self, seconds: float = 30) -> None:
         """Return when it answers. Raises `ServerError` when it has ended, or `seconds` are over."""
         deadline = time.monotonic() + seconds
-        delay = 0.05
+        delay = 0.15  # seldom too early: PostgREST logs each question that it cannot answer yet
         while self.process.poll() is None and time.monotonic() < deadline:
+            time.sleep(delay)
             if self.is_ready():
                 return
-            time.sleep(delay)
-            delay = min(delay * 2, 1)
+            delay = min(delay * 1.5, 1)
         if self.process.poll() is None:
             raise ServerError(f"PostgREST does not answer on {self.url} after {seconds:g} seconds.")
         raise ServerError(f"PostgREST ended with status {exit_status(self.process)} before it served.")
