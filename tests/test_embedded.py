@@ -312,6 +312,16 @@ def test_a_damaged_note_of_a_crashed_server_is_no_obstacle(data: Path, note: str
     assert ask(embedded.start(data), "SELECT 1") == 1
 
 
+def test_a_server_that_is_slow_to_answer_is_waited_for_and_not_replaced(data: Path) -> None:
+    running = embedded.start(data, durable=False)
+    pid = postmaster(data)
+    os.kill(pid, signal.SIGSTOP)
+    wake = subprocess.Popen(["/bin/sh", "-c", f"sleep {server.ANSWER_SECONDS + 1}; kill -CONT {pid}"])
+    assert embedded.start(data) == running
+    assert postmaster(data) == pid
+    assert wake.wait() == 0
+
+
 def test_a_server_whose_socket_was_removed_is_started_again(data: Path) -> None:
     running = embedded.start(data)
     pid = postmaster(data)

@@ -27,6 +27,7 @@ PORT = 5432  # only a file name in the socket's folder
 IMPOSSIBLE_PID = 2**31 - 1
 LONGEST_BASE = 60  # a socket's path may have some 100 bytes; the rest is ours
 START_SECONDS, ANSWER_SECONDS, STOP_SECONDS, KILL_SECONDS = 60, 3, 30, 10
+LOG = "server.log"
 LOG_BYTES = 1_000_000
 ELSEWHERE = "Name another folder in PGCRAFT_EMBEDDED_DIR, or set DATABASE_URL to use a server of your own."
 
@@ -174,6 +175,10 @@ def _recorded(folder: Path) -> Server | None:
     return Server(folder, Path(socket_dir), port, major) if socket_dir else None
 
 
+def _socket_of(server: Server) -> Path:
+    return server.socket_dir / f".s.PGSQL.{server.port}"
+
+
 def _ping(server: Server) -> pq.Ping:
     conninfo = make_conninfo(
         host=str(server.socket_dir), port=server.port, user="postgres", dbname="postgres", connect_timeout=2
@@ -253,11 +258,16 @@ def _join(folder: Path) -> Server | None:
             return server
         if not ours:
             return None
-        if time.monotonic() - began > (START_SECONDS if answer == pq.Ping.REJECT else ANSWER_SECONDS):
-            break
+        waited = time.monotonic() - began
+        if waited > ANSWER_SECONDS and not (server and _socket_of(server).exists() and _postmaster(folder)):
+            _shut_down(folder)  # it lives, but its data or its socket was removed
+            return None
+        if waited > START_SECONDS:
+            raise ServerError(
+                f"The PostgreSQL that runs on {folder} has not answered for {START_SECONDS} seconds. "
+                f"Look into {folder / LOG}, or end the process {_postmaster(folder)}. {ELSEWHERE}"
+            )
         time.sleep(0.01)
-    _shut_down(folder)  # it lives, but its data or its socket was removed
-    return None
 
 
 def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str], None]) -> Server:
@@ -288,7 +298,7 @@ def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str],
         f"unix_socket_directories={_quote_list_item(str(server.socket_dir))}",
         *(() if durable else RISKY_BUT_FAST),
     ]
-    log = folder / "server.log"
+    log = folder / LOG
     log_start = _prepare_log(log)
     with locks.server_lock(folder) as inherited:
         options = [part for setting in settings for part in ("-c", setting)]
