@@ -13,8 +13,8 @@ from django.db import models
 from django.utils import translation
 
 from pgcraft_django.columns import column_type
-from pgcraft_django.conf import get_config
-from pgcraft_django.naming import quote_name
+from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.naming import is_identifier, quote_name
 from pgcraft_django.objects import Comment, DatabaseObject, Role, Schema, SchemaGrant, TableGrant, View
 
 PRIVILEGES = ("select", "insert", "update", "delete")
@@ -62,9 +62,10 @@ class Resource:
 
 
 def expand(privileges: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the privileges meant by `"all"` or a list, in one order."""
-    named = PRIVILEGES if privileges == ALL else privileges
-    return tuple(privilege for privilege in PRIVILEGES if privilege in named)
+    """Return the privileges meant by `"all"` or a list, in one order; by anything else, none."""
+    if privileges == ALL:
+        return PRIVILEGES
+    return tuple(privilege for privilege in PRIVILEGES if is_names(privileges) and privilege in privileges)
 
 
 def field_names(model: type[models.Model]) -> dict[str, models.Field]:
@@ -74,18 +75,23 @@ def field_names(model: type[models.Model]) -> dict[str, models.Field]:
 
 
 def exposed_fields(model: type[models.Model], api: API) -> tuple[models.Field, ...]:
-    """Return the fields that `api` exposes, in its order; names it gets wrong are left to the system checks."""
+    """Return the fields that `api` exposes, in its order; what it gets wrong is left to the system checks."""
+    if not all(names is None or is_names(names) for names in (api.columns, api.exclude)):
+        return ()
     known = field_names(model)
-    if api.columns is not None:
-        return tuple(dict.fromkeys(known[name] for name in api.columns if name in known))
+    named = known if api.columns is None else api.columns
     hidden = {known[name] for name in api.exclude or () if name in known}
-    return tuple(field for field in dict.fromkeys(known.values()) if field not in hidden)
+    fields = dict.fromkeys(known[name] for name in named if name in known)
+    return tuple(field for field in fields if field not in hidden and is_identifier(field.column))
 
 
 def make_resource(model: type[models.Model], api: API, *, app_label: str, table_schema: str) -> Resource:
     """Fill in the defaults of `api`."""
     config = get_config()
     grants = config.default_grants if api.grants is None else api.grants
+    if not isinstance(grants, Mapping):
+        grants = {}
+    roles = sorted(role for role in grants if is_identifier(role))
     return Resource(
         model=model,
         app_label=app_label,
@@ -93,7 +99,7 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
         schema=api.schema or config.api_schema,
         name=api.name or model._meta.db_table,
         fields=exposed_fields(model, api),
-        grants={role: expand(grants[role]) for role in sorted(grants) if expand(grants[role])},
+        grants={role: expand(grants[role]) for role in roles if expand(grants[role])},
     )
 
 

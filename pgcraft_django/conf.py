@@ -1,9 +1,10 @@
 """Typed access to the `PGCRAFT` setting.
 
-`get_config()` is the only way the package reads it. Values are taken as they are here and judged in
-`checks.py`, so that a wrong setting is a numbered check with a hint and not a traceback at import.
+`get_config()` is the only way the package reads it. Values of a wrong type count as not given here and are judged
+in `checks`, so that a wrong setting is a numbered check with a hint and not a traceback at import.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
@@ -22,7 +23,7 @@ class Config:
     api_schema: str = "api"
     """Schema that PostgREST exposes."""
     anon_role: str = "anon"
-    """Role of a request without a token."""
+    """Role of a request without a token; empty: such a request is refused."""
     authenticator_role: str = "authenticator"
     """Role PostgREST logs in as."""
     roles: Sequence[str] = ("anon",)
@@ -31,23 +32,42 @@ class Config:
     """Grants of an `API` that names none."""
     postgrest: Mapping[str, Any] = field(default_factory=dict)
     """PostgREST's own settings, by its own names."""
-    postgrest_binary: str = ""
+    postgrest_binary: str | os.PathLike[str] = ""
     """Path of the PostgREST program; empty: look for it."""
 
     @property
     def request_roles(self) -> tuple[str, ...]:
         """`ROLES` and `ANON_ROLE`, each once, in order of name."""
-        return tuple(sorted({*self.roles, self.anon_role}))
+        return tuple(sorted({*self.roles, self.anon_role} - {""}))
 
 
 KEYS = tuple(item.name.upper() for item in fields(Config))
 
 
+def is_names(value: object) -> bool:
+    """Tell whether `value` is a list of names. A string is not: it would be a list of its letters."""
+    return isinstance(value, list | tuple) and all(isinstance(item, str) for item in value)
+
+
+def fits(key: str, value: object) -> bool:
+    """Tell whether `value` is of the type that the setting `key` must have: that of its default."""
+    default = getattr(Config(), key.lower())
+    if isinstance(default, str):
+        return isinstance(value, str) or (key == "POSTGREST_BINARY" and isinstance(value, os.PathLike))
+    if isinstance(default, Mapping):
+        return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+    return is_names(value)
+
+
 @cache
 def get_config() -> Config:
-    """Return the `PGCRAFT` setting; unknown keys are left to the system checks."""
+    """Return the `PGCRAFT` setting; unknown keys and values of a wrong type are left to the system checks."""
     declared = getattr(settings, "PGCRAFT", {})
-    return Config(**{key.lower(): declared[key] for key in KEYS if key in declared})
+    if not isinstance(declared, Mapping):
+        declared = {"DEFAULT_GRANTS": declared}
+    values: dict[str, Any] = {"default_grants": {}} if "DEFAULT_GRANTS" in declared else {}  # wrong ones grant nothing
+    values |= {key.lower(): declared[key] for key in KEYS if key in declared and fits(key, declared[key])}
+    return Config(**values)
 
 
 def _reset(*, setting: str, **kwargs: Any) -> None:

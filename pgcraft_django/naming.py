@@ -21,10 +21,25 @@ def check_identifier(name: str) -> None:
         raise IdentifierError("A database name cannot be empty.")
     if "\x00" in name:
         raise IdentifierError(f"The database name {name!r} contains a NUL character.")
-    if (size := len(name.encode())) > MAX_BYTES:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise IdentifierError(f"The database name {name!r} is not text that UTF-8 can hold.") from None
+    if size > MAX_BYTES:
         raise IdentifierError(
             f"The database name {name!r} has {size} bytes; PostgreSQL keeps {MAX_BYTES}. Choose a shorter one."
         )
+
+
+def is_identifier(name: object) -> bool:
+    """Tell whether `name` is a name, and one that PostgreSQL can hold as it is."""
+    if not isinstance(name, str):
+        return False
+    try:
+        check_identifier(name)
+    except IdentifierError:
+        return False
+    return True
 
 
 @lru_cache(maxsize=4096)

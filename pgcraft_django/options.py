@@ -4,7 +4,6 @@ It is inherited as Python inherits attributes, just like `Meta`: a model without
 model with one extends it by naming it as a base (`class PGCraft(Parent.PGCraft)`).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +20,8 @@ class PGCraftOptions:
     """What a model declares: the schema of its table, its APIs and its plugins."""
 
     schema: str
-    apis: tuple[API, ...]
+    api: object
+    """As it was written: see `as_apis`."""
     plugins: tuple[Any, ...]
 
 
@@ -33,15 +33,16 @@ def declared_names(model: type[models.Model]) -> set[str]:
 def get_options(model: type[models.Model]) -> PGCraftOptions:
     """Return the model's options; wrong ones are left to the system checks."""
     declared = getattr(model, "PGCraft", None)
+    schema = getattr(declared, "schema", None)
+    plugins = getattr(declared, "plugins", ())
     return PGCraftOptions(
-        schema=getattr(declared, "schema", None) or get_config().table_schema,
-        apis=as_apis(getattr(declared, "api", API())),
-        plugins=tuple(getattr(declared, "plugins", ())),
+        schema=schema if schema and isinstance(schema, str) else get_config().table_schema,
+        api=getattr(declared, "api", API()),
+        plugins=tuple(plugins) if isinstance(plugins, list | tuple) else (),
     )
 
 
-def as_apis(declared: API | Sequence[API] | None) -> tuple[API, ...]:
-    """Return one API, a list of them, or None as a tuple."""
-    if declared is None:
-        return ()
-    return (declared,) if isinstance(declared, API) else tuple(declared)
+def as_apis(declared: object) -> tuple[API, ...]:
+    """Return one API, a list of them, or None as a tuple; anything else exposes nothing."""
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return tuple(item for item in items if isinstance(item, API))

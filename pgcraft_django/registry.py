@@ -15,6 +15,7 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.naming import is_identifier
 from pgcraft_django.objects import Schema, TablePlacement
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.options import as_apis, get_options
@@ -23,10 +24,15 @@ from pgcraft_django.recorded import ObjectMap
 
 @dataclass(frozen=True)
 class Registration:
-    """One call of `register()`."""
+    """What a model's own `class PGCraft`, or one call of `register()`, says about its APIs."""
 
     app_label: str
-    apis: tuple[API, ...]
+    api: object
+    """As it was written."""
+
+    @property
+    def apis(self) -> tuple[API, ...]:
+        return as_apis(self.api)
 
 
 _registrations: dict[type[models.Model], list[Registration]] = {}
@@ -40,8 +46,10 @@ def register(
     The views and grants go into the migrations of `app_label`, by default the app whose module makes this call:
     put it into that app's `pgcraft.py`. The table itself stays where its own app has it.
 
-    Raises `ConfigurationError` if the app cannot be told.
+    Raises `ConfigurationError` if `model` is no model class, or the app cannot be told.
     """
+    if not (isinstance(model, type) and issubclass(model, models.Model)):
+        raise ConfigurationError(f"register() takes one model class, such as Group, and not {model!r}.")
     if app_label is None:
         caller = sys._getframe(1).f_globals["__name__"]
         config = global_apps.get_containing_app_config(caller)
@@ -51,8 +59,7 @@ def register(
                 "Call it in an app's pgcraft.py, or pass app_label=."
             )
         app_label = config.label
-    apis = as_apis(api) or (API(),)
-    _registrations.setdefault(model, []).append(Registration(app_label=app_label, apis=apis))
+    _registrations.setdefault(model, []).append(Registration(app_label, API() if api is None else api))
 
 
 def autodiscover() -> None:
@@ -62,9 +69,20 @@ def autodiscover() -> None:
             import_module(f"{config.name}.pgcraft")
 
 
+def registered_models() -> list[type[models.Model]]:
+    """Return the models that `register()` was called for."""
+    return list(_registrations)
+
+
 def registrations(model: type[models.Model]) -> list[Registration]:
     """Return what `register()` was told about `model`."""
     return _registrations.get(model, [])
+
+
+def declarations(model: type[models.Model]) -> list[Registration]:
+    """Return all that is declared about the model's APIs: by itself first."""
+    own = [Registration(model._meta.app_label, get_options(model).api)] if is_factory(model) else []
+    return [*own, *registrations(model)]
 
 
 def is_factory(model: type[models.Model]) -> bool:
@@ -81,20 +99,33 @@ def table_schema(model: type[models.Model]) -> str:
 def get_resources(apps: Apps = global_apps) -> list[Resource]:
     """Return every API of every model, in order of schema and name."""
     return sorted(
-        (resource for model in _models(apps) for resource in _model_resources(model)),
+        (resource for model in _models(apps) for resource in model_resources(model) if _is_possible(resource)),
         key=lambda resource: (resource.schema, resource.name, resource.app_label),
     )
 
 
-def _models(apps: Apps) -> Iterator[type[models.Model]]:
+def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
+    """Yield the models of factories with their many-to-many tables, and those that are registered."""
     for model in apps.get_models(include_auto_created=True):
         if is_factory(model) or model in _registrations or is_factory(model._meta.auto_created or models.Model):
             yield model
 
 
-def _model_resources(model: type[models.Model]) -> Iterator[Resource]:
-    own = [Registration(model._meta.app_label, get_options(model).apis)] if is_factory(model) else []
-    for registration in [*own, *registrations(model)]:
+def _models(apps: Apps) -> Iterator[type[models.Model]]:
+    """Yield the models whose names PostgreSQL can hold; the others are left to the system checks."""
+    for model in concerned_models(apps):
+        if is_identifier(model._meta.db_table) and is_identifier(table_schema(model)):
+            yield model
+
+
+def _is_possible(resource: Resource) -> bool:
+    """Tell whether there can be such a view; if not, it is left to the system checks."""
+    return bool(resource.fields) and is_identifier(resource.schema) and is_identifier(resource.name)
+
+
+def model_resources(model: type[models.Model]) -> Iterator[Resource]:
+    """Yield every API of the model, with nothing left out."""
+    for registration in declarations(model):
         for api in registration.apis:
             yield make_resource(model, api, app_label=registration.app_label, table_schema=table_schema(model))
 
