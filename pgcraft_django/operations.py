@@ -13,8 +13,10 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import AddField, AlterField
 from django.db.migrations.state import ProjectState
+from django.db.models import Field, Model
 
 from pgcraft_django.errors import MigrationError
+from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA, move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
@@ -243,6 +245,41 @@ class SetTableSchema(ObjectOperation):
         if isinstance(operation, AddField | AlterField) and not operation.field.many_to_many:
             return True
         return super().reduce(operation, app_label)
+
+
+class AlterFieldType(AlterField):
+    """Django's `AlterField` for a column with a default in the database, whose type changes.
+
+    PostgreSQL changes a column's type only if it can cast the default along, which it cannot from text to a number.
+    So the default goes first and comes back last.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        old_model = from_state.apps.get_model(app_label, self.model_name)
+        model = to_state.apps.get_model(app_label, self.model_name)
+        concerned = schema_editor.connection.vendor == "postgresql" and self.allow_migrate_model(
+            schema_editor.connection.alias, model
+        )
+        old, new = old_model._meta.get_field(self.name), model._meta.get_field(self.name)
+        if concerned and old.has_db_default():
+            self._change_default(schema_editor, old_model, old, old, drop=True)
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+        if concerned and new.has_db_default():
+            self._change_default(schema_editor, model, old, new, drop=False)
+
+    @staticmethod
+    def _change_default(
+        schema_editor: BaseDatabaseSchemaEditor, model: type[Model], old: Field, new: Field, *, drop: bool
+    ) -> None:
+        change, parameters = schema_editor._alter_column_database_default_sql(model, old, new, drop=drop)
+        table = quote_name(model._meta.db_table)
+        schema_editor.execute(schema_editor.sql_alter_column % {"table": table, "changes": change}, parameters)
 
 
 def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:

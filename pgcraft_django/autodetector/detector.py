@@ -16,6 +16,7 @@ from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector, OperationDependency
 from django.db.migrations.operations import AlterField, DeleteModel, RemoveField
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.autodetector.diff import Change, Disturbance, Move, Plan, States, make_plan
@@ -28,12 +29,14 @@ from pgcraft_django.autodetector.tables import (
     table_owners,
     type_sources,
 )
+from pgcraft_django.columns import column_type
+from pgcraft_django.factories.base import share_defaults
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import ObjectKey, TablePlacement
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA
-from pgcraft_django.operations import Create, Drop, ObjectOperation, Replace, SetTableSchema
+from pgcraft_django.operations import AlterFieldType, Create, Drop, ObjectOperation, Replace, SetTableSchema
 from pgcraft_django.recorded import recorded
-from pgcraft_django.registry import declared
+from pgcraft_django.registry import declared, is_factory
 
 _Made = tuple[str, Operation, list[Change]]
 """App label, operation, and the changes it makes."""
@@ -57,6 +60,12 @@ class DetectorMixin(MigrationAutodetector):
     declared_apps: Apps = global_apps
     """The registry whose models are compared."""
 
+    def __init__(
+        self, from_state: ProjectState, to_state: ProjectState, questioner: MigrationQuestioner | None = None
+    ) -> None:
+        share_defaults(to_state, self.declared_apps)
+        super().__init__(from_state, to_state, questioner)
+
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Any:
         self._convert_apps = set(convert_apps or ())
         return super()._detect_changes(convert_apps, graph)
@@ -65,6 +74,26 @@ class DetectorMixin(MigrationAutodetector):
         if isinstance(dependency, _After):
             return operation is dependency.operation
         return super().check_dependency(operation, dependency)
+
+    def generate_altered_fields(self) -> None:
+        super().generate_altered_fields()
+        for label, operations in self.generated_operations.items():
+            operations[:] = [self._with_default_aside(label, operation) for operation in operations]
+
+    def _with_default_aside(self, label: str, operation: Operation) -> Operation:
+        """Return an operation that a default in the database cannot stop, if that is what `operation` needs."""
+        if type(operation) is not AlterField:
+            return operation
+        if not is_factory(self.declared_apps.get_model(label, operation.model_name)):
+            return operation
+        key = label, operation.model_name_lower
+        old_name = self.renamed_fields.get((*key, operation.name), operation.name)
+        old = self.from_state.models[label, self.renamed_models.get(key, key[1]).lower()].fields[old_name]
+        if old.is_relation or not old.has_db_default() or column_type(old) == column_type(operation.field):
+            return operation
+        changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)
+        changed._auto_deps = operation._auto_deps
+        return changed
 
     def _sort_migrations(self) -> None:
         super()._sort_migrations()

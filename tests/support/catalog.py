@@ -11,8 +11,13 @@ _OURS = f"{_USER_SCHEMAS} AND c.relname !~ '^django_migrations'"
 
 QUERIES = {
     "schemas": f"""
-        SELECT n.nspname, obj_description(n.oid, 'pg_namespace'), n.nspacl::text
+        SELECT n.nspname, obj_description(n.oid, 'pg_namespace')
         FROM pg_namespace n WHERE {_USER_SCHEMAS}
+    """,
+    "schema privileges": f"""
+        SELECT n.nspname, a.grantee::regrole::text, a.privilege_type, a.is_grantable
+        FROM pg_namespace n, aclexplode(n.nspacl) a
+        WHERE a.grantee <> n.nspowner AND {_USER_SCHEMAS}
     """,
     "relations": f"""
         SELECT n.nspname, c.relname, c.relkind::text, c.reloptions, c.relrowsecurity,
@@ -50,7 +55,7 @@ QUERIES = {
     """,
     "indexes": f"""
         SELECT n.nspname, c.relname, i.indisunique, i.indisprimary,
-               regexp_replace(pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX \\S+ ', '')
+               regexp_replace(pg_get_indexdef(i.indexrelid), '^CREATE (UNIQUE )?INDEX .+? ON ', '')
         FROM pg_index i
         JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relkind IN ('r', 'p', 'm') AND {_OURS}

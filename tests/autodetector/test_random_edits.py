@@ -1,0 +1,268 @@
+"""Random sequences of edits: after each, the migrations are complete, true and reversible, and no row is lost."""
+
+import itertools
+import os
+import re
+from typing import Any
+
+import pytest
+from django.db.migrations.questioner import MigrationQuestioner
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from pgcraft_django.api import API
+from tests.support.catalog import Catalog, differences
+from tests.support.project import FieldSpec, ModelSpec, Project, build_project
+from tests.support.world import Site, World, new_site
+
+SCHEMAS = ("private", "other")
+KINDS = ("text", "50", "80", "integer", "big")
+RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
+NOT_RENAMED = MigrationQuestioner({"ask_initial": True})
+
+grants = st.dictionaries(
+    st.sampled_from(["anon", "webuser"]),
+    st.lists(st.sampled_from(["select", "insert", "update", "delete"]), min_size=1, unique=True),
+    max_size=2,
+)
+kinds = st.sampled_from(KINDS)
+
+
+def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
+    """Return in what the catalogs of two databases differ."""
+    other = right.catalog() if isinstance(right, Site) else right
+    return differences(meaning(left.catalog()), meaning(other))
+
+
+def meaning(catalog: Catalog) -> Catalog:
+    """Leave out what remembers the past without meaning anything: names of sequences, casts in defaults."""
+    return {
+        **catalog,
+        "relations": frozenset(row for row in catalog["relations"] if row[2] != "S"),
+        "columns": frozenset(
+            (*row[:5], re.sub(r"::[a-z ]+|[()]", "", row[5] or ""), *row[6:]) for row in catalog["columns"]
+        ),
+    }
+
+
+class Edits(RuleBasedStateMachine):
+    """A project that is edited, and a database that follows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.numbers = itertools.count(1)
+        self.project: Project = {}
+        self.world = World()
+        self.manager = new_site(SCHEMAS)
+        self.site = self.manager.__enter__()
+
+    def teardown(self) -> None:
+        try:
+            with new_site(SCHEMAS) as other:
+                other.migrate(self.world.order)
+                assert differing(self.site, other) == {}
+            for _ in self.world.order:
+                self.site.unmigrate()
+            with new_site(SCHEMAS) as empty:
+                assert differing(self.site, empty) == {}
+        finally:
+            self.manager.__exit__(None, None, None)
+
+    def edit(self, project: Project, questioner: MigrationQuestioner = NOT_RENAMED) -> None:
+        """Make `project` the project, and check all that must hold after any edit."""
+        before = self.site.catalog()
+        self.project = project
+        made = self.world.evolve(lambda apps: build_project(project, apps), questioner)
+        rows = self.rows()
+        self.site.migrate(made)
+        for _ in made:
+            self.site.unmigrate()
+        assert differing(self.site, before) == {}
+        self.site.migrate(made)
+        scratch = World()
+        scratch.evolve(lambda apps: build_project(project, apps))
+        with new_site(SCHEMAS) as other:
+            other.migrate(scratch.order)
+            assert differing(self.site, other) == {}
+        after = self.rows()
+        assert {key: after[key] for key in rows if key in after} == {key: rows[key] for key in rows if key in after}
+        for spec in project.values():
+            self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
+
+    def rows(self) -> dict[str, Any]:
+        """Return the keys of the rows of each model."""
+        found = {}
+        tables = {row[1] for row in self.site.catalog()["relations"] if row[2] == "r"}
+        for key, spec in self.project.items():
+            if spec.table in tables:
+                found[key] = self.site.query(f'SELECT id FROM "{spec.table}" ORDER BY id')
+        return found
+
+    def pick(self, data: st.DataObject) -> tuple[str, ModelSpec]:
+        key = data.draw(st.sampled_from(sorted(self.project)))
+        return key, self.project[key]
+
+    def change(self, key: str, spec: ModelSpec, questioner: MigrationQuestioner = NOT_RENAMED) -> None:
+        self.edit({**self.project, key: spec}, questioner)
+
+    @initialize()
+    def begin(self) -> None:
+        fields = {"alpha": FieldSpec(), "beta": FieldSpec("50", null=False)}
+        self.edit(
+            {
+                "a": ModelSpec("shop", "Person", "people", fields),
+                "b": ModelSpec(
+                    "library", "Book", "books", {"title": FieldSpec("text", help_text="Title, 100% 'quoted'")}
+                ),
+            }
+        )
+
+    @precondition(lambda self: len(self.project) < 4)
+    @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds)
+    def add_model(self, label: str, schema: str, kind: str) -> None:
+        number = next(self.numbers)
+        spec = ModelSpec(label, f"Model{number}", f"table {number}", {"first": FieldSpec(kind)}, schema)
+        self.edit({**self.project, f"m{number}": spec})
+
+    @precondition(lambda self: len(self.project) > 1)
+    @rule(data=st.data())
+    def delete_model(self, data: st.DataObject) -> None:
+        gone, spec = self.pick(data)
+        rest = {key: item for key, item in self.project.items() if key != gone}
+        for key, item in rest.items():
+            kept = {name: one for name, one in item.fields.items() if one.target != spec.path}
+            names = frozenset(kept)
+            rest[key] = item.but(fields=kept, indexes=item.indexes & names, checks=item.checks & names, apis=(API(),))
+        self.edit(rest)
+
+    @rule(data=st.data())
+    def rename_model(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        renamed = spec.but(name=f"Renamed{next(self.numbers)}")
+        project = {**self.project, key: renamed}
+        for other, item in project.items():
+            fields = {
+                name: FieldSpec(one.kind, target=renamed.path) if one.target == spec.path else one
+                for name, one in item.fields.items()
+            }
+            project[other] = item.but(fields=fields)
+        self.edit(project, RENAMED)
+
+    @rule(data=st.data())
+    def rename_table(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        self.change(key, spec.but(table=f"Renamed {next(self.numbers)}", indexes=frozenset(), checks=frozenset()))
+
+    @rule(data=st.data(), schema=st.sampled_from([*SCHEMAS, "public"]))
+    def move_to_schema(self, data: st.DataObject, schema: str) -> None:
+        key, spec = self.pick(data)
+        self.change(key, spec.but(schema=schema))
+
+    @rule(data=st.data(), kind=kinds, null=st.booleans())
+    def add_field(self, data: st.DataObject, kind: str, null: bool) -> None:
+        key, spec = self.pick(data)
+        name = data.draw(st.sampled_from(["order", "Mixed", "größe", f"field{next(self.numbers)}"]))
+        self.change(key, spec.with_field(name, FieldSpec(kind, null)).but(apis=(API(),)))
+
+    @rule(data=st.data(), kind=st.sampled_from(["foreign", "one", "many"]))
+    def add_relation(self, data: st.DataObject, kind: str) -> None:
+        key, spec = self.pick(data)
+        _, target = self.pick(data)
+        self.change(key, spec.with_field(f"link{next(self.numbers)}", FieldSpec(kind, target=target.path)))
+
+    @rule(data=st.data())
+    def remove_field(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        if not spec.fields:
+            return
+        gone = data.draw(st.sampled_from(sorted(spec.fields)))
+        fields = {name: item for name, item in spec.fields.items() if name != gone}
+        names = frozenset(fields)
+        self.change(
+            key,
+            spec.but(fields=fields, indexes=spec.indexes & names, checks=spec.checks & names, apis=(API(),)),
+        )
+
+    @rule(data=st.data())
+    def rename_field(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        plain = sorted(name for name, item in spec.fields.items())
+        if not plain:
+            return
+        old = data.draw(st.sampled_from(plain))
+        new = f"renamed{next(self.numbers)}"
+        fields = {new if name == old else name: item for name, item in spec.fields.items()}
+        self.change(
+            key,
+            spec.but(fields=fields, indexes=spec.indexes - {old}, checks=spec.checks - {old}, apis=(API(),)),
+            RENAMED,
+        )
+
+    @rule(data=st.data(), kind=kinds, null=st.booleans(), collation=st.sampled_from([None, "C"]), text=st.booleans())
+    def alter_field(self, data: st.DataObject, kind: str, null: bool, collation: str | None, text: bool) -> None:
+        key, spec = self.pick(data)
+        plain = sorted(name for name, item in spec.fields.items() if not item.target)
+        if not plain:
+            return
+        name = data.draw(st.sampled_from(plain))
+        collation = None if kind in {"integer", "big"} else collation
+        altered = FieldSpec(kind, null, collation=collation, help_text="It's 100% \\ new." if text else "")
+        self.change(key, spec.with_field(name, altered))
+
+    @rule(data=st.data(), kind=kinds)
+    def replace_field(self, data: st.DataObject, kind: str) -> None:
+        """Remove a field and add one of the same name in one go, as from a column to a many-to-many and back."""
+        key, spec = self.pick(data)
+        target = self.pick(data)[1]
+        if not spec.fields:
+            return
+        name = data.draw(st.sampled_from(sorted(spec.fields)))
+        new = FieldSpec(kind) if spec.fields[name].kind == "many" else FieldSpec("many", target=target.path)
+        self.change(
+            key,
+            spec.with_field(name, new).but(indexes=spec.indexes - {name}, checks=spec.checks - {name}, apis=(API(),)),
+        )
+
+    @rule(data=st.data(), what=st.sampled_from(["indexes", "checks"]))
+    def toggle_index_or_check(self, data: st.DataObject, what: str) -> None:
+        key, spec = self.pick(data)
+        plain = sorted(name for name, item in spec.fields.items() if not item.target and name.isascii())
+        if not plain:
+            return
+        name = data.draw(st.sampled_from(plain))
+        self.change(key, spec.but(**{what: getattr(spec, what) ^ {name}}))
+
+    @rule(data=st.data(), granted=grants, hide=st.booleans(), name=st.sampled_from([None, "things"]))
+    def change_api(self, data: st.DataObject, granted: dict[str, list[str]], hide: bool, name: str | None) -> None:
+        key, spec = self.pick(data)
+        columns = spec.columns()
+        some = data.draw(st.lists(st.sampled_from(columns), min_size=1, unique=True))
+        api = API(exclude=[name for name in some if name != "id"]) if hide else API(columns=some)
+        name = f"{name}_{key}" if name else None
+        self.change(key, spec.but(apis=(API(name, "api", api.columns, api.exclude, granted),)))
+
+    @rule(data=st.data())
+    def close_api(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        self.change(key, spec.but(apis=()))
+
+    @rule(data=st.data(), text=st.sampled_from(["", "People.", "It's \\ theirs."]))
+    def comment(self, data: st.DataObject, text: str) -> None:
+        key, spec = self.pick(data)
+        self.change(key, spec.but(comment=text))
+
+
+@pytest.mark.usefixtures("unblocked")
+def test_any_sequence_of_edits_is_followed_truly() -> None:
+    run_state_machine_as_test(
+        Edits,
+        settings=settings(
+            max_examples=int(os.environ.get("PGCRAFT_EDIT_EXAMPLES", "12")),
+            stateful_step_count=8,
+            deadline=None,
+            phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take longer than reading
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
+    )
