@@ -8,6 +8,7 @@ from pathlib import Path
 
 from django.apps import apps
 from django.core.management import call_command
+from django.core.serializers.base import DeserializationError
 from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
@@ -41,6 +42,8 @@ def load_sample(fixture: Path, connection: BaseDatabaseWrapper) -> str:
         if filled:
             return f"No sample rows loaded: there are rows already ({', '.join(filled)})."
         call_command("loaddata", str(fixture), database=alias, verbosity=0)
+    except DeserializationError as error:
+        raise ConfigurationError(f"The sample rows cannot be loaded. {error}") from error
     except DatabaseError as error:
         raise ServerError(
             f"The sample rows of {fixture} cannot be loaded: {server_words(error)}\n"
