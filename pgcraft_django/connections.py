@@ -6,7 +6,7 @@ from django.apps import AppConfig
 from django.db import connections
 from django.db.migrations.loader import MigrationLoader
 
-from pgcraft_django.naming import quote_names
+from pgcraft_django.naming import quote_name, quote_names
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.operations import SetTableSchema
 from pgcraft_django.registry import table_schemas
@@ -14,7 +14,7 @@ from pgcraft_django.registry import table_schemas
 
 def set_search_path() -> None:
     """Add the schemas of the tables to the start-up options of each PostgreSQL connection that sets no path itself."""
-    path = quote_names((DEFAULT_SCHEMA, *table_schemas()))
+    path = ", ".join((DEFAULT_SCHEMA, *map(quote_name, table_schemas())))
     option = "-c search_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
     for alias in connections:
         settings = connections.settings[alias]

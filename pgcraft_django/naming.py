@@ -8,8 +8,6 @@ long name is refused, and a long *derived* name gets a hash instead of being cut
 import hashlib
 from functools import lru_cache
 
-from psycopg import sql
-
 from pgcraft_django.errors import IdentifierError
 
 MAX_BYTES = 63  # NAMEDATALEN - 1, see "Identifiers and Key Words" in PostgreSQL's manual
@@ -45,6 +43,8 @@ def is_identifier(name: object) -> bool:
 @lru_cache(maxsize=4096)
 def quote_name(*parts: str) -> str:
     """Return `parts` as a quoted, dot-separated SQL identifier: `"private"."users"`."""
+    from psycopg import sql  # a third of a start-up that may not need it
+
     for part in parts:
         check_identifier(part)
     return sql.Identifier(*parts).as_string(None)
@@ -59,6 +59,8 @@ def quote_text(value: str) -> str:
     """Return `value` as a SQL string literal."""
     if "\x00" in value:
         raise IdentifierError(f"PostgreSQL cannot hold the text {value!r}: it contains a NUL character.")
+    from psycopg import sql
+
     return sql.Literal(value).as_string(None).lstrip()
 
 

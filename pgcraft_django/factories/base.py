@@ -3,10 +3,10 @@
 import enum
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField
+from django.apps.registry import Apps
 from django.db import models
+from django.db.migrations.state import ProjectState
 from django.db.models.fields import NOT_PROVIDED
-from django.db.models.signals import class_prepared
 
 
 class PGCraftModel(models.Model):
@@ -16,29 +16,40 @@ class PGCraftModel(models.Model):
         abstract = True
 
 
-def constant_default(field: models.Field) -> Any:
-    """Return the value of the field's `default=` if it is the same for every row, else `NOT_PROVIDED`."""
+def constant_default(field: "models.Field[Any, Any]") -> Any:
+    """Return the value of the field's `default=` if it is the same for every row, else `NOT_PROVIDED`.
+
+    None is what a column without a default gets anyway.
+    """
     default = field.default
     if default is dict and isinstance(field, models.JSONField):
         return {}
-    if default is list and isinstance(field, models.JSONField | ArrayField):
+    if default is list and _holds_lists(field):
         return []
-    if callable(default) and not isinstance(default, enum.Enum):
+    if default is None or (callable(default) and not isinstance(default, enum.Enum)):
         return NOT_PROVIDED
     return default.value if isinstance(default, enum.Enum) else default
 
 
-def share_defaults(sender: type[models.Model], **kwargs: Any) -> None:
-    """Give each column of a factory model whose `default=` is a constant an equal `db_default`.
+def _holds_lists(field: "models.Field[Any, Any]") -> bool:
+    if isinstance(field, models.JSONField):
+        return True
+    from django.contrib.postgres.fields import ArrayField  # with forms and psycopg, which most start-ups do without
 
-    Django sets `default=` in Python only, so that an insert through the API would not see it. In Python,
-    `default=` keeps precedence.
+    return isinstance(field, ArrayField)
+
+
+def share_defaults(state: ProjectState, apps: Apps) -> None:
+    """Give each column of a factory model whose `default=` is a constant an equal `db_default`, in `state`.
+
+    Django sets `default=` in Python only, so that an insert through the API would not see it. The models themselves
+    stay as they are: with a `db_default` Django would read the column back after each insert.
     """
-    if not issubclass(sender, PGCraftModel):
-        return
-    for field in sender._meta.local_concrete_fields:
-        if not field.has_db_default() and not field.generated and not field.primary_key:
-            field.db_default = constant_default(field)
-
-
-class_prepared.connect(share_defaults, dispatch_uid="pgcraft_django.share_defaults")
+    for model in apps.get_models():
+        key = model._meta.app_label, model._meta.model_name
+        if not issubclass(model, PGCraftModel) or model._meta.proxy or key not in state.models:
+            continue
+        fields = state.models[key].fields
+        for field in (fields[item.name] for item in model._meta.local_concrete_fields):
+            if not field.has_db_default() and not field.generated and not field.primary_key:
+                field.db_default = constant_default(field)
