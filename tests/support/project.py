@@ -1,0 +1,113 @@
+"""A project as data: models that random edits change and that become real classes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+from django.apps.registry import Apps
+from django.db import models
+
+from pgcraft_django import registry
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftSimple
+
+
+@dataclass(frozen=True)
+class FieldSpec:
+    """A field: its kind, and what else is said of it. Every kind can hold the value 7."""
+
+    kind: str = "text"
+    null: bool = True
+    unique: bool = False
+    collation: str | None = None
+    target: str = ""
+    help_text: str = ""
+
+    def build(self, name: str) -> models.Field:
+        """Return a new Django field, to be called `name`."""
+        # Hidden relations (`+`) would hit a bug of Django: RenameModel forgets the columns of their linking table.
+        accessor = f"%(class)s_{name}"
+        if self.kind == "many":
+            return models.ManyToManyField(self.target, related_name=accessor)
+        if self.kind in {"foreign", "one"}:
+            kind = models.ForeignKey if self.kind == "foreign" else models.OneToOneField
+            return kind(self.target, null=True, on_delete=models.SET_NULL, related_name=accessor)
+        options: dict[str, Any] = {"null": self.null, "unique": self.unique, "help_text": self.help_text}
+        if not self.null:
+            options["default"] = 7 if self.kind in {"integer", "big"} else "7"
+        if self.kind in {"integer", "big"}:
+            return (models.IntegerField if self.kind == "integer" else models.BigIntegerField)(**options)
+        options["db_collation"] = self.collation
+        if self.kind == "text":
+            return models.TextField(**options)
+        return models.CharField(max_length=int(self.kind), **options)
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A model, and what its `class PGCraft` says."""
+
+    label: str
+    name: str
+    table: str
+    fields: Mapping[str, FieldSpec] = field(default_factory=dict)
+    schema: str = "private"
+    apis: tuple[API, ...] = (API(),)
+    indexes: frozenset[str] = frozenset()
+    checks: frozenset[str] = frozenset()
+    comment: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"{self.label}.{self.name}"
+
+    def but(self, **changes: Any) -> Self:
+        """Return the model with other values."""
+        return replace(self, **changes)
+
+    def with_field(self, name: str, spec: FieldSpec) -> Self:
+        """Return the model with one field added or replaced."""
+        return self.but(fields={**self.fields, name: spec})
+
+    def columns(self) -> list[str]:
+        """Return the fields that are columns."""
+        return ["id", *(name for name, spec in self.fields.items() if spec.kind != "many")]
+
+    def build(self, apps: Apps) -> type[models.Model]:
+        """Define the model class in `apps`."""
+        meta = type(
+            "Meta",
+            (),
+            {
+                "apps": apps,
+                "app_label": self.label,
+                "db_table": self.table,
+                "db_table_comment": self.comment,
+                "indexes": [
+                    models.Index(fields=[name], name=f"{self.table}_{name}_ix") for name in sorted(self.indexes)
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=~models.Q(**{name: None}) | models.Q(id__gt=0), name=f"{self.table}_{name}_ck"
+                    )
+                    for name in sorted(self.checks)
+                ],
+            },
+        )
+        fields = {name: spec.build(name) for name, spec in self.fields.items()}
+        pgcraft = type("PGCraft", (), {"schema": self.schema, "api": list(self.apis)})
+        return type(self.name, (PGCraftSimple,), {"__module__": __name__, "Meta": meta, "PGCraft": pgcraft, **fields})
+
+
+Project = Mapping[str, ModelSpec]
+"""Key -> model; the key stays when the model is renamed."""
+
+
+def build_project(project: Project, apps: Apps) -> None:
+    """Define all models in `apps`, and expose every many-to-many table."""
+    built = {key: spec.build(apps) for key, spec in sorted(project.items())}
+    for key, spec in sorted(project.items()):
+        for name, item in sorted(spec.fields.items()):
+            if item.kind == "many":
+                through = built[key]._meta.get_field(name).remote_field.through
+                registry.register(through, api=API(grants={"anon": ["select"]}), app_label=spec.label)
