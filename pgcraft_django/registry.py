@@ -97,11 +97,8 @@ def table_schema(model: type[models.Model]) -> str:
 
 
 def get_resources(apps: Apps = global_apps) -> list[Resource]:
-    """Return every API of every model, in order of schema and name."""
-    return sorted(
-        (resource for model in _models(apps) for resource in model_resources(model) if _is_possible(resource)),
-        key=lambda resource: (resource.schema, resource.name, resource.app_label),
-    )
+    """Return every API of every model, those of one model in the order in which they are declared."""
+    return [resource for model in _models(apps) for resource in model_resources(model) if _is_possible(resource)]
 
 
 def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
@@ -139,9 +136,9 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
             for item in (Schema(name=schema), placement):
                 state.setdefault(model._meta.app_label, {})[item.key] = item
     resources = get_resources(apps)
-    by_table: dict[tuple[str, type[models.Model]], list[Resource]] = {}
+    by_table: dict[tuple[str, str], list[Resource]] = {}  # a proxy has its model's table
     for resource in resources:
-        by_table.setdefault((resource.app_label, resource.model), []).append(resource)
+        by_table.setdefault((resource.app_label, resource.model._meta.db_table), []).append(resource)
         for item in resource_objects(resource):
             state.setdefault(resource.app_label, {})[item.key] = item
     for (app_label, _), group in by_table.items():

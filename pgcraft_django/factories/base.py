@@ -39,17 +39,24 @@ def _holds_lists(field: "models.Field[Any, Any]") -> bool:
     return isinstance(field, ArrayField)
 
 
-def share_defaults(state: ProjectState, apps: Apps) -> None:
-    """Give each column of a factory model whose `default=` is a constant an equal `db_default`, in `state`.
+def database_default(field: "models.Field[Any, Any]") -> Any:
+    """Return what the database puts into the column of a row that comes without it, else `NOT_PROVIDED`.
 
-    Django sets `default=` in Python only, so that an insert through the API would not see it. The models themselves
-    stay as they are: with a `db_default` Django would read the column back after each insert.
+    A factory's column whose `default=` is a constant has an equal one in the database: Django sets `default=` in
+    Python only, so that an insert through the API would not see it.
+    """
+    if field.has_db_default() or field.generated or field.primary_key or not issubclass(field.model, PGCraftModel):
+        return field.db_default
+    return constant_default(field)
+
+
+def share_defaults(state: ProjectState, apps: Apps) -> None:
+    """Give the columns of factory models in `state` their `database_default` as `db_default`.
+
+    The models themselves stay as they are: with a `db_default` Django would read the column back after each insert.
     """
     for model in apps.get_models():
         key = model._meta.app_label, model._meta.model_name
-        if not issubclass(model, PGCraftModel) or model._meta.proxy or key not in state.models:
-            continue
-        fields = state.models[key].fields
-        for field in (fields[item.name] for item in model._meta.local_concrete_fields):
-            if not field.has_db_default() and not field.generated and not field.primary_key:
-                field.db_default = constant_default(field)
+        if issubclass(model, PGCraftModel) and not model._meta.proxy and key in state.models:
+            for field in model._meta.local_concrete_fields:
+                state.models[key].fields[field.name].db_default = database_default(field)
