@@ -1,5 +1,6 @@
 """The search path: how Django finds tables that it names without a schema."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps import AppConfig
@@ -12,10 +13,15 @@ from pgcraft_django.operations import SetTableSchema
 from pgcraft_django.registry import table_schemas
 
 
+def search_path_option(schemas: Sequence[str]) -> str:
+    """Return the start-up option with which Django makes tables in the default schema and finds those in `schemas`."""
+    path = ", ".join((DEFAULT_SCHEMA, *map(quote_name, schemas)))
+    return "-c search_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
 def set_search_path() -> None:
     """Add the schemas of the tables to the start-up options of each PostgreSQL connection that sets no path itself."""
-    path = ", ".join((DEFAULT_SCHEMA, *map(quote_name, table_schemas())))
-    option = "-c search_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+    option = search_path_option(table_schemas())
     for alias in connections:
         settings = connections.settings[alias]
         if "postgresql" not in settings["ENGINE"] and "postgis" not in settings["ENGINE"]:
