@@ -1,5 +1,0 @@
-"""Numbered system checks."""
-
-
-def register() -> None:
-    """Register."""

@@ -1,0 +1,72 @@
+"""Numbered system checks. Numbers are stable: they stand in `SILENCED_SYSTEM_CHECKS` and in `docs/checks.md`.
+
+The setting `PGCRAFT`
+    E001  `PGCRAFT` is not a dict.
+    E002  `PGCRAFT` has an unknown key.
+    E003  A key of `PGCRAFT` has a value of the wrong type.
+    E004  `API_SCHEMA` is the schema of the tables, or `public`.
+    E005  The authenticator is also a request role.
+
+Names and grants, wherever they are written
+    E011  A name that PostgreSQL or PostgREST cannot hold.
+    E012  The name of a schema or role is reserved.
+    E013  Grants are not a mapping of roles to lists of privileges.
+    E014  A grant names a role that no request can switch to.
+    E015  A grant names an unknown privilege.
+
+Models
+    E021  `class PGCraft` has an unknown option.
+    E022  An option of `class PGCraft` has a value of the wrong type.
+    E023  `class PGCraft` is on a model that no factory makes.
+    E024  A dot or a quote in the name of a table or column.
+    E025  PostgreSQL would cut two table names to the same one.
+    E026  A factory model inherits from a model with a table of its own.
+    E027  A factory model is `managed = False`.
+    W001  The app of a factory model has no migrations.
+
+One API
+    E031  An argument of `API` or `register` has the wrong type.
+    E032  Both `columns` and `exclude` are given.
+    E033  A column does not exist.
+    E034  A column is listed twice.
+    E035  No column is left to expose.
+    W002  A role may insert, but PostgreSQL does not know a column's default.
+    W003  A role may insert, but a required column is not exposed.
+    W004  A role may insert and update, but no unique key is exposed.
+
+All APIs together
+    E036  A schema is exposed that also holds tables.
+    E037  Two resources of one schema have one name.
+    E038  Two embedded resources of one resource have one name.
+    E039  Two apps expose one model.
+    E040  `register` is called for an abstract or swapped model.
+    E041  `register` names an app that is not installed or has no migrations.
+
+Commands and databases (E052 to E054 run with `migrate` and with `check --database`)
+    E051  Another autodetector is used by `makemigrations` or `migrate`.
+    E052  No PostgreSQL database is there for a model.
+    E053  The server is older than PostgreSQL 15.
+    E054  The search path does not lead to the tables.
+"""
+
+from django.core.checks import Tags
+from django.core.checks import register as register_check
+
+from pgcraft_django.checks.api import check_apis
+from pgcraft_django.checks.commands import check_commands
+from pgcraft_django.checks.database import check_databases
+from pgcraft_django.checks.models import check_models
+from pgcraft_django.checks.resources import check_resources
+from pgcraft_django.checks.settings import check_settings
+
+TAG = "pgcraft_django"
+
+
+def register() -> None:
+    """Register all checks; `manage.py check --tag pgcraft_django` runs them alone."""
+    register_check(check_settings, TAG)
+    register_check(check_models, TAG, Tags.models)
+    register_check(check_apis, TAG, Tags.models)
+    register_check(check_resources, TAG, Tags.models)
+    register_check(check_commands, TAG, Tags.commands)
+    register_check(check_databases, TAG, Tags.database)

@@ -1,0 +1,216 @@
+"""`class PGCraft`, and the tables of models: their names, their inheritance, their migrations."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from django.apps import AppConfig
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.conf import settings
+from django.core.checks import CheckMessage
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.checks.messages import error, listed, nearest, of_apps, source, warning
+from pgcraft_django.checks.names import check_name, check_schema
+from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.naming import MAX_BYTES
+from pgcraft_django.options import OPTIONS, declared_names
+from pgcraft_django.registry import concerned_models, is_factory
+
+QUOTE = '"'
+PLACED = re.compile(r'"?(?P<schema>[^".]+)"?\."?(?P<table>[^".]+)"?')
+"""A schema and a table, as people write both into `db_table`."""
+
+
+def check_models(
+    *, app_configs: Sequence[AppConfig] | None = None, apps: Apps = global_apps, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what is wrong with the models of `app_configs`."""
+    return of_apps(_check(apps), app_configs)
+
+
+def _check(apps: Apps) -> Iterator[CheckMessage]:
+    for model in apps.get_models():
+        if hasattr(model, "PGCraft"):
+            yield from _place_of_options(model)
+        if is_factory(model):
+            yield from _options(model)
+            yield from _inheritance(model)
+    for model in concerned_models(apps):
+        if not model._meta.proxy:
+            yield from _names(model)
+    yield from _cut_names(apps)
+    yield from _migrations(apps)
+
+
+def _place_of_options(model: type[models.Model]) -> Iterator[CheckMessage]:
+    if model._meta.proxy:
+        if "PGCraft" in vars(model):
+            yield error(
+                "E023",
+                "A proxy model has no table, so its class PGCraft would do nothing.",
+                hint=f"Write pgcraft_django.register({model.__name__}, api=API(name={source(model._meta.model_name)}))"
+                " in the app's pgcraft.py",
+                obj=model,
+            )
+    elif not issubclass(model, PGCraftModel):
+        yield error(
+            "E023",
+            "The model has a class PGCraft but no factory makes it, so it would do nothing.",
+            hint=f"Write class {model.__name__}(PGCraftSimple):",
+            obj=model,
+        )
+
+
+def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
+    declared = getattr(model, "PGCraft", None)
+    if declared is None:
+        return
+    if not isinstance(declared, type):
+        message = f"PGCraft is of type {type(declared).__name__}; it must be a class."
+        yield error("E022", message, hint="Write class PGCraft: api = API()", obj=model)
+        return
+    for name in sorted(declared_names(model) - OPTIONS):
+        near = nearest(name, OPTIONS)
+        yield error(
+            "E021",
+            f"class PGCraft has the unknown option {name!r}.",
+            hint=f"Write {near} = …" if near else f"The options are {listed(sorted(OPTIONS))}",
+            obj=model,
+        )
+    schema = getattr(declared, "schema", None)
+    if not isinstance(schema, str | None):
+        yield _wrong_type(model, "schema", schema, "a string", 'schema = "private"')
+    elif schema is not None:
+        yield from check_schema(schema, default="private", line='schema = "{name}" in class PGCraft', obj=model)
+    api = getattr(declared, "api", None)
+    if not is_api(api):
+        yield _wrong_type(model, "api", api, "an API(…), a list of them, or None", "api = API()")
+    plugins = getattr(declared, "plugins", ())
+    if not isinstance(plugins, list | tuple):
+        yield _wrong_type(model, "plugins", plugins, "a list", "plugins = []")
+
+
+def is_api(declared: object) -> bool:
+    """Tell whether `declared` is an API, a list of them, or None."""
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return declared is None or all(isinstance(item, API) for item in items)
+
+
+def _wrong_type(model: type[models.Model], name: str, value: object, what: str, line: str) -> CheckMessage:
+    kind = f"the class {value.__name__} itself" if isinstance(value, type) else f"of type {type(value).__name__}"
+    message = f"{name} in class PGCraft is {kind}; it must be {what}."
+    return error("E022", message, hint=f"Write {line} in class PGCraft", obj=model)
+
+
+def _inheritance(model: type[models.Model]) -> Iterator[CheckMessage]:
+    for parent in model._meta.parents:
+        yield error(
+            "E026",
+            f"The model inherits from {parent._meta.label}, which has a table of its own: one API view cannot write "
+            "to two tables.",
+            hint=f"Write abstract = True in class Meta of {parent.__name__}, or, instead of inheriting from it, "
+            f"{parent._meta.model_name} = models.OneToOneField({parent.__name__}, on_delete=models.CASCADE, "
+            "primary_key=True)",
+            obj=model,
+        )
+    if not model._meta.managed:
+        yield error(
+            "E027",
+            "A factory makes the model's table, so it cannot be managed = False.",
+            hint=f"Write class {model.__name__}(models.Model): and, in the app's pgcraft.py, "
+            f"pgcraft_django.register({model.__name__}, api=API())",
+            obj=model,
+        )
+
+
+def _names(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Judge the names of the table, and of the columns, constraints and indexes that the project chose."""
+    shown = model._meta.auto_created or model  # a many-to-many table is said of the model with the field
+    table = model._meta.db_table
+    where = "in class Meta" if shown is model else "in the ManyToManyField"
+    if "." in table or '"' in table:
+        yield _ambiguous_table(shown, table, where)
+    else:
+        yield from check_name(table, line=f'db_table = "{{name}}" {where}', obj=shown)
+    for field in model._meta.local_concrete_fields:
+        column = str(field.column)
+        if '"' in column:
+            yield error(
+                "E024",
+                f"The column {column!r} has a quote in its name, which Django cannot write.",
+                hint=f"Write {field.name} = …(db_column={source(column.replace(QUOTE, '') or field.name)})",
+                obj=shown,
+            )
+        else:
+            yield from check_name(column, line=f'{field.name} = …(db_column="{{name}}")', obj=shown)
+    for item in (*model._meta.constraints, *model._meta.indexes):
+        yield from check_name(item.name, line=f'{type(item).__name__}(…, name="{{name}}")', obj=shown)
+
+
+def _ambiguous_table(shown: Any, table: str, where: str) -> CheckMessage:
+    parts = PLACED.fullmatch(table)
+    if parts is None:
+        plain = table.replace(QUOTE, "").replace(".", "_").strip("_")
+        hint = f"Write db_table = {source(plain or 'name')} {where}"
+    else:
+        hint = f"Write db_table = {source(parts['table'])} {where} and schema = {source(parts['schema'])} "
+        hint += "in class PGCraft" + ("" if is_factory(shown) else f" of class {shown.__name__}(PGCraftSimple)")
+    return error(
+        "E024",
+        f"db_table is {table!r}: with a dot or a quote in it, Django and PostgreSQL take it for different names.",
+        hint=hint,
+        obj=shown,
+    )
+
+
+def _cut_names(apps: Apps) -> Iterator[CheckMessage]:
+    """Find a table of ours that PostgreSQL cannot tell from another one, of whatever app."""
+    ours = set(concerned_models(apps))
+    same: dict[bytes, list[type[models.Model]]] = defaultdict(list)
+    for model in apps.get_models(include_auto_created=True):
+        if not model._meta.proxy:
+            same[model._meta.db_table.encode(errors="replace")[:MAX_BYTES]].append(model)
+    for group in same.values():
+        if len({model._meta.db_table for model in group}) > 1 and ours.intersection(group):
+            longest = max(group, key=lambda model: (len(model._meta.db_table), model._meta.label))
+            yield error(
+                "E025",
+                f"PostgreSQL keeps {MAX_BYTES} bytes of a name, so the tables of these models would be one: "
+                f"{', '.join(sorted(model._meta.label for model in group))}.",
+                hint=f"Write db_table = {source(longest._meta.label_lower.replace('.', '_')[:40])} in class Meta of "
+                f"{longest._meta.label}",
+                obj=longest._meta.auto_created or longest,
+            )
+
+
+def _migrations(apps: Apps) -> Iterator[CheckMessage]:
+    first: dict[str, type[models.Model]] = {}
+    for model in apps.get_models():
+        if is_factory(model):
+            first.setdefault(model._meta.app_label, model)
+    for label, model in first.items():
+        if not has_migrations(apps, label):
+            yield warning(
+                "W001",
+                f"The app {label!r} has no migrations, so its tables stay in the schema public and are not exposed.",
+                hint=f"Run manage.py makemigrations {label}",
+                obj=model,
+            )
+
+
+def has_migrations(apps: Apps, label: str) -> bool:
+    """Tell whether the app has a package of migrations, or the project has switched them off on purpose."""
+    default = f"{apps.get_app_config(label).name}.migrations"
+    name = settings.MIGRATION_MODULES.get(label, default) if label in settings.MIGRATION_MODULES else default
+    if name is None:
+        return True
+    try:
+        spec = find_spec(name)
+    except ModuleNotFoundError:
+        return False
+    return spec is not None and spec.has_location

@@ -1,0 +1,161 @@
+"""All APIs together: names and schemas that clash, and registrations that lead nowhere."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.core.checks import CheckMessage
+from django.db import models
+
+from pgcraft_django.api import Resource
+from pgcraft_django.checks.messages import error, nearest, of_apps, source
+from pgcraft_django.checks.models import has_migrations
+from pgcraft_django.checks.names import check_name
+from pgcraft_django.conf import get_config
+from pgcraft_django.embedding import embedding_objects
+from pgcraft_django.objects import Function, ObjectKey
+from pgcraft_django.objects.relation import DEFAULT_SCHEMA
+from pgcraft_django.registry import (
+    concerned_models,
+    get_resources,
+    registered_models,
+    registrations,
+    table_schema,
+    table_schemas,
+)
+
+
+def check_resources(
+    *, app_configs: Sequence[AppConfig] | None = None, apps: Apps = global_apps, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what is wrong between the APIs; those of all apps are compared, whatever `app_configs` are asked for."""
+    resources = get_resources(apps)
+    messages = [
+        *_exposed_tables(apps, resources),
+        *_same_names(resources),
+        *_embedding(resources),
+        *_two_apps(resources),
+        *_registrations(apps),
+    ]
+    return of_apps(messages, app_configs)
+
+
+def _exposed_tables(apps: Apps, resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    config = get_config()
+    if config.api_schema not in {config.table_schema, DEFAULT_SCHEMA}:  # else E004 says it
+        for model in concerned_models(apps):
+            if table_schema(model) == config.api_schema and not model._meta.auto_created and not model._meta.proxy:
+                yield error(
+                    "E036",
+                    f"The model's table is in the schema {config.api_schema!r}, which is exposed.",
+                    hint=f"Write schema = {source(config.table_schema)} in class PGCraft",
+                    obj=model,
+                )
+    for resource in resources:
+        if resource.schema != config.api_schema and resource.schema in {DEFAULT_SCHEMA, *table_schemas(apps)}:
+            yield error(
+                "E036",
+                f"The API exposes the schema {resource.schema!r}, which holds tables: all of them would be exposed.",
+                hint=f"Write API(schema={source(config.api_schema)})",
+                obj=resource.model,
+            )
+
+
+def _same_names(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    groups: dict[tuple[str, str], list[Resource]] = defaultdict(list)
+    for resource in resources:
+        groups[resource.schema, resource.name].append(resource)
+    taken = set(groups)
+    for (schema, name), group in groups.items():
+        for number, resource in enumerate(group[1:], start=2):
+            own = f"{resource.model._meta.app_label}_{name}"
+            free = own if (schema, own) not in taken else f"{own}_{number}"
+            taken.add((schema, free))
+            yield error(
+                "E037",
+                f"Several resources are named {source(name)} in the schema {schema!r}: those of "
+                f"{', '.join(item.model._meta.label for item in group)}.",
+                hint=f"Write API(name={source(free)})",
+                obj=resource.model,
+            )
+
+
+def _embedding(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    seen: set[ObjectKey] = set()
+    for _, item in embedding_objects(resources):
+        if not isinstance(item, Function):
+            continue
+        if item.key in seen:
+            yield error(
+                "E038",
+                f"Two many-to-many fields would both embed as {source(item.name)} in {item.arguments.split(' ')[1]}.",
+                hint=f"Write another name than {source(item.name)} for one of the fields, its related_name=, "
+                "or the resource: API(name=…)",
+            )
+        else:
+            yield from check_name(item.name, line='related_name="{name}"')
+        seen.add(item.key)
+
+
+def _two_apps(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    exposing: dict[type[models.Model], set[str]] = defaultdict(set)
+    for resource in resources:
+        exposing[resource.model._meta.concrete_model or resource.model].add(resource.app_label)
+    for model, labels in exposing.items():
+        if len(labels) > 1:
+            own = model._meta.app_label if model._meta.app_label in labels else min(labels)
+            others = ", ".join(sorted(labels - {own}))
+            yield error(
+                "E039",
+                f"The apps {', '.join(sorted(labels))} all expose the model; their migrations would undo each other's "
+                "grants on its table.",
+                hint=f"Write all of its APIs as one list in {own}: api=[API(), API(name=…)], and remove register() "
+                f"from {others}",
+                obj=model,
+            )
+
+
+def _registrations(apps: Apps) -> Iterator[CheckMessage]:
+    for model in registered_models():
+        if model._meta.apps is not apps:
+            continue
+        if model._meta.abstract:
+            children = sorted(child.__name__ for child in apps.get_models() if issubclass(child, model))
+            yield error(
+                "E040",
+                "register() is called for an abstract model, which has no table.",
+                hint="Write " + " and ".join(f"register({name}, …)" for name in children or ["ItsSubclass"]),
+                obj=model,
+            )
+        elif model._meta.swapped:
+            yield error(
+                "E040",
+                f"register() is called for a model that {model._meta.swapped} takes the place of.",
+                hint=f"Write register(apps.get_model({source(str(model._meta.swapped))}), …) "
+                "with from django.apps import apps",
+                obj=model,
+            )
+        for registration in registrations(model):
+            yield from _app(apps, model, registration.app_label)
+
+
+def _app(apps: Apps, model: type[models.Model], label: str) -> Iterator[CheckMessage]:
+    labels = sorted(config.label for config in apps.get_app_configs())
+    if label not in labels:
+        yield error(
+            "E041",
+            f"register() names the app {label!r}, which is not installed.",
+            hint=f"Write app_label={source(nearest(label, labels) or model._meta.app_label)}",
+            obj=model,
+        )
+    elif not has_migrations(apps, label):
+        path = f"{apps.get_app_config(label).name.replace('.', '/')}/migrations/__init__.py"
+        yield error(
+            "E041",
+            f"register() puts the views into the migrations of {label!r}, which has none.",
+            hint=f"Create the empty file {path}",
+            obj=model,
+        )
