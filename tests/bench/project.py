@@ -1,0 +1,99 @@
+"""Throw-away Django projects, run as a user runs them: by their `manage.py`, in a process of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from pgcraft_django.embedded import Server
+from pgcraft_django.naming import quote_name
+
+MANAGE = """\
+import os, sys
+from django.core.management import execute_from_command_line
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
+if __name__ == "__main__":
+    execute_from_command_line(sys.argv)
+"""
+
+
+class Usage(NamedTuple):
+    """What a process took."""
+
+    seconds: float
+    megabytes: float
+    """Its memory at the peak."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Django project in `folder` with one app, `shop`."""
+
+    folder: Path
+    server: Server
+    database: str
+    apps: Sequence[str]
+    models: str
+    pgcraft: Mapping[str, Any]
+
+    def write(self) -> None:
+        """Write its files."""
+        (self.folder / "shop").mkdir(parents=True)
+        (self.folder / "shop" / "__init__.py").touch()
+        (self.folder / "shop" / "models.py").write_text(self.models)
+        (self.folder / "manage.py").write_text(MANAGE)
+        settings = {
+            "SECRET_KEY": "only for the benchmark",
+            "INSTALLED_APPS": list(self.apps),
+            "DATABASES": {"default": self.server.database(self.database)},
+            "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
+            "USE_TZ": True,
+            "PGCRAFT": dict(self.pgcraft),
+        }
+        lines = [f"{name} = {value!r}\n" for name, value in settings.items()]
+        (self.folder / "settings.py").write_text("".join(lines))
+
+    def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
+        """Start `manage.py` with `arguments`."""
+        return subprocess.Popen([sys.executable, "manage.py", *arguments], cwd=self.folder, text=True, **options)
+
+    def manage(self, *arguments: str, env: Mapping[str, str] = os.environ) -> Usage:
+        """Run `manage.py` to its end. Raises `RuntimeError` with its output if it fails."""
+        log = self.folder / "output.txt"
+        with log.open("w") as output:
+            began = time.perf_counter()
+            process = self.start(*arguments, stdout=output, stderr=output, env=env)
+            _, status, usage = os.wait4(process.pid, 0)
+            seconds = time.perf_counter() - began
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{log.read_text()}")
+        unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in kilobytes elsewhere
+        return Usage(seconds, usage.ru_maxrss / unit)
+
+
+def connect(server: Server, database: str = "postgres") -> "psycopg.Connection[tuple[Any, ...]]":
+    """Return a connection as superuser, each statement in a transaction of its own."""
+    return psycopg.connect(
+        host=str(server.socket_dir), port=server.port, user="postgres", dbname=database, autocommit=True
+    )
+
+
+def drop_database(server: Server, name: str) -> None:
+    """Drop the database if it is there."""
+    with connect(server) as connection:
+        connection.execute(f"DROP DATABASE IF EXISTS {quote_name(name)} WITH (FORCE)")
+
+
+def empty_database(server: Server, name: str) -> None:
+    """Make an empty database, in the place of one of that name."""
+    drop_database(server, name)
+    with connect(server) as connection:
+        connection.execute(f"CREATE DATABASE {quote_name(name)}")
