@@ -37,10 +37,9 @@ One API
 All APIs together
     E036  A schema is exposed that also holds tables.
     E037  Two resources of one schema have one name.
-    E038  Two embedded resources of one resource have one name.
-    E039  Two apps expose one model.
-    E040  `register` is called for an abstract or swapped model.
-    E041  `register` names an app that is not installed or has no migrations.
+    E038  Two apps expose one model.
+    E039  `register` is called for an abstract or swapped model.
+    E040  `register` names an app that is not installed or has no migrations.
 
 Commands and databases (E052 to E054 run with `migrate` and with `check --database`)
     E051  Another autodetector is used by `makemigrations` or `migrate`.

@@ -16,7 +16,7 @@ from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
-from pgcraft_django.objects import Function, ObjectKey
+from pgcraft_django.objects import Function
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.registry import (
     concerned_models,
@@ -84,20 +84,11 @@ def _same_names(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
 
 
 def _embedding(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
-    seen: set[ObjectKey] = set()
     for _, item in embedding_objects(resources):
-        if not isinstance(item, Function):
-            continue
-        if item.key in seen:
-            yield error(
-                "E038",
-                f"Two many-to-many fields would both embed as {source(item.name)} in {item.arguments.split(' ')[1]}.",
-                hint=f"Write another name than {source(item.name)} for one of the fields, its related_name=, "
-                "or the resource: API(name=…)",
+        if isinstance(item, Function):
+            yield from check_name(
+                item.name, line='ManyToManyField(related_name="{name}") or another name for the field'
             )
-        else:
-            yield from check_name(item.name, line='related_name="{name}"')
-        seen.add(item.key)
 
 
 def _two_apps(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
@@ -109,7 +100,7 @@ def _two_apps(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
             own = model._meta.app_label if model._meta.app_label in labels else min(labels)
             others = ", ".join(sorted(labels - {own}))
             yield error(
-                "E039",
+                "E038",
                 f"The apps {', '.join(sorted(labels))} all expose the model; their migrations would undo each other's "
                 "grants on its table.",
                 hint=f"Write all of its APIs as one list in {own}: api=[API(), API(name=…)], and remove register() "
@@ -125,14 +116,14 @@ def _registrations(apps: Apps) -> Iterator[CheckMessage]:
         if model._meta.abstract:
             children = sorted(child.__name__ for child in apps.get_models() if issubclass(child, model))
             yield error(
-                "E040",
+                "E039",
                 "register() is called for an abstract model, which has no table.",
                 hint="Write " + " and ".join(f"register({name}, …)" for name in children or ["ItsSubclass"]),
                 obj=model,
             )
         elif model._meta.swapped:
             yield error(
-                "E040",
+                "E039",
                 f"register() is called for a model that {model._meta.swapped} takes the place of.",
                 hint=f"Write register(apps.get_model({source(str(model._meta.swapped))}), …) "
                 "with from django.apps import apps",
@@ -146,7 +137,7 @@ def _app(apps: Apps, model: type[models.Model], label: str) -> Iterator[CheckMes
     labels = sorted(config.label for config in apps.get_app_configs())
     if label not in labels:
         yield error(
-            "E041",
+            "E040",
             f"register() names the app {label!r}, which is not installed.",
             hint=f"Write app_label={source(nearest(label, labels) or model._meta.app_label)}",
             obj=model,
@@ -154,7 +145,7 @@ def _app(apps: Apps, model: type[models.Model], label: str) -> Iterator[CheckMes
     elif not has_migrations(apps, label):
         path = f"{apps.get_app_config(label).name.replace('.', '/')}/migrations/__init__.py"
         yield error(
-            "E041",
+            "E040",
             f"register() puts the views into the migrations of {label!r}, which has none.",
             hint=f"Create the empty file {path}",
             obj=model,
