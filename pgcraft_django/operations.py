@@ -33,6 +33,15 @@ class ObjectOperation(Operation):
     reversible = True
     elidable = False
 
+    @property
+    def names(self) -> list[str]:
+        """Names of what it is about, without the schemas and roles that several apps share."""
+        raise NotImplementedError
+
+    @property
+    def migration_name_fragment(self) -> str:
+        return "_".join([type(self).__name__.lower(), *self.names[:1]]).lower()
+
     def statements(self) -> list[str]:
         """SQL that runs forwards."""
         raise NotImplementedError
@@ -97,12 +106,12 @@ class _ListOperation(ObjectOperation):
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
         return type(self).__name__, [], {"objects": self.objects}
 
+    @property
+    def names(self) -> list[str]:
+        return [item.key.name for item in self.objects if not item.shared]
+
     def describe(self) -> str:
         return f"{type(self).__name__} {_name_some(self.objects)}"
-
-    @property
-    def migration_name_fragment(self) -> str:
-        return _fragment(type(self).__name__, self.objects)
 
 
 class Create(_ListOperation):
@@ -184,12 +193,12 @@ class Replace(ObjectOperation):
         pairs = reversed(list(zip(self.old, self.new, strict=True)))
         return [sql for old, new in pairs for sql in _replace_sql(new, old)]
 
+    @property
+    def names(self) -> list[str]:
+        return [item.key.name for item in self.new if not item.shared]
+
     def describe(self) -> str:
         return f"Replace {_name_some(self.new)}"
-
-    @property
-    def migration_name_fragment(self) -> str:
-        return _fragment("Replace", self.new)
 
 
 class SetTableSchema(ObjectOperation):
@@ -237,8 +246,8 @@ class SetTableSchema(ObjectOperation):
         return f"Move {', '.join(self.tables)} from schema {self.old_schema} to {self.new_schema}"
 
     @property
-    def migration_name_fragment(self) -> str:
-        return f"{self.tables[0]}_to_{self.new_schema}".lower() if self.tables else "tables"
+    def names(self) -> list[str]:
+        return self.tables
 
     def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
         # What only changes columns and indexes of a table does not care which schema the table is in.
@@ -292,8 +301,3 @@ def _name_some(objects: Sequence[DatabaseObject]) -> str:
     names = [item.describe() for item in objects[:3]]
     more = len(objects) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
-
-
-def _fragment(verb: str, objects: Sequence[DatabaseObject]) -> str:
-    key = objects[0].key if objects else None
-    return f"{verb}_{key.name or key.schema}".lower() if key else verb.lower()

@@ -5,6 +5,7 @@ stands in the way of a change to a table, and creates last, when every table is 
 Django's operations get dependencies on each other, from which Django cuts migrations as it does for foreign keys.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property, partial
 from itertools import groupby
@@ -14,7 +15,7 @@ from django.apps import apps as global_apps
 from django.apps.registry import Apps
 from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector, OperationDependency
-from django.db.migrations.operations import AlterField, DeleteModel, RemoveField
+from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, RenameModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
@@ -26,8 +27,8 @@ from pgcraft_django.autodetector.tables import (
     link_table,
     model_table,
     model_tables,
+    referred_models,
     table_owners,
-    type_sources,
 )
 from pgcraft_django.columns import column_type
 from pgcraft_django.factories.base import share_defaults
@@ -107,13 +108,18 @@ class DetectorMixin(MigrationAutodetector):
 
 
 def _suggest_name(migration: Migration) -> str:
-    """Name the migration after what the user did to the models, not after the views that follow from it."""
-    known = type(migration)(migration.name, migration.app_label)
-    known.operations = [item for item in migration.operations if not isinstance(item, ObjectOperation)]
-    if not known.operations:
-        known.operations = migration.operations
-    known.initial = migration.initial
-    return known.suggest_name()
+    """Name the migration after what the user did to the models, or else after the resources that change."""
+    ours = [item for item in migration.operations if isinstance(item, ObjectOperation)]
+    theirs = [item for item in migration.operations if not isinstance(item, ObjectOperation)]
+    if not ours or migration.initial:
+        return type(migration).suggest_name(migration)
+    if theirs:
+        known = type(migration)(migration.name, migration.app_label)
+        known.operations = theirs
+        return known.suggest_name()
+    names = list(dict.fromkeys(name for operation in ours for name in operation.names))
+    more = "_and_more" if len(names) > 1 else ""
+    return re.sub(r"\W+", "_", f"{names[0]}_api{more}".lower()) if names else "api"
 
 
 class _Placer:
@@ -210,11 +216,11 @@ class _Placer:
         """Yield app label and operation of other apps' operations that concern what `changes` read."""
         state = self.from_state if old else self.to_state
         models = self._models_read(changes, old=old)
-        sources = {source for key in models for source in type_sources(state, key)}
+        referred = {other for key in models for other in referred_models(state, key)}
         for other in sorted(django):
             for item in django[other] if other != label else ():
                 keys = self._model_keys(other, item)
-                if keys & models or (isinstance(item, AlterField) and keys & sources):
+                if keys & models or (isinstance(item, AlterField | RenameModel) and keys & referred):
                     yield other, item
 
     def _model_keys(self, label: str, operation: Operation) -> set[ModelKey]:

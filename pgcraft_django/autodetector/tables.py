@@ -50,8 +50,11 @@ def model_tables(model: ModelState) -> Iterator[str]:
             yield table
 
 
-def type_sources(state: ProjectState, key: ModelKey) -> set[ModelKey]:
-    """Return the models whose columns' types the model's foreign keys take over, however far."""
+def referred_models(state: ProjectState, key: ModelKey) -> set[ModelKey]:
+    """Return the models that the model refers to, however far.
+
+    Its foreign keys take over the types of their columns, its many-to-many tables the names of the models.
+    """
     found: set[ModelKey] = set()
     queue = [key]
     while queue:

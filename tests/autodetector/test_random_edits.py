@@ -54,17 +54,17 @@ class Edits(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.project: Project = {}
         self.world = World()
-        self.manager = new_site(SCHEMAS)
+        self.manager = new_site()
         self.site = self.manager.__enter__()
 
     def teardown(self) -> None:
         try:
-            with new_site(SCHEMAS) as other:
+            with new_site() as other:
                 other.migrate(self.world.order)
                 assert differing(self.site, other) == {}
             for _ in self.world.order:
                 self.site.unmigrate()
-            with new_site(SCHEMAS) as empty:
+            with new_site() as empty:
                 assert differing(self.site, empty) == {}
         finally:
             self.manager.__exit__(None, None, None)
@@ -82,7 +82,7 @@ class Edits(RuleBasedStateMachine):
         self.site.migrate(made)
         scratch = World()
         scratch.evolve(lambda apps: build_project(project, apps))
-        with new_site(SCHEMAS) as other:
+        with new_site() as other:
             other.migrate(scratch.order)
             assert differing(self.site, other) == {}
         after = self.rows()

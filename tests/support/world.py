@@ -116,7 +116,7 @@ class Site:
 
 
 @contextmanager
-def new_site(schemas: Sequence[str] = ("private",)) -> Iterator[Site]:
+def new_site(schemas: Sequence[str] = ("private", "other")) -> Iterator[Site]:
     """Yield an empty database whose connections see tables in `schemas`."""
     path = ",".join(("public", *schemas))
     with temporary_database(OPTIONS={"options": f"-c search_path={path}"}) as alias:
