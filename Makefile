@@ -34,7 +34,8 @@ playground: .venv/.playground postgrest
 	@echo "  curl -s \"$(URL)/students?select=*,users(*)\" | python3 -m json.tool"
 	@echo
 	@# At a terminal the server gets a process group of its own: Ctrl-C then ends it alone, and make ends in peace.
-	@[ -t 0 ] && set -m; $(RUN) manage.py pgcraft_serve --host 127.0.0.1 --port $(PORT)
+	@serve="$(RUN) manage.py pgcraft_serve --host 127.0.0.1 --port $(PORT)"; \
+	if [ -t 0 ]; then set -m; $$serve; else exec $$serve; fi
 
 # -- Checks ----------------------------------------------------------------------------------------------------
 
@@ -73,7 +74,7 @@ docs: .venv/.test postgrest
 # One stamp per extra: nothing is installed again until pyproject.toml changes.
 .venv/.%: .venv/bin/python pyproject.toml
 	@echo "Installing the package and its extra '$*' into .venv (a minute or two, once)"
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable ".[$*]"
+	@$(RUN) -m pip install --quiet --quiet --disable-pip-version-check --editable ".[$*]"
 	@touch $@
 
 postgrest:
