@@ -1,0 +1,74 @@
+"""What the code promises about itself: imports run downward, SQL is quoted in one place, names are public."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import pgcraft_django
+
+PACKAGE = Path(pgcraft_django.__file__).parent
+
+# Each layer may import from the layers below it, and from itself.
+LAYERS = [
+    {"apps", "checks", "management"},
+    {"autodetector", "postgrest", "connections", "models"},
+    {"registry", "operations", "writer", "embedding", "roles", "role_use", "database", "project", "samples", "wiping"},
+    {"options", "recorded"},
+    {"factories", "api"},
+    {"columns"},
+    {"objects", "embedded"},
+    {"naming"},
+    {"conf"},
+    {"errors"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem != "__init__")
+
+
+def part(path: Path) -> str:
+    """Return the module or folder directly below the package that `path` belongs to."""
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "pgcraft_django":
+                found |= {alias.name for alias in node.names}
+            elif node.module.startswith("pgcraft_django."):
+                found.add(node.module.split(".")[1])
+        elif isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[1] for alias in node.names if alias.name.startswith("pgcraft_django.")}
+    return found & LEVEL.keys()
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_run_downward(path: Path) -> None:
+    assert part(path) in LEVEL, "give the module a layer"
+    upward = {name for name in imported(path) if LEVEL[name] < LEVEL[part(path)]}
+    assert upward == set()
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_modules_open_with_their_idea(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text())) or not path.read_text()
+
+
+def test_no_module_is_too_long_to_read() -> None:
+    long = {path.name: length for path in modules() if (length := len(path.read_text().splitlines())) > 420}
+    assert long == {}
+
+
+def test_public_names_can_be_imported() -> None:
+    assert [name for name in pgcraft_django.__all__ if not hasattr(pgcraft_django, name)] == []
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nothing_like_that"):
+        _ = pgcraft_django.nothing_like_that
