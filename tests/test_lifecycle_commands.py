@@ -105,7 +105,7 @@ class Project:
 
     def run(self, *arguments: str, answer: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
         auth, anon, web = self.roles
-        pgcraft = {"AUTHENTICATOR_ROLE": auth, "ANON_ROLE": anon, "ROLES": [anon, web]}
+        pgcraft = {"AUTHENTICATOR_ROLE": auth, "ANON_ROLE": anon, "ROLES": [anon, web], "DEFAULT_GRANTS": {}}
         known = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")
         entry = {key: self.entry[key] for key in known if key in self.entry}
         apps = ["pgcraft_django", *self.places]
