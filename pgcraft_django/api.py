@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from django.db import models
 from django.utils import translation
 
-from pgcraft_django.columns import column_type
+from pgcraft_django.columns import AnyField, column_name, column_type
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.naming import is_identifier, quote_name
 from pgcraft_django.objects import Comment, DatabaseObject, Role, Schema, SchemaGrant, TableGrant, View
@@ -49,12 +49,12 @@ class Resource:
     table_schema: str
     schema: str
     name: str
-    fields: tuple[models.Field, ...]
+    fields: tuple[AnyField, ...]
     grants: Mapping[str, tuple[str, ...]]
 
     @property
     def columns(self) -> tuple[str, ...]:
-        return tuple(field.column for field in self.fields)
+        return tuple(column_name(field) for field in self.fields)
 
     def roles(self, privilege: str) -> set[str]:
         """Return the roles that have `privilege`."""
@@ -68,13 +68,13 @@ def expand(privileges: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(privilege for privilege in PRIVILEGES if is_names(privileges) and privilege in privileges)
 
 
-def field_names(model: type[models.Model]) -> dict[str, models.Field]:
+def field_names(model: type[models.Model]) -> dict[str, AnyField]:
     """Return the model's own columns by every name an `API` may use: field, attribute and column."""
     fields = model._meta.concrete_model._meta.local_concrete_fields  # type: ignore[union-attr]
-    return {name: field for field in fields for name in (field.column, field.attname, field.name)}
+    return {name: field for field in fields for name in (column_name(field), field.attname, field.name)}
 
 
-def exposed_fields(model: type[models.Model], api: API) -> tuple[models.Field, ...]:
+def exposed_fields(model: type[models.Model], api: API) -> tuple[AnyField, ...]:
     """Return the fields that `api` exposes, in its order; what it gets wrong is left to the system checks."""
     if not all(names is None or is_names(names) for names in (api.columns, api.exclude)):
         return ()
@@ -82,7 +82,7 @@ def exposed_fields(model: type[models.Model], api: API) -> tuple[models.Field, .
     named = known if api.columns is None else api.columns
     hidden = {known[name] for name in api.exclude or () if name in known}
     fields = dict.fromkeys(known[name] for name in named if name in known)
-    return tuple(field for field in fields if field not in hidden and is_identifier(field.column))
+    return tuple(field for field in fields if field not in hidden and is_identifier(column_name(field)))
 
 
 def make_resource(model: type[models.Model], api: API, *, app_label: str, table_schema: str) -> Resource:
@@ -131,7 +131,7 @@ def table_grants(resources: Iterable[Resource]) -> list[DatabaseObject]:
         for role, privileges in resource.grants.items():
             for privilege in privileges:
                 columns = needed.setdefault(role, {}).setdefault(privilege, set())
-                columns.update(field.column for field in resource.fields if _applies(privilege, field))
+                columns.update(column_name(field) for field in resource.fields if _applies(privilege, field))
     return [
         TableGrant(
             schema=schema,
@@ -148,7 +148,7 @@ def table_grants(resources: Iterable[Resource]) -> list[DatabaseObject]:
     ]
 
 
-def _applies(privilege: str, field: models.Field) -> bool:
+def _applies(privilege: str, field: AnyField) -> bool:
     """Deleting is a privilege on the whole row, and nobody writes a generated column."""
     return privilege == "select" or (privilege != "delete" and not field.generated)
 
@@ -160,14 +160,14 @@ def _view(resource: Resource) -> View:
         schema=resource.schema,
         name=resource.name,
         query=f"SELECT\n{lines}\nFROM {table}",
-        reads={table: {field.column: column_type(field) for field in resource.fields}},
+        reads={table: {column_name(field): column_type(field) for field in resource.fields}},
     )
 
 
 def _comment(resource: Resource) -> Comment | None:
     # Migrations are written in the language of the source, whatever is active here.
     with translation.override(None):
-        columns = {field.column: str(field.db_comment or field.help_text or "") for field in resource.fields}
+        columns = {column_name(field): str(field.db_comment or field.help_text or "") for field in resource.fields}
         text = str(resource.model._meta.db_table_comment or _docstring(resource.model))
     columns = {column: value for column, value in columns.items() if value}
     if not text and not columns:

@@ -1,9 +1,12 @@
 """What PostgreSQL will make of a Django field, found out without a database."""
 
 from functools import cache
+from typing import Any, TypeAlias
 
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+AnyField: TypeAlias = "models.Field[Any, Any]"
 
 
 @cache
@@ -19,7 +22,12 @@ def postgresql() -> BaseDatabaseWrapper:
     return next((connections[alias] for alias in aliases if connections[alias].vendor == "postgresql"), _offline())
 
 
-def column_type(field: models.Field) -> str:
+def column_name(field: AnyField) -> str:
+    """Return the name of the column of a field that has one."""
+    return str(field.column)
+
+
+def column_type(field: AnyField) -> str:
     """Return the type of the field's column, with what else binds it: `varchar(20) COLLATE "de"`."""
     connection = postgresql()
     parameters = field.db_parameters(connection)

@@ -13,8 +13,9 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import AddField, AlterField
 from django.db.migrations.state import ProjectState
-from django.db.models import Field, Model
+from django.db.models import Model
 
+from pgcraft_django.columns import AnyField
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
@@ -284,11 +285,12 @@ class AlterFieldType(AlterField):
 
     @staticmethod
     def _change_default(
-        schema_editor: BaseDatabaseSchemaEditor, model: type[Model], old: Field, new: Field, *, drop: bool
+        schema_editor: BaseDatabaseSchemaEditor, model: type[Model], old: AnyField, new: AnyField, *, drop: bool
     ) -> None:
-        change, parameters = schema_editor._alter_column_database_default_sql(model, old, new, drop=drop)
+        editor: Any = schema_editor  # django-stubs leaves out what is private
+        change, parameters = editor._alter_column_database_default_sql(model, old, new, drop=drop)
         table = quote_name(model._meta.db_table)
-        schema_editor.execute(schema_editor.sql_alter_column % {"table": table, "changes": change}, parameters)
+        editor.execute(editor.sql_alter_column % {"table": table, "changes": change}, parameters)
 
 
 def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:

@@ -17,7 +17,8 @@ _ATTRIBUTE = "pgcraft_django"
 
 def recorded(state: ProjectState) -> dict[str, ObjectMap]:
     """Return app label -> key -> object."""
-    return state.__dict__.setdefault(_ATTRIBUTE, {})
+    states: dict[str, ObjectMap] = state.__dict__.setdefault(_ATTRIBUTE, {})
+    return states
 
 
 def record(state: ProjectState, app_label: str, *objects: DatabaseObject) -> None:

@@ -16,7 +16,7 @@ from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.naming import is_identifier
-from pgcraft_django.objects import Schema, TablePlacement
+from pgcraft_django.objects import DatabaseObject, Schema, TablePlacement
 from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.options import as_apis, get_options
 from pgcraft_django.recorded import ObjectMap
@@ -85,6 +85,11 @@ def declarations(model: type[models.Model]) -> list[Registration]:
     return [*own, *registrations(model)]
 
 
+def _owner(model: type[models.Model]) -> type[models.Model] | None:
+    """Return the model whose many-to-many field made this one."""
+    return model._meta.auto_created or None  # type: ignore[return-value]
+
+
 def is_factory(model: type[models.Model]) -> bool:
     """Tell whether the package decides where the model's table lives."""
     return issubclass(model, PGCraftModel) and not model._meta.proxy
@@ -92,7 +97,7 @@ def is_factory(model: type[models.Model]) -> bool:
 
 def table_schema(model: type[models.Model]) -> str:
     """Return the schema of the model's table. A many-to-many table lives where its model does."""
-    owner = model._meta.auto_created or model._meta.concrete_model or model
+    owner = _owner(model) or model._meta.concrete_model or model
     return get_options(owner).schema if is_factory(owner) and owner._meta.managed else DEFAULT_SCHEMA
 
 
@@ -104,7 +109,7 @@ def get_resources(apps: Apps = global_apps) -> list[Resource]:
 def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
     """Yield the models of factories with their many-to-many tables, and those that are registered."""
     for model in apps.get_models(include_auto_created=True):
-        if is_factory(model) or model in _registrations or is_factory(model._meta.auto_created or models.Model):
+        if is_factory(model) or model in _registrations or is_factory(_owner(model) or models.Model):
             yield model
 
 
@@ -130,22 +135,23 @@ def model_resources(model: type[models.Model]) -> Iterator[Resource]:
 def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
     """Return app label -> key -> object: what the migrations should have made."""
     state: dict[str, ObjectMap] = {}
+
+    def add(app_label: str, *items: DatabaseObject) -> None:
+        state.setdefault(app_label, {}).update({item.key: item for item in items})
+
     for model in _models(apps):
         if model._meta.managed and not model._meta.proxy and (schema := table_schema(model)) != DEFAULT_SCHEMA:
             placement = TablePlacement(schema=schema, name=model._meta.db_table)
-            for item in (Schema(name=schema), placement):
-                state.setdefault(model._meta.app_label, {})[item.key] = item
+            add(model._meta.app_label, Schema(name=schema), placement)
     resources = get_resources(apps)
     by_table: dict[tuple[str, str], list[Resource]] = {}  # a proxy has its model's table
     for resource in resources:
         by_table.setdefault((resource.app_label, resource.model._meta.db_table), []).append(resource)
-        for item in resource_objects(resource):
-            state.setdefault(resource.app_label, {})[item.key] = item
+        add(resource.app_label, *resource_objects(resource))
     for (app_label, _), group in by_table.items():
-        for item in table_grants(group):
-            state.setdefault(app_label, {})[item.key] = item
+        add(app_label, *table_grants(group))
     for app_label, item in embedding_objects(resources):
-        state.setdefault(app_label, {})[item.key] = item
+        add(app_label, item)
     return state
 
 

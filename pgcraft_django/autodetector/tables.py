@@ -1,13 +1,14 @@
 """Which model is behind which table, read from a migration state without rendering its models."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.backends.utils import strip_quotes, truncate_name
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
-from django.db.models import Field, ForeignObject, ManyToManyField
+from django.db.models import ForeignObject, ManyToManyField
 
+from pgcraft_django.columns import AnyField
 from pgcraft_django.naming import MAX_BYTES
 
 
@@ -23,14 +24,14 @@ def model_table(model: ModelState) -> str:
     return model.options.get("db_table") or truncate_name(f"{model.app_label}_{model.name_lower}", MAX_BYTES)
 
 
-def link_table(model: ModelState, name: str, field: ManyToManyField) -> str | None:
+def link_table(model: ModelState, name: str, field: "ManyToManyField[Any, Any]") -> str | None:
     """Return the table of a many-to-many field, or None if a model of its own is behind it."""
     if field.remote_field.through and not getattr(field.remote_field.through, "_meta", None):
         return None
-    return field.db_table or truncate_name(f"{strip_quotes(model_table(model))}_{name}", MAX_BYTES)
+    return field.db_table or truncate_name(f"{strip_quotes(model_table(model))}_{name}", MAX_BYTES)  # type: ignore[attr-defined]
 
 
-def column(name: str, field: Field) -> str:
+def column(name: str, field: AnyField) -> str:
     """Return the column of a field of a model state, which is not bound to a model."""
     return field.db_column or (f"{name}_id" if isinstance(field, ForeignObject) else name)
 

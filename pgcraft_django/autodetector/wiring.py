@@ -23,7 +23,7 @@ def install() -> None:
     """Make both commands use the mixin."""
     detector = compose(makemigrations.Command.autodetector)
     for module in (makemigrations, migrate):
-        module.MigrationAutodetector = detector  # type: ignore[misc]
+        module.MigrationAutodetector = detector  # type: ignore[attr-defined]
         module.Command.autodetector = detector
 
 
