@@ -19,7 +19,6 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
-from pgcraft_django.objects.relation import relation_key
 
 
 class _Step(NamedTuple):
@@ -165,7 +164,5 @@ def _function(step: _Step, name: str) -> Function:
             f'    WHERE link.{quote_name(step.link_source)} = "source".{quote_name(step.source_column)};\n'
             "END"
         ),
-        requires=sorted(
-            {tuple(relation_key(item.schema, item.name)) for item in (step.source, step.link, step.target)}
-        ),
+        requires=sorted({("relation", item.schema, item.name) for item in (step.source, step.link, step.target)}),
     )

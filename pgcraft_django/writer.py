@@ -11,7 +11,7 @@ from pgcraft_django import objects
 from pgcraft_django.objects import DatabaseObject
 
 INDENT = "    "
-WIDTH = 100
+WIDTH = 108
 
 
 def _indented(text: str) -> str:
