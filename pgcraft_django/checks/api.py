@@ -116,7 +116,8 @@ def _unknown(
     model: type[models.Model], argument: str, value: Sequence[str], unknown: Sequence[str], known: Sequence[str]
 ) -> CheckMessage:
     fixed = corrected((name if name in unknown else field_names(model)[name].name for name in value), known)
-    hint = f"Write API({argument}={source(fixed or list(known[:1]))}); the fields are {listed(known)}"
+    line = f"Write API({argument}={source(fixed)}); the" if fixed else "The"
+    hint = f"{line} fields are {listed(known)}"
     for field in model._meta.local_many_to_many:
         if field.name in unknown:
             hint += f". A many-to-many field is a table: register({model.__name__}.{field.name}.through, api=API())"
