@@ -23,7 +23,8 @@ def database_loss(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, 
     with plain_errors("Looking at the database"), beside.cursor() as cursor:
         cursor.execute(
             "SELECT pg_catalog.pg_size_pretty(pg_catalog.pg_database_size(oid)),"
-            " (SELECT count(*) FROM pg_catalog.pg_stat_activity WHERE datid = d.oid)"
+            " (SELECT count(*) FROM pg_catalog.pg_stat_activity"
+            "  WHERE datid = d.oid AND backend_type = 'client backend')"
             " FROM pg_catalog.pg_database d WHERE datname = %s",
             [name],
         )
