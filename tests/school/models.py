@@ -22,7 +22,7 @@ class User(PGCraftSimple):
     """
 
     name = models.TextField(help_text="What we call them.")
-    email = models.EmailField(unique=True, null=True, db_comment="Where we write to: it's unique, 100%.")
+    email = models.EmailField(unique=True, null=True, db_comment="Where we write to: it's unique.")
     password_hint = models.TextField(blank=True, default="", help_text="Never shown.")
 
     class Meta:
@@ -80,7 +80,6 @@ class Club(Exposed):
 
     id = models.UUIDField(primary_key=True, db_default=RandomUUID())
     name = models.TextField()
-    captain = models.ForeignKey("Student", null=True, on_delete=models.SET_NULL, related_name="led_clubs")
 
     class Meta:
         db_table = "clubs"
@@ -93,6 +92,7 @@ class Student(Exposed):
     user = models.ForeignKey(User, null=True, on_delete=models.SET_NULL, related_name="students")
     mentor = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="mentees")
     courses = models.ManyToManyField(Course, related_name="students")
+    club = models.ForeignKey(Club, null=True, on_delete=models.SET_NULL, related_name="captains")
     clubs = models.ManyToManyField(Club, through="Membership", related_name="members")
     friends = models.ManyToManyField("self")
     admires = models.ManyToManyField("self", symmetrical=False, related_name="admirers")
@@ -217,7 +217,7 @@ class Sample(Exposed):
     decimal = models.DecimalField(max_digits=30, decimal_places=10, null=True)
     duration = models.DurationField(null=True)
     email = models.EmailField(null=True)
-    file = models.FileField(null=True)
+    file = models.FileField(default="")
     path = models.FilePathField(null=True)
     real = models.FloatField(null=True)
     address = models.GenericIPAddressField(null=True)

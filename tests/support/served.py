@@ -1,0 +1,95 @@
+"""A database served by PostgREST."""
+
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from unittest import mock
+
+import httpx
+from django.db import connections
+
+from pgcraft_django.conf import get_config
+from pgcraft_django.naming import quote_name
+from pgcraft_django.postgrest import config
+from pgcraft_django.postgrest.binary import detect_version, find_binary
+from pgcraft_django.postgrest.login import Login
+from pgcraft_django.postgrest.preflight import existing_schemas
+from pgcraft_django.postgrest.server import Server
+from pgcraft_django.postgrest.versions import for_version
+from pgcraft_django.registry import api_schemas, table_schemas
+from pgcraft_django.roles import PASSWORD_VARIABLE, ensure_roles
+from tests.support.databases import run_sql
+from tests.support.tokens import make_token
+
+
+@dataclass
+class Served:
+    """An API that is up: the database's alias in Django, and a client for each way to ask."""
+
+    alias: str
+    anon: httpx.Client
+    webuser: httpx.Client
+    secret: str
+
+    def token(self, **claims: object) -> dict[str, str]:
+        """Return the headers of a request that carries a token with `claims`."""
+        return {"Authorization": f"Bearer {make_token(self.secret, **claims)}"}
+
+    def execute(self, sql: str) -> list[tuple[Any, ...]]:
+        """Run a statement as the owner of the database."""
+        with connections[self.alias].cursor() as cursor:
+            cursor.execute(sql)
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def serve(alias: str, administrator: str) -> Iterator[Served]:
+    """Serve the database `alias`; `administrator` is its alias for who may make roles."""
+    with ExitStack() as stack:
+        login = stack.enter_context(_authenticator(administrator))
+        secret = secrets.token_urlsafe(48)
+        url = stack.enter_context(_postgrest(login, secret, alias))
+        anon, webuser = (stack.enter_context(httpx.Client(base_url=url)) for _ in range(2))
+        served = Served(alias, anon, webuser, secret)
+        webuser.headers.update(served.token(role="webuser"))
+        yield served
+
+
+@contextmanager
+def _authenticator(alias: str) -> Iterator[Login]:
+    """Make the roles; the authenticator is this process's own, because roles belong to the whole cluster."""
+    name, password = f"authenticator_{os.getpid()}_{secrets.token_hex(3)}", secrets.token_urlsafe()
+    with mock.patch.dict(os.environ, {PASSWORD_VARIABLE: password}):
+        ensure_roles(connections[alias], replace(get_config(), authenticator_role=name))
+    settings = connections.settings[alias]
+    parameters = {"host": settings["HOST"], "port": str(settings["PORT"]), "dbname": settings["NAME"], "user": name}
+    try:
+        yield Login(parameters, password)
+    finally:
+        run_sql(f"DROP OWNED BY {quote_name(name)}", database=settings["NAME"])
+        run_sql(f"DROP ROLE {quote_name(name)}")
+
+
+@contextmanager
+def _postgrest(login: Login, secret: str, alias: str) -> Iterator[str]:
+    binary = find_binary()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    settings = config.collect(
+        schemas=existing_schemas(api_schemas(), alias),
+        search_path=existing_schemas(config.schemas_behind(table_schemas()), alias),
+        port=port,
+        log_level="crit",
+        environ={},
+    )
+    settings["jwt-secret"] = secret
+    settings["db-pool"] = 2
+    settings = for_version(settings, detect_version(binary))
+    with Server(binary, config.to_environment(settings, login), config.address_of(settings)) as server:
+        server.wait_until_ready()
+        yield server.url
