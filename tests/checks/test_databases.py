@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Tags, run_checks
 from django.db import connections, models
 from pytest_django import Settings
 
@@ -88,6 +88,14 @@ def test_nothing_is_asked_without_databases(apps: Apps) -> None:
     model(apps)
     with database(PORT=1, **path("public")):
         assert check_databases(databases=None, apps=apps) == []
+
+
+def test_our_tag_alone_asks_no_database() -> None:
+    with temporary_database(**path("public")) as alias:
+        asked = run_checks(tags=[Tags.database], databases=[alias])
+        assert "pgcraft_django.E054" in [message.id for message in asked]
+        static = run_checks(tags=["pgcraft_django"], databases=[alias])
+        assert "pgcraft_django.E054" not in [message.id for message in static]
 
 
 def test_a_project_without_our_models_is_left_alone(apps: Apps) -> None:
