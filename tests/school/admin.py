@@ -19,6 +19,7 @@ class StudentAdmin(admin.ModelAdmin):
 
     list_display = ["name", "user"]
     list_filter = ["courses"]
+    fields = ["name", "courses", "friends"]
     filter_horizontal = ["courses", "friends"]
 
 
