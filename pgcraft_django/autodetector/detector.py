@@ -34,13 +34,13 @@ from pgcraft_django.autodetector.tables import (
     table_owners,
 )
 from pgcraft_django.columns import column_type
+from pgcraft_django.declared import declared
 from pgcraft_django.factories.base import share_defaults
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import ObjectKey, TablePlacement
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.operations import AlterFieldType, Create, Drop, ObjectOperation, Replace, SetTableSchema
 from pgcraft_django.recorded import recorded
-from pgcraft_django.registry import declared, is_factory
+from pgcraft_django.registry import is_factory
 
 _Made = tuple[str, Operation, list[Change]]
 """App label, operation, and the changes it makes."""

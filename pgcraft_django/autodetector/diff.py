@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.recorded import ObjectMap
 
 States = Mapping[str, ObjectMap]

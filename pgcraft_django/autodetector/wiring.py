@@ -25,8 +25,3 @@ def install() -> None:
     for module in (makemigrations, migrate):
         module.MigrationAutodetector = detector  # type: ignore[attr-defined]
         module.Command.autodetector = detector
-
-
-def installed() -> bool:
-    """Tell whether both commands still use it."""
-    return all(issubclass(module.Command.autodetector, DetectorMixin) for module in (makemigrations, migrate))

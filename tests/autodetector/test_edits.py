@@ -149,6 +149,21 @@ def test_a_field_replaced_by_one_of_the_same_column_is_granted_again(edit: Edit,
     assert as_role(site, "anon", "SELECT link_id FROM api.people") == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": models.TextField(null=True, unique=True)},
+        {"title": models.CharField(null=True, max_length=9, db_index=True, db_collation="C")},
+        {"meta": {"unique_together": {("title", "id")}}},
+        {"meta": {"constraints": [models.UniqueConstraint(fields=["title"], name="one_title")]}},
+        {"meta": {"indexes": [models.Index(fields=["-title"], name="by_title")]}},
+    ],
+    ids=lambda changes: "-".join(changes),
+)
+def test_indexes_and_constraints_come_and_go(edit: Edit, changes: dict[str, Any]) -> None:
+    edit(person(), person(**changes))
+
+
 def test_a_removed_model_takes_its_view_along_and_leaves_the_schema_to_others(edit: Edit, site: Site) -> None:
     def before(apps: Apps) -> None:
         define(apps, "Book", table="books")

@@ -207,7 +207,7 @@ class Edits(RuleBasedStateMachine):
             return
         name = data.draw(st.sampled_from(plain))
         collation = None if kind in {"integer", "big"} else collation
-        altered = FieldSpec(kind, null, collation=collation, help_text="It's 100% \\ new." if text else "")
+        altered = FieldSpec(kind, null, collation, help_text="It's 100% \\ new." if text else "")
         self.change(key, spec.with_field(name, altered))
 
     @rule(data=st.data(), kind=kinds)
@@ -240,7 +240,8 @@ class Edits(RuleBasedStateMachine):
         some = data.draw(st.lists(st.sampled_from(columns), min_size=1, unique=True))
         api = API(exclude=[name for name in some if name != "id"]) if hide else API(columns=some)
         name = f"{name}_{key}" if name else None
-        self.change(key, spec.but(apis=(API(name, "api", api.columns, api.exclude, granted),)))
+        second = (API(f"second_{key}", "other_api"),) if data.draw(st.booleans()) else ()
+        self.change(key, spec.but(apis=(API(name, "api", api.columns, api.exclude, granted), *second)))
 
     @rule(data=st.data())
     def close_api(self, data: st.DataObject) -> None:
@@ -258,7 +259,7 @@ def test_any_sequence_of_edits_is_followed_truly() -> None:
     run_state_machine_as_test(
         Edits,
         settings=settings(
-            max_examples=int(os.environ.get("PGCRAFT_EDIT_EXAMPLES", "12")),
+            max_examples=int(os.environ.get("PGCRAFT_EDIT_EXAMPLES", "8")),
             stateful_step_count=8,
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take longer than reading

@@ -18,7 +18,6 @@ class FieldSpec:
 
     kind: str = "text"
     null: bool = True
-    unique: bool = False
     collation: str | None = None
     target: str = ""
     help_text: str = ""
@@ -32,7 +31,7 @@ class FieldSpec:
         if self.kind in {"foreign", "one"}:
             kind = models.ForeignKey if self.kind == "foreign" else models.OneToOneField
             return kind(self.target, null=True, on_delete=models.SET_NULL, related_name=accessor)
-        options: dict[str, Any] = {"null": self.null, "unique": self.unique, "help_text": self.help_text}
+        options: dict[str, Any] = {"null": self.null, "help_text": self.help_text}
         if not self.null:
             options["default"] = 7 if self.kind in {"integer", "big"} else "7"
         if self.kind in {"integer", "big"}:
