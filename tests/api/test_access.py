@@ -1,5 +1,6 @@
 """Who may do what: everything that is not granted is refused."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -127,10 +128,9 @@ def made(school: Served, *objects: Any) -> Iterator[None]:
 
 def call(client: httpx.Client) -> httpx.Response:
     """Call the function as soon as PostgREST knows it."""
-    for _ in range(500):
-        answer = client.get("/rpc/greet")
-        if answer.status_code != 404:
-            break
+    deadline = time.monotonic() + 20
+    while (answer := client.get("/rpc/greet")).status_code == 404 and time.monotonic() < deadline:
+        time.sleep(0.01)
     return answer
 
 
