@@ -1,21 +1,13 @@
-"""`API(...)`: how a model is exposed.
+"""`API(...)`: how a model is exposed. What becomes of it in the database is in `declared`."""
 
-A resource is a view in the API schema that selects straight from the model's table, so that PostgreSQL can write
-through it and PostgREST can see the foreign keys and defaults behind it. Privileges are those of the role that
-asks: it gets exactly the exposed columns of the table and of the view, and no access to the table's schema.
-"""
-
-import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import models
-from django.utils import translation
 
-from pgcraft_django.columns import AnyField, column_name, column_type
+from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.naming import is_identifier, quote_name
-from pgcraft_django.objects import Comment, DatabaseObject, Role, Schema, SchemaGrant, TableGrant, View
+from pgcraft_django.naming import is_identifier
 
 PRIVILEGES = ("select", "insert", "update", "delete")
 ALL = "all"
@@ -101,82 +93,3 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
         fields=exposed_fields(model, api),
         grants={role: expand(grants[role]) for role in roles if expand(grants[role])},
     )
-
-
-def resource_objects(resource: Resource) -> list[DatabaseObject]:
-    """Return the view with all it needs, but without the grants on the table (see `table_grants`)."""
-    objects: list[DatabaseObject] = [Schema(name=resource.schema), _view(resource)]
-    if comment := _comment(resource):
-        objects.append(comment)
-    for role, privileges in resource.grants.items():
-        objects += [
-            Role(name=role),
-            SchemaGrant(schema=resource.schema, role=role),
-            TableGrant(
-                schema=resource.schema,
-                table=resource.name,
-                role=role,
-                privileges={privilege: [] for privilege in privileges},
-            ),
-        ]
-    return objects
-
-
-def table_grants(resources: Iterable[Resource]) -> list[DatabaseObject]:
-    """Return what the roles need on the table behind `resources`, which are all of one model."""
-    needed: dict[str, dict[str, set[str]]] = {}
-    tables = set()
-    for resource in resources:
-        tables.add((resource.table_schema, resource.model._meta.db_table))
-        for role, privileges in resource.grants.items():
-            for privilege in privileges:
-                columns = needed.setdefault(role, {}).setdefault(privilege, set())
-                columns.update(column_name(field) for field in resource.fields if _applies(privilege, field))
-    return [
-        TableGrant(
-            schema=schema,
-            table=table,
-            role=role,
-            privileges={
-                privilege: sorted(privileges[privilege])
-                for privilege in PRIVILEGES
-                if privilege in privileges and (privilege == "delete" or privileges[privilege])
-            },
-        )
-        for schema, table in tables
-        for role, privileges in needed.items()
-    ]
-
-
-def _applies(privilege: str, field: AnyField) -> bool:
-    """Deleting is a privilege on the whole row, and nobody writes a generated column."""
-    return privilege == "select" or (privilege != "delete" and not field.generated)
-
-
-def _view(resource: Resource) -> View:
-    table = quote_name(resource.table_schema, resource.model._meta.db_table)
-    lines = ",\n".join(f"    {quote_name(column)}" for column in resource.columns)
-    return View(
-        schema=resource.schema,
-        name=resource.name,
-        query=f"SELECT\n{lines}\nFROM {table}",
-        reads={table: {column_name(field): column_type(field) for field in resource.fields}},
-    )
-
-
-def _comment(resource: Resource) -> Comment | None:
-    # Migrations are written in the language of the source, whatever is active here.
-    with translation.override(None):
-        columns = {column_name(field): str(field.db_comment or field.help_text or "") for field in resource.fields}
-        text = str(resource.model._meta.db_table_comment or _docstring(resource.model))
-    columns = {column: value for column, value in columns.items() if value}
-    if not text and not columns:
-        return None
-    return Comment(schema=resource.schema, name=resource.name, text=text, columns=columns)
-
-
-def _docstring(model: type[models.Model]) -> str:
-    # Django writes a docstring of its own, `Model(field, field)`, where there is none.
-    generated = f"{model.__name__}({', '.join(field.name for field in model._meta.fields)})"
-    doc = model.__doc__ or ""
-    return "" if doc == generated else inspect.cleandoc(doc)

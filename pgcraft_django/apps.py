@@ -13,12 +13,11 @@ class PGCraftConfig(AppConfig):
     verbose_name = "pgcraft"
 
     def ready(self) -> None:
-        from pgcraft_django import checks, connections, registry, writer
+        from pgcraft_django import checks, connections, registry
         from pgcraft_django.autodetector import wiring
 
         registry.autodiscover()
         connections.set_search_path()
-        writer.register()
         wiring.install()
         checks.register()
         pre_migrate.connect(connections.extend_search_path, sender=self)

@@ -5,11 +5,8 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.db import connections
-from django.db.migrations.loader import MigrationLoader
 
-from pgcraft_django.naming import quote_name, quote_names
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
-from pgcraft_django.operations import SetTableSchema
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name, quote_names
 from pgcraft_django.registry import table_schemas
 
 
@@ -47,6 +44,11 @@ def extend_search_path(sender: AppConfig, using: str, plan: list[Any], **kwargs:
 
 
 def _schemas_of_all_migrations() -> set[str]:
+    # Here and not above, because every start-up imports this module, and only `migrate` comes here.
+    from django.db.migrations.loader import MigrationLoader
+
+    from pgcraft_django.operations import SetTableSchema
+
     operations = [
         operation
         for migration in MigrationLoader(None, ignore_no_migrations=True).disk_migrations.values()

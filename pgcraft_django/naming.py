@@ -10,6 +10,9 @@ from functools import lru_cache
 
 from pgcraft_django.errors import IdentifierError
 
+DEFAULT_SCHEMA = "public"
+"""Where Django creates its tables: the first schema of the search path."""
+
 MAX_BYTES = 63  # NAMEDATALEN - 1, see "Identifiers and Key Words" in PostgreSQL's manual
 
 

@@ -13,18 +13,23 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import AddField, AlterField
 from django.db.migrations.state import ProjectState
+from django.db.migrations.writer import MigrationWriter
 from django.db.models import Model
 
 from pgcraft_django.columns import AnyField
 from pgcraft_django.errors import MigrationError
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA, move_table_sql
+from pgcraft_django.objects.relation import move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
 from pgcraft_django.recorded import forget, record
+from pgcraft_django.writer import ObjectSerializer
 
 UNDEFINED_OBJECT = "42704"  # SQLSTATE of a missing role, see PostgreSQL's appendix "Error Codes"
 INSUFFICIENT_PRIVILEGE = "42501"
+
+# Objects come into a migration file inside operations only: whoever writes them has imported this.
+MigrationWriter.register_serializer(DatabaseObject, ObjectSerializer)
 
 
 class ObjectOperation(Operation):

@@ -1,4 +1,4 @@
-"""The declared state: what the models and registrations ask for now, app by app."""
+"""What the models and registrations say: their schemas and APIs. Every start-up reads it, so it is light."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -10,16 +10,12 @@ from django.apps.registry import Apps
 from django.db import models
 from django.utils.module_loading import module_has_submodule
 
-from pgcraft_django.api import API, Resource, make_resource, resource_objects, table_grants
+from pgcraft_django.api import API, Resource, make_resource
 from pgcraft_django.conf import get_config
-from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.base import PGCraftModel
-from pgcraft_django.naming import is_identifier
-from pgcraft_django.objects import DatabaseObject, Schema, TablePlacement
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
+from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier
 from pgcraft_django.options import as_apis, get_options
-from pgcraft_django.recorded import ObjectMap
 
 
 @dataclass(frozen=True)
@@ -103,7 +99,9 @@ def table_schema(model: type[models.Model]) -> str:
 
 def get_resources(apps: Apps = global_apps) -> list[Resource]:
     """Return every API of every model, those of one model in the order in which they are declared."""
-    return [resource for model in _models(apps) for resource in model_resources(model) if _is_possible(resource)]
+    return [
+        resource for model in possible_models(apps) for resource in model_resources(model) if _is_possible(resource)
+    ]
 
 
 def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
@@ -113,7 +111,7 @@ def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
             yield model
 
 
-def _models(apps: Apps) -> Iterator[type[models.Model]]:
+def possible_models(apps: Apps) -> Iterator[type[models.Model]]:
     """Yield the models whose names PostgreSQL can hold; the others are left to the system checks."""
     for model in concerned_models(apps):
         if is_identifier(model._meta.db_table) and is_identifier(table_schema(model)):
@@ -132,32 +130,9 @@ def model_resources(model: type[models.Model]) -> Iterator[Resource]:
             yield make_resource(model, api, app_label=registration.app_label, table_schema=table_schema(model))
 
 
-def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
-    """Return app label -> key -> object: what the migrations should have made."""
-    state: dict[str, ObjectMap] = {}
-
-    def add(app_label: str, *items: DatabaseObject) -> None:
-        state.setdefault(app_label, {}).update({item.key: item for item in items})
-
-    for model in _models(apps):
-        if model._meta.managed and not model._meta.proxy and (schema := table_schema(model)) != DEFAULT_SCHEMA:
-            placement = TablePlacement(schema=schema, name=model._meta.db_table)
-            add(model._meta.app_label, Schema(name=schema), placement)
-    resources = get_resources(apps)
-    by_table: dict[tuple[str, str], list[Resource]] = {}  # a proxy has its model's table
-    for resource in resources:
-        by_table.setdefault((resource.app_label, resource.model._meta.db_table), []).append(resource)
-        add(resource.app_label, *resource_objects(resource))
-    for (app_label, _), group in by_table.items():
-        add(app_label, *table_grants(group))
-    for app_label, item in embedding_objects(resources):
-        add(app_label, item)
-    return state
-
-
 def table_schemas(apps: Apps = global_apps) -> tuple[str, ...]:
     """Return the schemas that hold tables, in order of name, without the default one."""
-    schemas = {table_schema(model) for model in _models(apps)}
+    schemas = {table_schema(model) for model in possible_models(apps)}
     return tuple(sorted(schemas - {DEFAULT_SCHEMA}))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.migrations.serializer import BaseSerializer
-from django.db.migrations.writer import MigrationWriter
 
 from pgcraft_django import objects
 from pgcraft_django.objects import DatabaseObject
@@ -48,8 +47,3 @@ class ObjectSerializer(BaseSerializer):
 
     def serialize(self) -> tuple[str, set[str]]:
         return render(self.value), {f"import {objects.__name__}"}
-
-
-def register() -> None:
-    """Teach Django's migration writer to write objects."""
-    MigrationWriter.register_serializer(DatabaseObject, ObjectSerializer)

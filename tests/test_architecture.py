@@ -13,7 +13,8 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 LAYERS = [
     {"apps", "checks", "management"},
     {"autodetector", "postgrest", "connections", "models"},
-    {"registry", "operations", "writer", "embedding", "roles", "role_use", "database", "project", "samples", "wiping"},
+    {"declared", "operations", "writer", "embedding", "roles", "role_use", "database", "project", "samples", "wiping"},
+    {"registry"},
     {"options", "recorded"},
     {"factories", "api"},
     {"columns"},

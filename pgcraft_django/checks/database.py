@@ -12,7 +12,7 @@ from django.db import Error, NotSupportedError, connections, models, router
 
 from pgcraft_django.checks.messages import error, listed, source
 from pgcraft_django.connections import search_path_option
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
+from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.registry import concerned_models, table_schemas
 
 OLDEST = 15

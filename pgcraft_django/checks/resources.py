@@ -16,8 +16,8 @@ from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
+from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import Function
-from pgcraft_django.objects.relation import DEFAULT_SCHEMA
 from pgcraft_django.registry import (
     concerned_models,
     get_resources,

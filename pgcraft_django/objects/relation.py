@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
 from pgcraft_django.objects.schema import schema_key
-
-DEFAULT_SCHEMA = "public"
-"""Where Django creates its tables: the first schema of the search path."""
 
 Reads = Mapping[str, Mapping[str, str]]
 """Quoted table -> column -> type and collation: what a view holds on to.

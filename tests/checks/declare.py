@@ -10,8 +10,9 @@ from pgcraft_django.checks.api import check_apis
 from pgcraft_django.checks.models import check_models
 from pgcraft_django.checks.resources import check_resources
 from pgcraft_django.checks.settings import check_settings
+from pgcraft_django.declared import declared
 from pgcraft_django.models import PGCraftSimple
-from pgcraft_django.registry import declared, table_schemas
+from pgcraft_django.registry import table_schemas
 
 
 def model(
