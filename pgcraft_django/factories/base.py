@@ -59,4 +59,5 @@ def share_defaults(state: ProjectState, apps: Apps) -> None:
         key = model._meta.app_label, model._meta.model_name
         if issubclass(model, PGCraftModel) and not model._meta.proxy and key in state.models:
             for field in model._meta.local_concrete_fields:
-                state.models[key].fields[field.name].db_default = database_default(field)
+                if field.name in (fields := state.models[key].fields):  # not `_order` of `order_with_respect_to`
+                    fields[field.name].db_default = database_default(field)

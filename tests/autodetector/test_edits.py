@@ -283,6 +283,17 @@ def test_a_proxy_has_nothing_of_its_own(edit: Edit) -> None:
     assert shape(edit(person(), declare)) == ["CreateModel"]
 
 
+def test_models_ordered_with_respect_to_another(edit: Edit) -> None:
+    def ordered(**meta: str) -> Declare:
+        def declare(apps: Apps) -> None:
+            define(apps, "Book", table="books")
+            define(apps, book=models.ForeignKey("shop.Book", on_delete=models.CASCADE), meta=meta)
+
+        return declare
+
+    edit(ordered(), ordered(order_with_respect_to="book"))
+
+
 def test_two_runs_write_the_same_files(world: World) -> None:
     def declare(apps: Apps) -> None:
         define(apps, "Book", table="books", people=models.ManyToManyField("shop.Person"))
