@@ -1,5 +1,21 @@
-"""The public face of the factories."""
+"""The public face of the factories.
 
-from pgcraft_django.factories.simple import PGCraftSimple
+Each is imported when it is asked for: to define a model, even an abstract one, Django loads the database's driver,
+and it imports this module at every start-up.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
 
 __all__ = ["PGCraftSimple"]
+
+_HOMES = {"PGCraftSimple": "pgcraft_django.factories.simple"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

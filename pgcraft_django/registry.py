@@ -13,7 +13,6 @@ from django.utils.module_loading import module_has_submodule
 from pgcraft_django.api import API, Resource, make_resource
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
-from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier
 from pgcraft_django.options import as_apis, get_options
 
@@ -88,6 +87,8 @@ def _owner(model: type[models.Model]) -> type[models.Model] | None:
 
 def is_factory(model: type[models.Model]) -> bool:
     """Tell whether the package decides where the model's table lives."""
+    from pgcraft_django.factories.base import PGCraftModel  # loads the database's driver, see `models`
+
     return issubclass(model, PGCraftModel) and not model._meta.proxy
 
 

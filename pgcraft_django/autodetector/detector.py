@@ -1,58 +1,31 @@
 """The mixin that makes Django's autodetector find objects too.
 
-It waits until everybody else has found their operations, then puts ours around them: drops first, so that nothing
-stands in the way of a change to a table, and creates last, when every table is as declared. Across apps, ours and
-Django's operations get dependencies on each other, from which Django cuts migrations as it does for foreign keys.
+Every start-up imports it, and few need more than the class: the work is imported when it begins.
 """
 
 # django-stubs leaves out what subclasses of the autodetector work with.
 # mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
 
 import re
-from collections.abc import Iterable, Iterator
-from functools import cached_property, partial
-from itertools import groupby
+from functools import partial
 from typing import Any
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
 from django.db.migrations import Migration
 from django.db.migrations.autodetector import MigrationAutodetector, OperationDependency
-from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, RenameModel
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.autodetector.diff import Change, Disturbance, Move, Plan, States, make_plan
-from pgcraft_django.autodetector.tables import (
-    ModelKey,
-    column,
-    link_table,
-    model_table,
-    model_tables,
-    referred_models,
-    table_owners,
-)
-from pgcraft_django.columns import column_type
-from pgcraft_django.declared import declared
-from pgcraft_django.factories.base import share_defaults
-from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import ObjectKey, TablePlacement
-from pgcraft_django.operations import AlterFieldType, Create, Drop, ObjectOperation, Replace, SetTableSchema
-from pgcraft_django.recorded import recorded
-from pgcraft_django.registry import is_factory
 
-_Made = tuple[str, Operation, list[Change]]
-"""App label, operation, and the changes it makes."""
-
-
-class _After(OperationDependency):
+class After(OperationDependency):
     """A dependency on one particular operation, or, without it, on all that `app_label` has already."""
 
     operation: Operation | None
 
     @classmethod
-    def make(cls, app_label: str, operation: Operation | None = None) -> "_After":
+    def make(cls, app_label: str, operation: Operation | None = None) -> "After":
         dependency = cls(app_label, "", None, OperationDependency.Type.CREATE)
         dependency.operation = operation
         return dependency
@@ -67,6 +40,8 @@ class DetectorMixin(MigrationAutodetector):
     def __init__(
         self, from_state: ProjectState, to_state: ProjectState, questioner: MigrationQuestioner | None = None
     ) -> None:
+        from pgcraft_django.factories.base import share_defaults
+
         share_defaults(to_state, self.declared_apps)
         super().__init__(from_state, to_state, questioner)
 
@@ -75,33 +50,22 @@ class DetectorMixin(MigrationAutodetector):
         return super()._detect_changes(convert_apps, graph)
 
     def check_dependency(self, operation: Operation, dependency: OperationDependency) -> bool:
-        if isinstance(dependency, _After):
+        if isinstance(dependency, After):
             return operation is dependency.operation
         return super().check_dependency(operation, dependency)
 
     def generate_altered_fields(self) -> None:
+        from pgcraft_django.autodetector.defaults import with_default_aside
+
         super().generate_altered_fields()
         for label, operations in self.generated_operations.items():
-            operations[:] = [self._with_default_aside(label, operation) for operation in operations]
-
-    def _with_default_aside(self, label: str, operation: Operation) -> Operation:
-        """Return an operation that a default in the database cannot stop, if that is what `operation` needs."""
-        if type(operation) is not AlterField:
-            return operation
-        if not is_factory(self.declared_apps.get_model(label, operation.model_name)):
-            return operation
-        key = label, operation.model_name_lower
-        old_name = self.renamed_fields.get((*key, operation.name), operation.name)
-        old = self.from_state.models[label, self.renamed_models.get(key, key[1]).lower()].fields[old_name]
-        if old.is_relation or not old.has_db_default() or column_type(old) == column_type(operation.field):
-            return operation
-        changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)
-        changed._auto_deps = operation._auto_deps
-        return changed
+            operations[:] = [with_default_aside(self, label, operation) for operation in operations]
 
     def _sort_migrations(self) -> None:
+        from pgcraft_django.autodetector.placing import Placer
+
         super()._sort_migrations()
-        _Placer(self).place()
+        Placer(self).place()
 
     def _optimize_migrations(self) -> None:
         super()._optimize_migrations()
@@ -112,6 +76,8 @@ class DetectorMixin(MigrationAutodetector):
 
 def _suggest_name(migration: Migration) -> str:
     """Name the migration after what the user did to the models, or else after the resources that change."""
+    from pgcraft_django.operations import ObjectOperation
+
     ours = [item for item in migration.operations if isinstance(item, ObjectOperation)]
     theirs = [item for item in migration.operations if not isinstance(item, ObjectOperation)]
     if not ours or migration.initial:
@@ -123,204 +89,3 @@ def _suggest_name(migration: Migration) -> str:
     names = list(dict.fromkeys(name for operation in ours for name in operation.names))
     more = "_and_more" if len(names) > 1 else ""
     return re.sub(r"\W+", "_", f"{names[0]}_api{more}".lower()) if names else "api"
-
-
-class _Placer:
-    """Turns a plan into operations, among those that the autodetector has generated."""
-
-    def __init__(self, detector: DetectorMixin) -> None:
-        self.from_state = detector.from_state
-        self.to_state = detector.to_state
-        self.generated: dict[str, list[Operation]] = detector.generated_operations
-        self.renamed: dict[tuple[str, str], str] = detector.renamed_models
-        ignored = set(self.from_state.real_apps) - detector._convert_apps
-        self.recorded = recorded(self.from_state)
-        self.declared = {
-            label: objects for label, objects in declared(detector.declared_apps).items() if label not in ignored
-        }
-
-    def place(self) -> None:
-        """Put our operations before and after those of each app."""
-        plan = make_plan(self.recorded, self.declared, self._disturbance())
-        django = {label: list(operations) for label, operations in self.generated.items()}
-        before = self._before(plan)
-        after = self._after(plan)
-        for label, operation, changes in before:
-            self._order_before_django(label, operation, changes, django)
-        for label, operation, changes in after:
-            self._order_after_django(label, operation, changes, django)
-        for label in sorted({label for label, *_ in (*before, *after)}):
-            self.generated[label] = [
-                *(operation for owner, operation, _ in before if owner == label),
-                *django.get(label, ()),
-                *(operation for owner, operation, _ in after if owner == label),
-            ]
-
-    def _before(self, plan: Plan) -> list[_Made]:
-        made: list[_Made] = []
-        dropped_in: dict[ObjectKey, tuple[str, Operation]] = {}
-        for layer in plan.drops:
-            batches = list(_batches(layer))
-            for label, operation, changes in batches:
-                gone = {change.value.key for change in changes}
-                _wait_for(operation, label, self._dependents(gone), dropped_in)
-            dropped_in.update(_places(batches))
-            made += batches
-        return [*made, *_moves(plan.moves_before)]
-
-    def _after(self, plan: Plan) -> list[_Made]:
-        made = [*_batches(plan.shared), *_moves(plan.moves_after)]
-        made_in: dict[ObjectKey, tuple[str, Operation]] = {}
-        owners = {
-            key: label for label, objects in self.declared.items() for key, item in objects.items() if not item.shared
-        }
-        for layer in plan.creates:
-            batches = list(_batches(layer))
-            for label, operation, changes in batches:
-                needed = {key for change in changes for key in change.value.depends_on}
-                _wait_for(operation, label, needed, made_in)
-                settled = {owners[key] for key in needed - made_in.keys() if key in owners}
-                operation._auto_deps += [_After.make(other) for other in sorted(settled - {label})]
-            made_in.update(_places(batches))
-            made += batches
-        return [*made, *_batches(plan.leftovers)]
-
-    def _dependents(self, keys: set[ObjectKey]) -> set[ObjectKey]:
-        return {key for objects in self.recorded.values() for key, item in objects.items() if item.depends_on & keys}
-
-    def _order_before_django(
-        self, label: str, operation: Operation, changes: list[Change], django: dict[str, list[Operation]]
-    ) -> None:
-        """Let other apps' operations on the tables that dropped objects hold on to wait for the drop."""
-        for _, item in self._touching(label, changes, django, old=True):
-            item._auto_deps.append(_After.make(label, operation))
-
-    def _order_after_django(
-        self, label: str, operation: Operation, changes: list[Change], django: dict[str, list[Operation]]
-    ) -> None:
-        """Let created objects wait for other apps' operations on the tables that they read."""
-        for other, item in self._touching(label, changes, django, old=False):
-            operation._auto_deps.append(_After.make(other, item))
-        for key in sorted(self._models_read(changes, old=False)):
-            if key.app_label != label:
-                operation._auto_deps.append(
-                    OperationDependency(key.app_label, key.name, None, OperationDependency.Type.CREATE)
-                )
-
-    def _models_read(self, changes: list[Change], *, old: bool) -> set[ModelKey]:
-        owners = self.old_owners if old else self.new_owners
-        values = [change.old if old else change.new for change in changes]
-        tables = {table for value in values if value for table in value.columns_read}
-        return {owners[table] for table in tables if table in owners}
-
-    def _touching(
-        self, label: str, changes: list[Change], django: dict[str, list[Operation]], *, old: bool
-    ) -> Iterator[tuple[str, Operation]]:
-        """Yield app label and operation of other apps' operations that concern what `changes` read."""
-        state = self.from_state if old else self.to_state
-        models = self._models_read(changes, old=old)
-        referred = {other for key in models for other in referred_models(state, key)}
-        for other in sorted(django):
-            for item in django[other] if other != label else ():
-                keys = self._model_keys(other, item)
-                if keys & models or (isinstance(item, AlterField | RenameModel) and keys & referred):
-                    yield other, item
-
-    def _model_keys(self, label: str, operation: Operation) -> set[ModelKey]:
-        """Return the model that an operation is about, by its names before and after this run."""
-        attributes = ["model_name"] if hasattr(operation, "model_name") else ["name", "old_name", "new_name"]
-        names = {str(getattr(operation, item)).lower() for item in attributes if hasattr(operation, item)}
-        names |= {self.renamed[label, name].lower() for name in names if (label, name) in self.renamed}
-        return {ModelKey(label, name) for name in names}
-
-    @cached_property
-    def old_owners(self) -> dict[str, ModelKey]:
-        """Quoted table -> model, before this run."""
-        return _owners(self.from_state, self.recorded)
-
-    @cached_property
-    def new_owners(self) -> dict[str, ModelKey]:
-        """Quoted table -> model, after this run."""
-        return _owners(self.to_state, self.declared)
-
-    def _disturbance(self) -> Disturbance:
-        """Collect the tables and columns that Django's operations of this run drop."""
-        found = Disturbance()
-        schemas = _schemas(self.recorded)
-        for label, operations in self.generated.items():
-            for operation in operations:
-                if not isinstance(operation, DeleteModel | RemoveField):
-                    continue
-                keys = self._model_keys(label, operation) & self.from_state.models.keys()
-                for model in (self.from_state.models[key] for key in keys):
-                    if isinstance(operation, DeleteModel):
-                        dropped = list(model_tables(model))
-                    else:
-                        field = model.fields[operation.name]
-                        link = link_table(model, operation.name, field) if field.many_to_many else None
-                        dropped = [link] if link else []
-                        if not field.many_to_many:
-                            table = _quoted(model_table(model), schemas)
-                            columns = {column(operation.name, field)}
-                            found.columns[table] = found.columns.get(table, frozenset()) | columns
-                    found.tables.update(_quoted(table, schemas) for table in dropped)
-        return found
-
-
-def _places(batches: Iterable[_Made]) -> dict[ObjectKey, tuple[str, Operation]]:
-    """Return key -> app label and operation that deals with it."""
-    return {change.value.key: (label, operation) for label, operation, changes in batches for change in changes}
-
-
-def _wait_for(
-    operation: Operation, label: str, keys: Iterable[ObjectKey], places: dict[ObjectKey, tuple[str, Operation]]
-) -> None:
-    """Let `operation` come after the operations of other apps that deal with `keys`."""
-    others = [places[key] for key in sorted(keys) if key in places]
-    operation._auto_deps += [_After.make(other, item) for other, item in others if other != label]
-
-
-def _schemas(state: States) -> dict[str, str]:
-    """Return table -> schema for the tables that are not where Django puts them."""
-    return {
-        key.name: key.schema
-        for objects in state.values()
-        for key, item in objects.items()
-        if isinstance(item, TablePlacement)
-    }
-
-
-def _quoted(table: str, schemas: dict[str, str]) -> str:
-    return quote_name(schemas.get(table, DEFAULT_SCHEMA), table)
-
-
-def _owners(state: ProjectState, objects: States) -> dict[str, ModelKey]:
-    schemas = _schemas(objects)
-    return {_quoted(table, schemas): ModelKey(*key) for table, key in table_owners(state).items()}
-
-
-def _batches(changes: Iterable[Change]) -> Iterator[_Made]:
-    """Yield the operations of one layer: for each app, runs of the same verb."""
-
-    def verb(change: Change) -> tuple[bool, bool]:
-        return change.old is None, change.new is None
-
-    by_app = sorted(changes, key=lambda change: change.app_label)
-    for (label, _), run in groupby(by_app, key=lambda change: (change.app_label, verb(change))):
-        batch = list(run)
-        old = [change.old for change in batch if change.old]
-        new = [change.new for change in batch if change.new]
-        operation = Replace(old, new) if old and new else Create(new) if new else Drop(old)
-        operation._auto_deps = []
-        yield label, operation, batch
-
-
-def _moves(moves: Iterable[Move]) -> Iterator[_Made]:
-    """Yield one operation for the tables of an app that make the same way."""
-    ways: dict[tuple[str, str, str], list[str]] = {}
-    for move in moves:
-        ways.setdefault((move.app_label, move.old_schema, move.new_schema), []).append(move.table)
-    for (label, old_schema, new_schema), tables in sorted(ways.items()):
-        operation = SetTableSchema(sorted(tables), old_schema=old_schema, new_schema=new_schema)
-        operation._auto_deps = []
-        yield label, operation, []

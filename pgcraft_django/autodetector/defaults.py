@@ -1,0 +1,28 @@
+"""Columns that change their type while the database has a default for them."""
+
+# django-stubs leaves out what subclasses of the autodetector work with.
+# mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
+
+from django.db.migrations.operations import AlterField
+from django.db.migrations.operations.base import Operation
+
+from pgcraft_django.autodetector.detector import DetectorMixin
+from pgcraft_django.columns import column_type
+from pgcraft_django.operations import AlterFieldType
+from pgcraft_django.registry import is_factory
+
+
+def with_default_aside(detector: DetectorMixin, label: str, operation: Operation) -> Operation:
+    """Return an operation that a default in the database cannot stop, if that is what `operation` needs."""
+    if type(operation) is not AlterField:
+        return operation
+    if not is_factory(detector.declared_apps.get_model(label, operation.model_name)):
+        return operation
+    key = label, operation.model_name_lower
+    old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
+    old = detector.from_state.models[label, detector.renamed_models.get(key, key[1]).lower()].fields[old_name]
+    if old.is_relation or not old.has_db_default() or column_type(old) == column_type(operation.field):
+        return operation
+    changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)
+    changed._auto_deps = operation._auto_deps
+    return changed

@@ -1,0 +1,239 @@
+"""From a plan to operations, at their places among Django's own.
+
+Drops come first, so that nothing stands in the way of a change to a table, and creates last, when every table is as
+declared. Across apps, ours and Django's operations get dependencies on each other, from which Django cuts migrations
+as it does for foreign keys.
+"""
+
+# django-stubs leaves out what subclasses of the autodetector work with.
+# mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
+
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from itertools import groupby
+
+from django.db.migrations.autodetector import OperationDependency
+from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, RenameModel
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from pgcraft_django.autodetector.detector import After, DetectorMixin
+from pgcraft_django.autodetector.diff import Change, Disturbance, Move, Plan, States, make_plan
+from pgcraft_django.autodetector.tables import (
+    ModelKey,
+    column,
+    link_table,
+    model_table,
+    model_tables,
+    referred_models,
+    table_owners,
+)
+from pgcraft_django.declared import declared
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
+from pgcraft_django.objects import ObjectKey, TablePlacement
+from pgcraft_django.operations import Create, Drop, Replace, SetTableSchema
+from pgcraft_django.recorded import recorded
+
+_Made = tuple[str, Operation, list[Change]]
+"""App label, operation, and the changes it makes."""
+
+
+class Placer:
+    """Turns a plan into operations, among those that the autodetector has generated."""
+
+    def __init__(self, detector: DetectorMixin) -> None:
+        self.from_state = detector.from_state
+        self.to_state = detector.to_state
+        self.generated: dict[str, list[Operation]] = detector.generated_operations
+        self.renamed: dict[tuple[str, str], str] = detector.renamed_models
+        ignored = set(self.from_state.real_apps) - detector._convert_apps
+        self.recorded = recorded(self.from_state)
+        self.declared = {
+            label: objects for label, objects in declared(detector.declared_apps).items() if label not in ignored
+        }
+
+    def place(self) -> None:
+        """Put our operations before and after those of each app."""
+        plan = make_plan(self.recorded, self.declared, self._disturbance())
+        django = {label: list(operations) for label, operations in self.generated.items()}
+        before = self._before(plan)
+        after = self._after(plan)
+        for label, operation, changes in before:
+            self._order_before_django(label, operation, changes, django)
+        for label, operation, changes in after:
+            self._order_after_django(label, operation, changes, django)
+        for label in sorted({label for label, *_ in (*before, *after)}):
+            self.generated[label] = [
+                *(operation for owner, operation, _ in before if owner == label),
+                *django.get(label, ()),
+                *(operation for owner, operation, _ in after if owner == label),
+            ]
+
+    def _before(self, plan: Plan) -> list[_Made]:
+        made: list[_Made] = []
+        dropped_in: dict[ObjectKey, tuple[str, Operation]] = {}
+        for layer in plan.drops:
+            batches = list(_batches(layer))
+            for label, operation, changes in batches:
+                gone = {change.value.key for change in changes}
+                _wait_for(operation, label, self._dependents(gone), dropped_in)
+            dropped_in.update(_places(batches))
+            made += batches
+        return [*made, *_moves(plan.moves_before)]
+
+    def _after(self, plan: Plan) -> list[_Made]:
+        made = [*_batches(plan.shared), *_moves(plan.moves_after)]
+        made_in: dict[ObjectKey, tuple[str, Operation]] = {}
+        owners = {
+            key: label for label, objects in self.declared.items() for key, item in objects.items() if not item.shared
+        }
+        for layer in plan.creates:
+            batches = list(_batches(layer))
+            for label, operation, changes in batches:
+                needed = {key for change in changes for key in change.value.depends_on}
+                _wait_for(operation, label, needed, made_in)
+                settled = {owners[key] for key in needed - made_in.keys() if key in owners}
+                operation._auto_deps += [After.make(other) for other in sorted(settled - {label})]
+            made_in.update(_places(batches))
+            made += batches
+        return [*made, *_batches(plan.leftovers)]
+
+    def _dependents(self, keys: set[ObjectKey]) -> set[ObjectKey]:
+        return {key for objects in self.recorded.values() for key, item in objects.items() if item.depends_on & keys}
+
+    def _order_before_django(
+        self, label: str, operation: Operation, changes: list[Change], django: dict[str, list[Operation]]
+    ) -> None:
+        """Let other apps' operations on the tables that dropped objects hold on to wait for the drop."""
+        for _, item in self._touching(label, changes, django, old=True):
+            item._auto_deps.append(After.make(label, operation))
+
+    def _order_after_django(
+        self, label: str, operation: Operation, changes: list[Change], django: dict[str, list[Operation]]
+    ) -> None:
+        """Let created objects wait for other apps' operations on the tables that they read."""
+        for other, item in self._touching(label, changes, django, old=False):
+            operation._auto_deps.append(After.make(other, item))
+        for key in sorted(self._models_read(changes, old=False)):
+            if key.app_label != label:
+                operation._auto_deps.append(
+                    OperationDependency(key.app_label, key.name, None, OperationDependency.Type.CREATE)
+                )
+
+    def _models_read(self, changes: list[Change], *, old: bool) -> set[ModelKey]:
+        owners = self.old_owners if old else self.new_owners
+        values = [change.old if old else change.new for change in changes]
+        tables = {table for value in values if value for table in value.columns_read}
+        return {owners[table] for table in tables if table in owners}
+
+    def _touching(
+        self, label: str, changes: list[Change], django: dict[str, list[Operation]], *, old: bool
+    ) -> Iterator[tuple[str, Operation]]:
+        """Yield app label and operation of other apps' operations that concern what `changes` read."""
+        state = self.from_state if old else self.to_state
+        models = self._models_read(changes, old=old)
+        referred = {other for key in models for other in referred_models(state, key)}
+        for other in sorted(django):
+            for item in django[other] if other != label else ():
+                keys = self._model_keys(other, item)
+                if keys & models or (isinstance(item, AlterField | RenameModel) and keys & referred):
+                    yield other, item
+
+    def _model_keys(self, label: str, operation: Operation) -> set[ModelKey]:
+        """Return the model that an operation is about, by its names before and after this run."""
+        attributes = ["model_name"] if hasattr(operation, "model_name") else ["name", "old_name", "new_name"]
+        names = {str(getattr(operation, item)).lower() for item in attributes if hasattr(operation, item)}
+        names |= {self.renamed[label, name].lower() for name in names if (label, name) in self.renamed}
+        return {ModelKey(label, name) for name in names}
+
+    @cached_property
+    def old_owners(self) -> dict[str, ModelKey]:
+        """Quoted table -> model, before this run."""
+        return _owners(self.from_state, self.recorded)
+
+    @cached_property
+    def new_owners(self) -> dict[str, ModelKey]:
+        """Quoted table -> model, after this run."""
+        return _owners(self.to_state, self.declared)
+
+    def _disturbance(self) -> Disturbance:
+        """Collect the tables and columns that Django's operations of this run drop."""
+        found = Disturbance()
+        schemas = _schemas(self.recorded)
+        for label, operations in self.generated.items():
+            for operation in operations:
+                if not isinstance(operation, DeleteModel | RemoveField):
+                    continue
+                keys = self._model_keys(label, operation) & self.from_state.models.keys()
+                for model in (self.from_state.models[key] for key in keys):
+                    if isinstance(operation, DeleteModel):
+                        dropped = list(model_tables(model))
+                    else:
+                        field = model.fields[operation.name]
+                        link = link_table(model, operation.name, field) if field.many_to_many else None
+                        dropped = [link] if link else []
+                        if not field.many_to_many:
+                            table = _quoted(model_table(model), schemas)
+                            columns = {column(operation.name, field)}
+                            found.columns[table] = found.columns.get(table, frozenset()) | columns
+                    found.tables.update(_quoted(table, schemas) for table in dropped)
+        return found
+
+
+def _places(batches: Iterable[_Made]) -> dict[ObjectKey, tuple[str, Operation]]:
+    """Return key -> app label and operation that deals with it."""
+    return {change.value.key: (label, operation) for label, operation, changes in batches for change in changes}
+
+
+def _wait_for(
+    operation: Operation, label: str, keys: Iterable[ObjectKey], places: dict[ObjectKey, tuple[str, Operation]]
+) -> None:
+    """Let `operation` come after the operations of other apps that deal with `keys`."""
+    others = [places[key] for key in sorted(keys) if key in places]
+    operation._auto_deps += [After.make(other, item) for other, item in others if other != label]
+
+
+def _schemas(state: States) -> dict[str, str]:
+    """Return table -> schema for the tables that are not where Django puts them."""
+    return {
+        key.name: key.schema
+        for objects in state.values()
+        for key, item in objects.items()
+        if isinstance(item, TablePlacement)
+    }
+
+
+def _quoted(table: str, schemas: dict[str, str]) -> str:
+    return quote_name(schemas.get(table, DEFAULT_SCHEMA), table)
+
+
+def _owners(state: ProjectState, objects: States) -> dict[str, ModelKey]:
+    schemas = _schemas(objects)
+    return {_quoted(table, schemas): ModelKey(*key) for table, key in table_owners(state).items()}
+
+
+def _batches(changes: Iterable[Change]) -> Iterator[_Made]:
+    """Yield the operations of one layer: for each app, runs of the same verb."""
+
+    def verb(change: Change) -> tuple[bool, bool]:
+        return change.old is None, change.new is None
+
+    by_app = sorted(changes, key=lambda change: change.app_label)
+    for (label, _), run in groupby(by_app, key=lambda change: (change.app_label, verb(change))):
+        batch = list(run)
+        old = [change.old for change in batch if change.old]
+        new = [change.new for change in batch if change.new]
+        operation = Replace(old, new) if old and new else Create(new) if new else Drop(old)
+        operation._auto_deps = []
+        yield label, operation, batch
+
+
+def _moves(moves: Iterable[Move]) -> Iterator[_Made]:
+    """Yield one operation for the tables of an app that make the same way."""
+    ways: dict[tuple[str, str, str], list[str]] = {}
+    for move in moves:
+        ways.setdefault((move.app_label, move.old_schema, move.new_schema), []).append(move.table)
+    for (label, old_schema, new_schema), tables in sorted(ways.items()):
+        operation = SetTableSchema(sorted(tables), old_schema=old_schema, new_schema=new_schema)
+        operation._auto_deps = []
+        yield label, operation, []
