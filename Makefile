@@ -54,7 +54,7 @@ test-matrix: postgrest
 	@.ci/matrix
 
 docs: .venv/.test postgrest
-	@$(RUN) -m pytest tests/test_docs.py $(ARGS)
+	@$(RUN) -m pytest tests/docs $(ARGS)
 
 # -- What they need --------------------------------------------------------------------------------------------
 
