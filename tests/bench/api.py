@@ -4,7 +4,6 @@ One PostgREST process serves both, on one connection to one database; a header s
 """
 
 import json
-import os
 import random
 import secrets
 import socket
@@ -20,7 +19,7 @@ from typing import Any
 import psycopg
 
 from pgcraft_django.embedded import Server
-from tests.bench.project import Project, connect, drop_database, empty_database
+from tests.bench.project import Project, clean_environment, connect, drop_database, empty_database
 from tests.bench.report import Figure, alternate, medians, ratio
 
 LEAST_RATIO = 0.95
@@ -236,7 +235,7 @@ def _served(server: Server) -> Iterator[int]:
             pgcraft={"POSTGREST": {"db-schemas": list(SCHEMAS), "log-level": "crit"}},
         )
         project.write()
-        env = {**os.environ, "PGRST_DB_PASSWORD": secrets.token_urlsafe()}
+        env = {**clean_environment(), "PGRST_DB_PASSWORD": secrets.token_urlsafe()}
         empty_database(server, project.database)
         try:
             project.manage("makemigrations", "shop", env=env)

@@ -24,10 +24,19 @@ if __name__ == "__main__":
 """
 
 
+def clean_environment() -> dict[str, str]:
+    """Return our environment without what would make a child unlike a user's: no bytecode, other settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("DJANGO_", "PGRST_"))}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    return kept
+
+
 class Usage(NamedTuple):
     """What a process took."""
 
     seconds: float
+    cpu_seconds: float
+    """Its own, without the database server's."""
     megabytes: float
     """Its memory at the peak."""
 
@@ -62,21 +71,22 @@ class Project:
 
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """Start `manage.py` with `arguments`."""
-        return subprocess.Popen([sys.executable, "manage.py", *arguments], cwd=self.folder, text=True, **options)
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.Popen(command, cwd=self.folder, text=True, **{"env": clean_environment(), **options})
 
-    def manage(self, *arguments: str, env: Mapping[str, str] = os.environ) -> Usage:
+    def manage(self, *arguments: str, **options: Any) -> Usage:
         """Run `manage.py` to its end. Raises `RuntimeError` with its output if it fails."""
         log = self.folder / "output.txt"
         with log.open("w") as output:
             began = time.perf_counter()
-            process = self.start(*arguments, stdout=output, stderr=output, env=env)
+            process = self.start(*arguments, stdout=output, stderr=output, **options)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{log.read_text()}")
         unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in kilobytes elsewhere
-        return Usage(seconds, usage.ru_maxrss / unit)
+        return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
 
 
 def connect(server: Server, database: str = "postgres") -> "psycopg.Connection[tuple[Any, ...]]":

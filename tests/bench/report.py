@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
+
+Measured = TypeVar("Measured")
 
 Pair = tuple[float, float]
 """One measurement of each side: pgcraft_django's and the other's."""
@@ -109,7 +112,9 @@ def difference(pairs: Sequence[Pair]) -> float:
     return median(ours - theirs for ours, theirs in pairs)
 
 
-def alternate(runs: int, ours: Callable[[], float], theirs: Callable[[], float]) -> list[Pair]:
+def alternate(
+    runs: int, ours: Callable[[], Measured], theirs: Callable[[], Measured]
+) -> list[tuple[Measured, Measured]]:
     """Measure both sides `runs` times, each first every other time."""
     pairs = []
     for number in range(runs):

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from tests.bench.project import clean_environment
 from tests.bench.report import Figure, alternate, difference, medians
 
 MOST_MILLISECONDS = 50
@@ -59,5 +60,6 @@ def measure(runs: int) -> Iterator[Figure]:
 def _milliseconds(apps: Sequence[str]) -> float:
     """Return the time that a new process takes to be ready with `apps`."""
     program = PROGRAM.format(apps=list(apps))
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-c", program]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment())
     return float(answer.stdout) * 1000
