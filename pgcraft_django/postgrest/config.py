@@ -147,7 +147,7 @@ def _declared(values: Mapping[str, Any]) -> dict[str, Any]:
                 'PGCRAFT["POSTGREST"] has "db-uri"; remove it. PostgREST connects to the database in '
                 "DATABASES, chosen by --database."
             )
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if not NAME.fullmatch(name):
             raise ConfigurationError(
                 f'PGCRAFT["POSTGREST"] has {name!r}; write a setting as PostgREST does, such as "db-max-rows".'
             )

@@ -105,7 +105,6 @@ def test_python_values_become_postgrests(settings: DjangoSettings) -> None:
         ({"db-uri": "postgresql://"}, 'has "db-uri"; remove it'),
         ({"db_max_rows": 5}, "write a setting as PostgREST does"),
         ({"PGRST_DB_MAX_ROWS": 5}, "write a setting as PostgREST does"),
-        ({5: 5}, "write a setting as PostgREST does"),
         ({"db-schemas": ["a,b"]}, "comma or a space"),
         ({"db-max-rows": 1.5}, "is float"),
         ({"db-schemas": [1]}, "is list"),
