@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 DATABASE_URL = env.str("DATABASE_URL", "")
 DATABASES = {"default": database_from_url(DATABASE_URL) if DATABASE_URL else embedded_database()}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+TIME_ZONE = "UTC"
 
 PGCRAFT = {
     "ROLES": ["anon", "webuser"],
