@@ -60,6 +60,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def wait_until_closed(port: int) -> None:
+    """Wait for the end of what listens there; fail if it outlives the command that was ended."""
+    deadline = time.monotonic() + 20
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return
+        assert time.monotonic() < deadline, "a server was left behind"
+        time.sleep(0.1)
+
+
 class Playground:
     """A copy of the project with a data folder of its own."""
 
@@ -122,6 +133,7 @@ class Playground:
             finally:
                 server.terminate()
                 server.wait(timeout=30)
+                wait_until_closed(self.port)
 
 
 @contextmanager
