@@ -14,7 +14,14 @@ def world() -> World:
 
 
 @pytest.fixture
-def site(django_db_blocker: object) -> Iterator[Site]:
+def unblocked(django_db_blocker: object) -> Iterator[None]:
+    """Let a test use databases of its own, which pytest-django does not know."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]
+        yield
+
+
+@pytest.fixture
+def site(unblocked: None) -> Iterator[Site]:
     """An empty database that migrations of a `world` can be applied to."""
-    with django_db_blocker.unblock(), new_site() as found:  # type: ignore[attr-defined]
+    with new_site() as found:
         yield found
