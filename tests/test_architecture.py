@@ -13,7 +13,7 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 LAYERS = [
     {"apps", "checks", "management"},
     {"autodetector", "postgrest", "connections", "models"},
-    {"declared", "operations", "writer", "embedding", "roles", "role_use", "database", "project", "samples", "wiping"},
+    {"declared", "operations", "writer", "embedding", "lifecycle"},
     {"registry"},
     {"options", "recorded"},
     {"factories", "api"},

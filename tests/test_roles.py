@@ -18,8 +18,8 @@ from django.db import connections
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedded import find_binaries
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
-from pgcraft_django.roles import PASSWORD_VARIABLE, ensure_roles
 from tests.settings import SERVER
 from tests.support.databases import administrator, run_sql, temporary_database
 
@@ -426,7 +426,7 @@ def test_a_failing_statement_shows_no_secret(talkative: str, names: Names, monke
     roles(talkative)
     before = len(server_log())
     monkeypatch.setenv(PASSWORD_VARIABLE, CANARY)
-    monkeypatch.setattr("pgcraft_django.roles._dangers", lambda *_: _rename_away(names))
+    monkeypatch.setattr("pgcraft_django.lifecycle.roles._dangers", lambda *_: _rename_away(names))
     try:
         with pytest.raises(CommandError, match="does not exist") as failed:
             roles(talkative, traceback=True)

@@ -26,7 +26,7 @@ FOR_MIGRATIONS = [
     "pgcraft_django.objects",
     "pgcraft_django.operations",
 ]
-FOR_SERVING = ["pgcraft_django.postgrest", "pgcraft_django.roles", "pgcraft_django.embedded"]
+FOR_SERVING = ["pgcraft_django.postgrest", "pgcraft_django.lifecycle.roles", "pgcraft_django.embedded"]
 
 
 def loaded(*apps: str) -> set[str]:

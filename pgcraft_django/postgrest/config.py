@@ -15,8 +15,8 @@ from typing import Any
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
 from pgcraft_django.postgrest.login import Login
-from pgcraft_django.roles import PASSWORD_VARIABLE
 
 Settings = dict[str, str | int | bool]
 

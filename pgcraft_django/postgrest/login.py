@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
-from pgcraft_django.roles import PASSWORD_VARIABLE
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
 
 NOT_CARRIED_OVER = {"user", "password", "client_encoding"}  # they are about Django's own sessions
 SECRETS = {"password", "sslpassword"}

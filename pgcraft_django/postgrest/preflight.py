@@ -14,11 +14,11 @@ from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.executor import MigrationExecutor
 
-from pgcraft_django.database import exists, maintenance_connection, reach
 from pgcraft_django.errors import ServerError
+from pgcraft_django.lifecycle.database import exists, maintenance_connection, reach
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
 from pgcraft_django.postgrest.config import Address
 from pgcraft_django.postgrest.login import Login
-from pgcraft_django.roles import PASSWORD_VARIABLE
 
 EVERY_ADDRESS = ("", "*", "*4", "!4", "*6", "!6")
 

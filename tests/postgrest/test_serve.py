@@ -236,7 +236,7 @@ def test_a_missing_role_names_pgcraft_roles(project: Project) -> None:
 
 
 def test_a_role_that_may_not_log_in_is_named(project: Project, served: Served) -> None:
-    project.pgcraft = {"AUTHENTICATOR_ROLE": served.anon, "ROLES": []}
+    project.pgcraft = {"AUTHENTICATOR_ROLE": served.anon, "ANON_ROLE": "", "ROLES": []}
     assert f'The role "{served.anon}" may not log in' in refused(project, "--port", "0")
 
 

@@ -13,6 +13,7 @@ import httpx
 from django.db import connections
 
 from pgcraft_django.conf import get_config
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
 from pgcraft_django.postgrest import config
 from pgcraft_django.postgrest.binary import detect_version, find_binary
@@ -21,7 +22,6 @@ from pgcraft_django.postgrest.preflight import existing_schemas
 from pgcraft_django.postgrest.server import Server
 from pgcraft_django.postgrest.versions import for_version
 from pgcraft_django.registry import api_schemas, table_schemas
-from pgcraft_django.roles import PASSWORD_VARIABLE, ensure_roles
 from tests.support.databases import run_sql
 from tests.support.tokens import make_token
 

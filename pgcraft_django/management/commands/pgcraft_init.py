@@ -5,10 +5,10 @@ from typing import Any
 
 from django.core.management import call_command
 
-from pgcraft_django.database import ensure_database, plain_errors, postgresql_connection
+from pgcraft_django.lifecycle.database import ensure_database, plain_errors, postgresql_connection
+from pgcraft_django.lifecycle.samples import load_sample, sample_fixtures
 from pgcraft_django.management.base import DatabaseCommand, output_of
 from pgcraft_django.naming import quote_name
-from pgcraft_django.samples import load_sample, sample_fixtures
 
 
 class Command(DatabaseCommand):

@@ -4,10 +4,10 @@ from itertools import chain
 from typing import Any
 
 from pgcraft_django.conf import get_config
-from pgcraft_django.database import postgresql_connection, to_replace
+from pgcraft_django.lifecycle.database import postgresql_connection, to_replace
+from pgcraft_django.lifecycle.project import migration_files
+from pgcraft_django.lifecycle.wiping import database_loss, migrations_loss, wipe_database, wipe_migrations
 from pgcraft_django.management.base import DatabaseCommand, WipingCommand
-from pgcraft_django.project import migration_files
-from pgcraft_django.wiping import database_loss, migrations_loss, wipe_database, wipe_migrations
 
 
 class Command(WipingCommand, DatabaseCommand):

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from typing import Any
 
 from pgcraft_django.conf import get_config
-from pgcraft_django.database import postgresql_connection, reach
+from pgcraft_django.lifecycle.database import postgresql_connection, reach
+from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles, roles_script
 from pgcraft_django.management.base import DatabaseCommand
-from pgcraft_django.roles import PASSWORD_VARIABLE, ensure_roles, roles_script
 
 
 class Command(DatabaseCommand):

@@ -11,10 +11,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 
-from pgcraft_django.database import plain_errors, postgresql_connection, reach
+from pgcraft_django.lifecycle.database import plain_errors, postgresql_connection, reach
+from pgcraft_django.lifecycle.project import own_apps
 from pgcraft_django.management.base import DatabaseCommand, LosingCommand, output_of
 from pgcraft_django.naming import quote_name
-from pgcraft_django.project import own_apps
 
 
 class Command(LosingCommand, DatabaseCommand):

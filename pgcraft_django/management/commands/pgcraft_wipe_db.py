@@ -3,9 +3,9 @@
 from typing import Any
 
 from pgcraft_django.conf import get_config
-from pgcraft_django.database import postgresql_connection, to_replace
+from pgcraft_django.lifecycle.database import postgresql_connection, to_replace
+from pgcraft_django.lifecycle.wiping import database_loss, wipe_database
 from pgcraft_django.management.base import DatabaseCommand, WipingCommand
-from pgcraft_django.wiping import database_loss, wipe_database
 
 
 class Command(WipingCommand, DatabaseCommand):

@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from pgcraft_django.lifecycle.project import migration_files, project_folder
+from pgcraft_django.lifecycle.wiping import migrations_loss, wipe_migrations
 from pgcraft_django.management.base import WipingCommand
-from pgcraft_django.project import migration_files, project_folder
-from pgcraft_django.wiping import migrations_loss, wipe_migrations
 
 
 class Command(WipingCommand):

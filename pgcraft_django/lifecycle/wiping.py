@@ -9,10 +9,10 @@ from pathlib import Path
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pgcraft_django.conf import Config
-from pgcraft_django.database import plain_errors, replace_database
+from pgcraft_django.lifecycle.database import plain_errors, replace_database
+from pgcraft_django.lifecycle.project import project_folder
+from pgcraft_django.lifecycle.usage import drop_roles, reasons_to_keep
 from pgcraft_django.naming import quote_name
-from pgcraft_django.project import project_folder
-from pgcraft_django.role_use import drop_roles, reasons_to_keep
 
 TABLES_SHOWN = 20
 

@@ -12,8 +12,8 @@ from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pgcraft_django.conf import Config
-from pgcraft_django.database import INSUFFICIENT_PRIVILEGE, plain_errors, server_words, sqlstate
 from pgcraft_django.errors import ConfigurationError, ServerError
+from pgcraft_django.lifecycle.database import INSUFFICIENT_PRIVILEGE, plain_errors, server_words, sqlstate
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import do_block
 from pgcraft_django.objects.role import Role, RoleMembership
