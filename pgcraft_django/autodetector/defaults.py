@@ -7,7 +7,7 @@ from django.db.migrations.operations import AlterField
 from django.db.migrations.operations.base import Operation
 
 from pgcraft_django.autodetector.detector import DetectorMixin
-from pgcraft_django.columns import column_type
+from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.operations import AlterFieldType
 from pgcraft_django.registry import is_factory
 
@@ -21,8 +21,13 @@ def with_default_aside(detector: DetectorMixin, label: str, operation: Operation
     key = label, operation.model_name_lower
     old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
     old = detector.from_state.models[label, detector.renamed_models.get(key, key[1]).lower()].fields[old_name]
-    if old.is_relation or not old.has_db_default() or column_type(old) == column_type(operation.field):
+    if old.is_relation or not old.has_db_default() or _is_of_type(operation.field, column_type(old)):
         return operation
     changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)
     changed._auto_deps = operation._auto_deps
     return changed
+
+
+def _is_of_type(field: AnyField, known: str) -> bool:
+    # The type of a foreign key is not told before its model is at hand: it counts as another one.
+    return not field.is_relation and column_type(field) == known

@@ -126,6 +126,18 @@ def test_a_type_changes_though_the_column_has_a_default_that_cannot_be_cast(edit
     assert site.query("SELECT title FROM people") == [(7,)]
 
 
+def test_a_column_with_a_default_becomes_a_foreign_key(edit: Edit) -> None:
+    def link(field: models.Field) -> Declare:
+        def declare(apps: Apps) -> None:
+            define(apps, "Book", table="books")
+            define(apps, book=field)
+
+        return declare
+
+    key = models.ForeignKey("shop.Book", default=1, on_delete=models.CASCADE)
+    edit(link(models.TextField(default="1")), link(key), MigrationQuestioner({"ask_rename": False}))
+
+
 def test_a_renamed_field_keeps_its_rows_and_its_grants(edit: Edit, site: Site, world: World) -> None:
     def after(apps: Apps) -> None:
         define(apps, name="Person", heading=models.TextField(null=True))
