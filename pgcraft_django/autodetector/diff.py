@@ -84,6 +84,8 @@ def _shared_key(change: Change) -> tuple[int, ObjectKey, str]:
 def make_plan(recorded: States, declared: States, disturbance: Disturbance) -> Plan:
     """Return the steps from `recorded` to `declared`."""
     plan = Plan()
+    if recorded == declared and disturbance == Disturbance():
+        return plan  # nothing has changed, which is what most runs find
     doomed = _doomed(recorded, declared, disturbance)
     departures = _plan_recorded(plan, recorded, declared, disturbance, doomed)
     kept = {Ref(app_label, key) for app_label, objects in recorded.items() for key in objects} - doomed

@@ -11,6 +11,7 @@ as it does for foreign keys.
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import groupby
+from typing import Any
 
 from django.db.migrations.autodetector import OperationDependency
 from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, RenameModel
@@ -30,12 +31,16 @@ from pgcraft_django.autodetector.tables import (
 )
 from pgcraft_django.declared import declared
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import ObjectKey, TablePlacement
+from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement
 from pgcraft_django.operations import Create, Drop, Replace, SetTableSchema
 from pgcraft_django.recorded import recorded
 
+_Place = tuple[str, Operation]
+"""App label and operation."""
 _Made = tuple[str, Operation, list[Change]]
 """App label, operation, and the changes it makes."""
+_Moved = tuple[str, Operation, list[Move]]
+"""App label, operation, and the tables it moves."""
 
 
 class Placer:
@@ -56,34 +61,43 @@ class Placer:
         """Put our operations before and after those of each app."""
         plan = make_plan(self.recorded, self.declared, self._disturbance())
         django = {label: list(operations) for label, operations in self.generated.items()}
-        before = self._before(plan)
-        after = self._after(plan)
-        for label, operation, changes in before:
+        departures, arrivals = list(_moves(plan.moves_before)), list(_moves(plan.moves_after))
+        moves = [*departures, *arrivals]
+        drops = self._drops(plan)
+        creates = self._creates(plan, _places(drops))
+        for label, operation, changes in drops:
             self._order_before_django(label, operation, changes, django)
-        for label, operation, changes in after:
+            for table in _tables(change.old for change in changes):
+                for other, move in _movers(table, moves, "old_schema"):
+                    _wait_for(move, other, [(label, operation)])
+        for label, operation, changes in creates:
             self._order_after_django(label, operation, changes, django)
-        for label in sorted({label for label, *_ in (*before, *after)}):
+            for table in _tables(change.new for change in changes):
+                _wait_for(operation, label, _movers(table, moves, "new_schema"))
+        before = [*_plain(drops), *_plain(departures)]
+        after = [*_plain(_batches(plan.shared)), *_plain(arrivals), *_plain(creates), *_plain(_batches(plan.leftovers))]
+        for label in sorted({label for label, _ in (*before, *after)}):
             self.generated[label] = [
-                *(operation for owner, operation, _ in before if owner == label),
+                *(operation for owner, operation in before if owner == label),
                 *django.get(label, ()),
-                *(operation for owner, operation, _ in after if owner == label),
+                *(operation for owner, operation in after if owner == label),
             ]
 
-    def _before(self, plan: Plan) -> list[_Made]:
+    def _drops(self, plan: Plan) -> list[_Made]:
         made: list[_Made] = []
-        dropped_in: dict[ObjectKey, tuple[str, Operation]] = {}
+        places: dict[ObjectKey, _Place] = {}
         for layer in plan.drops:
             batches = list(_batches(layer))
             for label, operation, changes in batches:
-                gone = {change.value.key for change in changes}
-                _wait_for(operation, label, self._dependents(gone), dropped_in)
-            dropped_in.update(_places(batches))
+                dependents = self._dependents({change.value.key for change in changes})
+                _wait_for(operation, label, _found(dependents, places))
+            places.update(_places(batches))
             made += batches
-        return [*made, *_moves(plan.moves_before)]
+        return made
 
-    def _after(self, plan: Plan) -> list[_Made]:
-        made = [*_batches(plan.shared), *_moves(plan.moves_after)]
-        made_in: dict[ObjectKey, tuple[str, Operation]] = {}
+    def _creates(self, plan: Plan, dropped: dict[ObjectKey, _Place]) -> list[_Made]:
+        made: list[_Made] = []
+        places: dict[ObjectKey, _Place] = {}
         owners = {
             key: label for label, objects in self.declared.items() for key, item in objects.items() if not item.shared
         }
@@ -91,12 +105,14 @@ class Placer:
             batches = list(_batches(layer))
             for label, operation, changes in batches:
                 needed = {key for change in changes for key in change.value.depends_on}
-                _wait_for(operation, label, needed, made_in)
-                settled = {owners[key] for key in needed - made_in.keys() if key in owners}
+                _wait_for(operation, label, _found(needed, places))
+                # What another app has dropped in this run may be made again here.
+                _wait_for(operation, label, _found({change.value.key for change in changes}, dropped))
+                settled = {owners[key] for key in needed - places.keys() if key in owners}
                 operation._auto_deps += [After.make(other) for other in sorted(settled - {label})]
-            made_in.update(_places(batches))
+            places.update(_places(batches))
             made += batches
-        return [*made, *_batches(plan.leftovers)]
+        return made
 
     def _dependents(self, keys: set[ObjectKey]) -> set[ObjectKey]:
         return {key for objects in self.recorded.values() for key, item in objects.items() if item.depends_on & keys}
@@ -122,8 +138,7 @@ class Placer:
 
     def _models_read(self, changes: list[Change], *, old: bool) -> set[ModelKey]:
         owners = self.old_owners if old else self.new_owners
-        values = [change.old if old else change.new for change in changes]
-        tables = {table for value in values if value for table in value.columns_read}
+        tables = _tables(change.old if old else change.new for change in changes)
         return {owners[table] for table in tables if table in owners}
 
     def _touching(
@@ -180,17 +195,37 @@ class Placer:
         return found
 
 
-def _places(batches: Iterable[_Made]) -> dict[ObjectKey, tuple[str, Operation]]:
-    """Return key -> app label and operation that deals with it."""
+def _plain(made: Iterable[tuple[str, Operation, Any]]) -> list[_Place]:
+    """Return app label and operation."""
+    return [(label, operation) for label, operation, _ in made]
+
+
+def _places(batches: Iterable[_Made]) -> dict[ObjectKey, _Place]:
+    """Return where each object is dealt with."""
     return {change.value.key: (label, operation) for label, operation, changes in batches for change in changes}
 
 
-def _wait_for(
-    operation: Operation, label: str, keys: Iterable[ObjectKey], places: dict[ObjectKey, tuple[str, Operation]]
-) -> None:
-    """Let `operation` come after the operations of other apps that deal with `keys`."""
-    others = [places[key] for key in sorted(keys) if key in places]
-    operation._auto_deps += [After.make(other, item) for other, item in others if other != label]
+def _found(keys: set[ObjectKey], places: dict[ObjectKey, _Place]) -> list[_Place]:
+    return [places[key] for key in sorted(keys) if key in places]
+
+
+def _wait_for(operation: Operation, label: str, places: Iterable[_Place]) -> None:
+    """Let `operation` of the app `label` come after operations of other apps."""
+    operation._auto_deps += [After.make(other, item) for other, item in places if other != label]
+
+
+def _tables(values: Iterable[DatabaseObject | None]) -> list[str]:
+    """Return the quoted names of the tables that objects hold on to."""
+    return sorted({table for value in values if value for table in value.columns_read})
+
+
+def _movers(table: str, made: list[_Moved], schema: str) -> list[_Place]:
+    """Return the operations that move `table`, quoted with the schema at one end of the move."""
+    return [
+        (label, operation)
+        for label, operation, moves in made
+        if any(quote_name(getattr(move, schema), move.table) == table for move in moves)
+    ]
 
 
 def _schemas(state: States) -> dict[str, str]:
@@ -228,12 +263,13 @@ def _batches(changes: Iterable[Change]) -> Iterator[_Made]:
         yield label, operation, batch
 
 
-def _moves(moves: Iterable[Move]) -> Iterator[_Made]:
+def _moves(moves: Iterable[Move]) -> Iterator[_Moved]:
     """Yield one operation for the tables of an app that make the same way."""
-    ways: dict[tuple[str, str, str], list[str]] = {}
+    ways: dict[tuple[str, str, str], list[Move]] = {}
     for move in moves:
-        ways.setdefault((move.app_label, move.old_schema, move.new_schema), []).append(move.table)
-    for (label, old_schema, new_schema), tables in sorted(ways.items()):
-        operation = SetTableSchema(sorted(tables), old_schema=old_schema, new_schema=new_schema)
+        ways.setdefault((move.app_label, move.old_schema, move.new_schema), []).append(move)
+    for (label, old_schema, new_schema), group in sorted(ways.items()):
+        tables = sorted(move.table for move in group)
+        operation = SetTableSchema(tables, old_schema=old_schema, new_schema=new_schema)
         operation._auto_deps = []
-        yield label, operation, []
+        yield label, operation, group

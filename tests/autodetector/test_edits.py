@@ -274,6 +274,33 @@ def test_a_model_that_another_app_registers_can_still_change(edit: Edit, site: S
     assert as_role(site, "anon", "SELECT title FROM api.books") == []
 
 
+def test_an_api_moves_to_another_app(edit: Edit, site: Site) -> None:
+    def registered(label: str) -> Declare:
+        def declare(apps: Apps) -> None:
+            registry.register(define(apps, base=models.Model), api=READ, app_label=label)
+            define(apps, "Book", label="library", table="books")
+
+        return declare
+
+    edit(registered("shop"), registered("library"))
+    edit(registered("library"), registered("shop"))
+    assert as_role(site, "anon", "SELECT id FROM api.people") == []
+
+
+def test_a_table_changes_its_schema_under_the_view_of_another_app(edit: Edit) -> None:
+    def links(schema: str) -> Declare:
+        def declare(apps: Apps) -> None:
+            book = define(apps, "Book", table="books", schema=schema, people=models.ManyToManyField("shop.Person"))
+            define(apps)
+            registry.register(book.people.through, api=READ, app_label="library")
+
+        return declare
+
+    edit(links("private"), links("other"))
+    edit(links("other"), links("public"))
+    edit(links("public"), links("private"))
+
+
 def test_an_inherited_api_is_that_of_the_abstract_base(edit: Edit, site: Site) -> None:
     def declare(apps: Apps) -> None:
         meta = type("Meta", (), {"apps": apps, "app_label": "shop", "abstract": True})
