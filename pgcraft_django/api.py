@@ -62,19 +62,27 @@ def expand(privileges: str | Sequence[str]) -> tuple[str, ...]:
 
 def field_names(model: type[models.Model]) -> dict[str, AnyField]:
     """Return the model's own columns by every name an `API` may use: field, attribute and column."""
-    fields = model._meta.concrete_model._meta.local_concrete_fields  # type: ignore[union-attr]
+    fields = own_fields(model)
     return {name: field for field in fields for name in (column_name(field), field.attname, field.name)}
+
+
+def own_fields(model: type[models.Model]) -> tuple[AnyField, ...]:
+    """Return the fields of the model's own columns, those of tables that it inherits from left out."""
+    return tuple(model._meta.concrete_model._meta.local_concrete_fields)  # type: ignore[union-attr]
 
 
 def exposed_fields(model: type[models.Model], api: API) -> tuple[AnyField, ...]:
     """Return the fields that `api` exposes, in its order; what it gets wrong is left to the system checks."""
     if not all(names is None or is_names(names) for names in (api.columns, api.exclude)):
         return ()
-    known = field_names(model)
-    named = known if api.columns is None else api.columns
-    hidden = {known[name] for name in api.exclude or () if name in known}
-    fields = dict.fromkeys(known[name] for name in named if name in known)
-    return tuple(field for field in fields if field not in hidden and is_identifier(column_name(field)))
+    fields = own_fields(model)
+    if api.columns is not None or api.exclude:
+        known = field_names(model)
+        if api.columns is not None:
+            fields = tuple(dict.fromkeys(known[name] for name in api.columns if name in known))
+        hidden = {known[name] for name in api.exclude or () if name in known}
+        fields = tuple(field for field in fields if field not in hidden)
+    return tuple(field for field in fields if is_identifier(column_name(field)))
 
 
 def make_resource(model: type[models.Model], api: API, *, app_label: str, table_schema: str) -> Resource:

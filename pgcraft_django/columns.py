@@ -1,5 +1,6 @@
 """What PostgreSQL will make of a Django field, found out without a database."""
 
+from collections.abc import Iterable
 from functools import cache
 from typing import Any, TypeAlias
 
@@ -27,9 +28,18 @@ def column_name(field: AnyField) -> str:
     return str(field.column)
 
 
-def column_type(field: AnyField) -> str:
-    """Return the type of the field's column, with what else binds it: `varchar(20) COLLATE "de"`."""
+def column_types(fields: Iterable[AnyField]) -> dict[str, str]:
+    """Return column -> type, with what else binds it: `varchar(20) COLLATE "de"`."""
     connection = postgresql()
+    return {column_name(field): _column_type(field, connection) for field in fields}
+
+
+def column_type(field: AnyField) -> str:
+    """Return the type of one field's column, which need not have a name yet."""
+    return _column_type(field, postgresql())
+
+
+def _column_type(field: AnyField, connection: BaseDatabaseWrapper) -> str:
     parameters = field.db_parameters(connection)
     collation = parameters.get("collation")
     suffix = field.db_type_suffix(connection)

@@ -14,7 +14,7 @@ from django.db import models
 from django.utils import translation
 
 from pgcraft_django.api import PRIVILEGES, Resource
-from pgcraft_django.columns import AnyField, column_name, column_type
+from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import (
@@ -111,7 +111,7 @@ def _view(resource: Resource) -> View:
         schema=resource.schema,
         name=resource.name,
         query=f"SELECT\n{lines}\nFROM {table}",
-        reads={table: {column_name(field): column_type(field) for field in resource.fields}},
+        reads={table: column_types(resource.fields)},
     )
 
 
