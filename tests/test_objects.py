@@ -170,6 +170,19 @@ def test_a_changed_grant_leaves_exactly_what_the_new_one_says(table: Site, old: 
     run(table, second.drop_sql())
 
 
+def test_a_changed_or_dropped_grant_takes_along_what_a_parallel_migration_granted(table: Site) -> None:
+    def grant(**privileges: list[str]) -> TableGrant:
+        return TableGrant(schema="public", table=ODD, role="anon", privileges=privileges)
+
+    run(table, grant(select=["id"]).create_sql())
+    bare, both = table.catalog(), [*grant(update=[]).create_sql(), *grant(insert=[ODD]).create_sql()]
+    run(table, [*both, *grant(select=["id"]).replace_sql(grant(select=["id"], update=[]))])
+    assert differences(table.catalog(), bare) == {}
+    run(table, [*both, *grant(select=["id"]).drop_sql()])
+    kinds = "relation privileges", "column privileges"
+    assert [row for kind in kinds for row in table.catalog()[kind] if "anon" in row] == []
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(old=grants, new=grants, removed=st.sets(st.sampled_from(["id", ODD])))
 def test_a_narrowed_grant_never_has_more_than_either_side(table: Site, old: Any, new: Any, removed: set[str]) -> None:

@@ -1,10 +1,10 @@
 """What a role may do with a schema, a table or view and its columns, or a function.
 
-A grant is one value per role and object, compared as a set: changing it revokes what is gone and grants what
-is new, and never leaves a moment with more than either side.
+A grant is one value per role and object: what it says is all that the role may do with it. So changing it revokes
+everything first, and no earlier or parallel migration can leave a privilege behind.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -88,37 +88,26 @@ class TableGrant(DatabaseObject):
         return {quote_name(self.schema, self.table): columns}
 
     @property
+    def _relation(self) -> str:
+        return quote_name(self.schema, self.table)
+
+    @property
     def _items(self) -> set[tuple[str, str]]:
         """Each single privilege: (`select`, column), the column empty for the whole relation."""
         return {(privilege, column) for privilege, columns in self.privileges.items() for column in columns or [""]}
 
-    def _statement(self, verb: str, items: Iterable[tuple[str, str]], direction: str) -> list[str]:
-        columns: dict[str, list[str]] = {}
-        for privilege, column in sorted(items):
-            columns.setdefault(privilege, []).append(column)
-        if not columns:
-            return []
-        parts = []
-        for privilege, names in columns.items():
-            if "" in names:
-                parts.append(privilege.upper())
-            if named := [name for name in names if name]:
-                parts.append(f"{privilege.upper()} ({quote_names(named)})")
-        relation = quote_name(self.schema, self.table)
-        return [f"{verb} {', '.join(parts)} ON {relation} {direction} {quote_name(self.role)}"]
-
     def create_sql(self) -> list[str]:
-        return self._statement("GRANT", self._items, "TO")
+        parts = []
+        for privilege, columns in sorted(self.privileges.items()):
+            parts.append(f"{privilege.upper()} ({quote_names(sorted(columns))})" if columns else privilege.upper())
+        return [f"GRANT {', '.join(parts)} ON {self._relation} TO {quote_name(self.role)}"] if parts else []
 
     def drop_sql(self) -> list[str]:
-        return self._statement("REVOKE", self._items, "FROM")
+        # Of the columns too, and whatever it was: merged branches of migrations may have granted more than this.
+        return [f"REVOKE ALL ON {self._relation} FROM {quote_name(self.role)}"]
 
     def replace_sql(self, old: Self) -> list[str]:
-        # Revoking a privilege on the whole relation also revokes it on its columns: revoke first.
-        revoke = old._items - self._items
-        whole = {privilege for privilege, column in revoke if not column}
-        grant = {item for item in self._items if item not in old._items or item[0] in whole}
-        return [*self._statement("REVOKE", revoke, "FROM"), *self._statement("GRANT", grant, "TO")]
+        return [*old.drop_sql(), *self.create_sql()]
 
     def narrowed(self, new: Self | None, removed: Mapping[str, frozenset[str]]) -> Self | None:
         gone = removed.get(quote_name(self.schema, self.table), frozenset())
