@@ -6,6 +6,7 @@ asks: it gets exactly the exposed columns of the table and of the view, and no a
 """
 
 import inspect
+import re
 from collections.abc import Iterable
 
 from django.apps import apps as global_apps
@@ -127,7 +128,7 @@ def _comment(resource: Resource) -> Comment | None:
 
 
 def _docstring(model: type[models.Model]) -> str:
-    # Django writes a docstring of its own, `Model(field, field)`, where there is none.
-    generated = f"{model.__name__}({', '.join(field.name for field in model._meta.fields)})"
+    # Django writes a docstring of its own, `Model(field, field)`, where there is none. It names hidden fields too, and
+    # not those that came later, so it is known by its form.
     doc = model.__doc__ or ""
-    return "" if doc == generated else inspect.cleandoc(doc)
+    return "" if re.fullmatch(rf"{model.__name__}\([\w, ]*\)", doc) else inspect.cleandoc(doc)

@@ -214,6 +214,17 @@ def test_a_changed_comment_is_replaced_in_place(edit: Edit) -> None:
     assert shape(made) == ["AlterField", "Replace"]
 
 
+def test_the_docstring_that_django_writes_is_not_published(edit: Edit, site: Site) -> None:
+    """It names hidden fields."""
+
+    def declare(apps: Apps) -> None:
+        model = define(apps, secret=models.TextField(null=True), api=API(exclude=["secret"], grants={"anon": "all"}))
+        model.add_to_class("late", models.TextField(null=True))
+
+    edit(person(), declare, MigrationQuestioner({"ask_rename": False}))
+    assert site.query("SELECT obj_description('api.people'::regclass, 'pg_class')") == [(None,)]
+
+
 def test_a_role_that_loses_a_privilege_has_it_revoked(edit: Edit, site: Site) -> None:
     edit(person(api=API(grants={"anon": "all"})), person(api=API(grants={"anon": ["select"]})))
     for relation in ("api.people", "private.people"):
