@@ -67,13 +67,11 @@ class Placer:
         creates = self._creates(plan, _places(drops))
         for label, operation, changes in drops:
             self._order_before_django(label, operation, changes, django)
-            for table in _tables(change.old for change in changes):
-                for other, move in _movers(table, moves, "old_schema"):
-                    _wait_for(move, other, [(label, operation)])
+            for other, move in _movers(_tables(change.old for change in changes), moves, "old_schema"):
+                _wait_for(move, other, [(label, operation)])
         for label, operation, changes in creates:
             self._order_after_django(label, operation, changes, django)
-            for table in _tables(change.new for change in changes):
-                _wait_for(operation, label, _movers(table, moves, "new_schema"))
+            _wait_for(operation, label, _movers(_tables(change.new for change in changes), moves, "new_schema"))
         before = [*_plain(drops), *_plain(departures)]
         after = [*_plain(_batches(plan.shared)), *_plain(arrivals), *_plain(creates), *_plain(_batches(plan.leftovers))]
         for label in sorted({label for label, _ in (*before, *after)}):
@@ -214,17 +212,17 @@ def _wait_for(operation: Operation, label: str, places: Iterable[_Place]) -> Non
     operation._auto_deps += [After.make(other, item) for other, item in places if other != label]
 
 
-def _tables(values: Iterable[DatabaseObject | None]) -> list[str]:
+def _tables(values: Iterable[DatabaseObject | None]) -> set[str]:
     """Return the quoted names of the tables that objects hold on to."""
-    return sorted({table for value in values if value for table in value.columns_read})
+    return {table for value in values if value for table in value.columns_read}
 
 
-def _movers(table: str, made: list[_Moved], schema: str) -> list[_Place]:
-    """Return the operations that move `table`, quoted with the schema at one end of the move."""
+def _movers(tables: set[str], made: list[_Moved], schema: str) -> list[_Place]:
+    """Return the operations that move one of `tables`, which are quoted with the schema at one end of the move."""
     return [
         (label, operation)
         for label, operation, moves in made
-        if any(quote_name(getattr(move, schema), move.table) == table for move in moves)
+        if any(quote_name(getattr(move, schema), move.table) in tables for move in moves)
     ]
 
 
