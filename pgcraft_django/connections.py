@@ -1,5 +1,6 @@
 """The search path: how Django finds tables that it names without a schema."""
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,8 +25,10 @@ def set_search_path() -> None:
         if "postgresql" not in settings["ENGINE"] and "postgis" not in settings["ENGINE"]:
             continue
         options = settings.setdefault("OPTIONS", {})
-        if "search_path" not in options.get("options", ""):
-            options["options"] = f"{options.get('options', '')} {option}".strip()
+        # What a connection sets replaces PGOPTIONS, which would count without us.
+        own = options.get("options") or os.environ.get("PGOPTIONS", "")
+        if "search_path" not in own:
+            options["options"] = f"{own} {option}".strip()
 
 
 def extend_search_path(sender: AppConfig, using: str, plan: list[Any], **kwargs: Any) -> None:

@@ -91,6 +91,16 @@ def test_a_table_is_found_in_a_schema_that_it_left_long_ago(project: ManagedProj
     project.manage("migrate", "shop", "zero")
 
 
+@pytest.mark.parametrize("options", [{}, {"options": None}, {"options": ""}])
+def test_the_environment_still_has_a_say_in_connections(project: ManagedProject, options: dict[str, object]) -> None:
+    settings_dict = settings.SERVER.database(project.database)
+    project.settings(DATABASES={"default": {**settings_dict, "OPTIONS": options}})
+    show = "from django.db import connection as c; k = c.cursor(); k.execute({!r}); print(k.fetchone())"
+    for name, value in (("search_path", 'public, "private"'), ("statement_timeout", "7s")):
+        said = project.manage("shell", "-v0", "-c", show.format(f"SHOW {name}"), PGOPTIONS="-c statement_timeout=7s")
+        assert value in said
+
+
 def test_routers_decide_where_objects_are_made(project: ManagedProject) -> None:
     (project.folder / "routers.py").write_text(ROUTER)
     second = settings.SERVER.database(project.database)
