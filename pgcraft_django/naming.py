@@ -34,8 +34,11 @@ def check_identifier(name: str) -> None:
 
 def is_identifier(name: object) -> bool:
     """Tell whether `name` is a name, and one that PostgreSQL can hold as it is."""
-    if not isinstance(name, str):
-        return False
+    return isinstance(name, str) and _can_be_held(name)
+
+
+@lru_cache(maxsize=4096)
+def _can_be_held(name: str) -> bool:
     try:
         check_identifier(name)
     except IdentifierError:
