@@ -249,7 +249,7 @@ class SetTableSchema(ObjectOperation):
         return [move_table_sql(table, self.new_schema, self.old_schema) for table in reversed(self.tables)]
 
     def describe(self) -> str:
-        return f"Move {', '.join(self.tables)} from schema {self.old_schema} to {self.new_schema}"
+        return f"Move {_some(self.tables)} from schema {self.old_schema} to {self.new_schema}"
 
     @property
     def names(self) -> list[str]:
@@ -305,6 +305,10 @@ def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:
 
 
 def _name_some(objects: Sequence[DatabaseObject]) -> str:
-    names = [item.describe() for item in objects[:3]]
-    more = len(objects) - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")
+    return _some([item.describe() for item in objects])
+
+
+def _some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
