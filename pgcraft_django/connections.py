@@ -18,13 +18,18 @@ def search_path_option(schemas: Sequence[str]) -> str:
 
 
 def set_search_path() -> None:
-    """Add the schemas of the tables to the start-up options of each PostgreSQL connection that sets no path itself."""
+    """Add the schemas of the tables to the start-up options of each PostgreSQL connection that sets no path itself.
+
+    A connection with `"OPTIONS": {"options": None}` goes without.
+    """
     option = search_path_option(table_schemas())
     for alias in connections:
         settings = connections.settings[alias]
         if "postgresql" not in settings["ENGINE"] and "postgis" not in settings["ENGINE"]:
             continue
         options = settings.setdefault("OPTIONS", {})
+        if options.get("options", "") is None:
+            continue  # behind PgBouncer, which refuses them: there the database or the role has the path
         # What a connection sets replaces PGOPTIONS, which would count without us.
         own = options.get("options") or os.environ.get("PGOPTIONS", "")
         if "search_path" not in own:

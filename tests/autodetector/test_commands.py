@@ -91,14 +91,27 @@ def test_a_table_is_found_in_a_schema_that_it_left_long_ago(project: ManagedProj
     project.manage("migrate", "shop", "zero")
 
 
-@pytest.mark.parametrize("options", [{}, {"options": None}, {"options": ""}])
+SHOW = "from django.db import connection as c; k = c.cursor(); k.execute('SHOW {}'); print(k.fetchone())"
+
+
+@pytest.mark.parametrize("options", [{}, {"options": ""}])
 def test_the_environment_still_has_a_say_in_connections(project: ManagedProject, options: dict[str, object]) -> None:
-    settings_dict = settings.SERVER.database(project.database)
-    project.settings(DATABASES={"default": {**settings_dict, "OPTIONS": options}})
-    show = "from django.db import connection as c; k = c.cursor(); k.execute({!r}); print(k.fetchone())"
+    project.settings(DATABASES={"default": {**settings.SERVER.database(project.database), "OPTIONS": options}})
     for name, value in (("search_path", 'public, "private"'), ("statement_timeout", "7s")):
-        said = project.manage("shell", "-v0", "-c", show.format(f"SHOW {name}"), PGOPTIONS="-c statement_timeout=7s")
+        said = project.manage("shell", "-v0", "-c", SHOW.format(name), PGOPTIONS="-c statement_timeout=7s")
         assert value in said
+
+
+def test_a_pooler_that_takes_no_options_gets_none(project: ManagedProject) -> None:
+    """PgBouncer ends a connection that asks for any; the database then says where the tables are."""
+    none = {"OPTIONS": {"options": None}}
+    project.settings(DATABASES={"default": {**settings.SERVER.database(project.database), **none}})
+    assert "E054" in project.manage("check", "--database", "default", status=1)
+    with administrator(project.database) as connection:
+        connection.execute(f'ALTER DATABASE "{project.database}" SET search_path = public, private')
+    project.manage("makemigrations")
+    project.manage("migrate")
+    assert "public, private" in project.manage("shell", "-v0", "-c", SHOW.format("search_path"))
 
 
 def test_routers_decide_where_objects_are_made(project: ManagedProject) -> None:
