@@ -7,7 +7,7 @@ from django.db import models
 
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.naming import is_identifier
+from pgcraft_django.naming import is_identifier, plain_text
 
 PRIVILEGES = ("select", "insert", "update", "delete")
 ALL = "all"
@@ -96,8 +96,8 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
         model=model,
         app_label=app_label,
         table_schema=table_schema,
-        schema=api.schema or config.api_schema,
-        name=api.name or model._meta.db_table,
+        schema=plain_text(api.schema or config.api_schema),
+        name=plain_text(api.name or model._meta.db_table),
         fields=exposed_fields(model, api),
-        grants={role: expand(grants[role]) for role in roles if expand(grants[role])},
+        grants={plain_text(role): expand(grants[role]) for role in roles if expand(grants[role])},
     )

@@ -37,6 +37,11 @@ def is_identifier(name: object) -> bool:
     return isinstance(name, str) and _can_be_held(name)
 
 
+def plain_text(text: str) -> str:
+    """Return `text` as an exact `str`: members of a `TextChoices` are texts too, but look different in a file."""
+    return str.__str__(text)
+
+
 @lru_cache(maxsize=4096)
 def _can_be_held(name: str) -> bool:
     try:

@@ -93,8 +93,8 @@ def _explain(error: ProgrammingError) -> str:
     diagnostics = getattr(error.__cause__, "diag", None)
     code = getattr(diagnostics, "sqlstate", None)
     message = str(getattr(diagnostics, "message_primary", None) or error).rstrip(".")
-    if code == UNDEFINED_OBJECT and message.startswith("role "):
-        return f"{message}. {ROLES_HINT}"
+    if code == UNDEFINED_OBJECT:
+        return f"{message}. If it is a role: {ROLES_HINT}"
     if code == INSUFFICIENT_PRIVILEGE:
         hint = getattr(diagnostics, "message_hint", None)
         return f"{message}. {hint or 'Migrate as the owner of the database and its tables.'}"
@@ -268,6 +268,14 @@ class AlterFieldType(AlterField):
     PostgreSQL changes a column's type only if it can cast the default along, which it cannot from text to a number.
     So the default goes first and comes back last.
     """
+
+    def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
+        reduced = super().reduce(operation, app_label)
+        if reduced == [operation] and type(operation) is AlterField:
+            # The last alteration of the field says all there is to say, except that its default is in the way.
+            arguments = operation.model_name, operation.name, operation.field, operation.preserve_default
+            return [AlterFieldType(*arguments)]
+        return reduced
 
     def database_forwards(
         self,

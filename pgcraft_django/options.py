@@ -11,6 +11,7 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
+from pgcraft_django.naming import plain_text
 
 OPTIONS = frozenset({"schema", "api", "plugins"})
 
@@ -36,7 +37,7 @@ def get_options(model: type[models.Model]) -> PGCraftOptions:
     schema = getattr(declared, "schema", None)
     plugins = getattr(declared, "plugins", ())
     return PGCraftOptions(
-        schema=schema if schema and isinstance(schema, str) else get_config().table_schema,
+        schema=plain_text(schema if schema and isinstance(schema, str) else get_config().table_schema),
         api=getattr(declared, "api", API()),
         plugins=tuple(plugins) if isinstance(plugins, list | tuple) else (),
     )

@@ -4,8 +4,6 @@ Operations fold their values into the `ProjectState` that Django replays, app by
 autodetector; `ProjectState.clone()` forgets it, which is why no operation depends on it when it runs.
 """
 
-from collections.abc import Mapping
-
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.objects import DatabaseObject, ObjectKey
@@ -31,8 +29,3 @@ def forget(state: ProjectState, app_label: str, *objects: DatabaseObject) -> Non
     known = recorded(state).get(app_label, {})
     for item in objects:
         known.pop(item.key, None)
-
-
-def all_schemas(states: Mapping[str, ObjectMap]) -> set[str]:
-    """Return the names of all schemas that hold a placed table."""
-    return {key.schema for objects in states.values() for key in objects if key.kind == "relation"}

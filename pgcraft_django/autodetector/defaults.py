@@ -3,16 +3,17 @@
 # django-stubs leaves out what subclasses of the autodetector work with.
 # mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
 
+from typing import Any
+
 from django.db.migrations.operations import AlterField
 from django.db.migrations.operations.base import Operation
 
-from pgcraft_django.autodetector.detector import DetectorMixin
 from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.operations import AlterFieldType
 from pgcraft_django.registry import is_factory
 
 
-def with_default_aside(detector: DetectorMixin, label: str, operation: Operation) -> Operation:
+def with_default_aside(detector: Any, label: str, operation: Operation) -> Operation:
     """Return an operation that a default in the database cannot stop, if that is what `operation` needs."""
     if type(operation) is not AlterField:
         return operation

@@ -18,17 +18,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 from django.db.migrations.state import ProjectState
 
-
-class After(OperationDependency):
-    """A dependency on one particular operation, or, without it, on all that `app_label` has already."""
-
-    operation: Operation | None
-
-    @classmethod
-    def make(cls, app_label: str, operation: Operation | None = None) -> "After":
-        dependency = cls(app_label, "", None, OperationDependency.Type.CREATE)
-        dependency.operation = operation
-        return dependency
+from pgcraft_django.autodetector.after import After
 
 
 class DetectorMixin(MigrationAutodetector):

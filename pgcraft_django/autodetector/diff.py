@@ -17,6 +17,7 @@ from pgcraft_django.recorded import ObjectMap
 
 States = Mapping[str, ObjectMap]
 
+# In this order things are made and read best; a kind of its own comes last.
 KINDS = ("role", "membership", "schema", "usage", "extension", "function", "relation", "comment", "grant", "execute")
 
 
@@ -74,11 +75,15 @@ class Plan:
 
 def sort_key(key: ObjectKey) -> tuple[str, str, int, ObjectKey]:
     """Keep the objects of one resource together, in an order that reads well."""
-    return key.schema, key.name, KINDS.index(key.kind) if key.kind in KINDS else len(KINDS), key
+    return key.schema, key.name, _rank(key), key
+
+
+def _rank(key: ObjectKey) -> int:
+    return KINDS.index(key.kind) if key.kind in KINDS else len(KINDS)
 
 
 def _shared_key(change: Change) -> tuple[int, ObjectKey, str]:
-    return KINDS.index(change.value.kind), change.value.key, change.app_label
+    return _rank(change.value.key), change.value.key, change.app_label
 
 
 def make_plan(recorded: States, declared: States, disturbance: Disturbance) -> Plan:

@@ -18,7 +18,7 @@ from django.db.migrations.operations import AlterField, DeleteModel, RemoveField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.autodetector.detector import After, DetectorMixin
+from pgcraft_django.autodetector.after import After
 from pgcraft_django.autodetector.diff import Change, Disturbance, Move, Plan, States, make_plan
 from pgcraft_django.autodetector.tables import (
     ModelKey,
@@ -46,7 +46,7 @@ _Moved = tuple[str, Operation, list[Move]]
 class Placer:
     """Turns a plan into operations, among those that the autodetector has generated."""
 
-    def __init__(self, detector: DetectorMixin) -> None:
+    def __init__(self, detector: Any) -> None:
         self.from_state = detector.from_state
         self.to_state = detector.to_state
         self.generated: dict[str, list[Operation]] = detector.generated_operations

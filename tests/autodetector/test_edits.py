@@ -8,6 +8,7 @@ from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations import AlterField, Migration
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.optimizer import MigrationOptimizer
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django import registry
@@ -360,3 +361,23 @@ def test_an_empty_operation_can_be_described(kind: type[Operation]) -> None:
     operation = kind([], []) if kind is Replace else kind([])
     assert operation.describe()
     assert operation.migration_name_fragment
+
+
+@pytest.mark.parametrize("reader", [AlterField, AlterFieldType])
+def test_an_alteration_that_sets_a_default_aside_is_not_optimized_away(reader: type[AlterField]) -> None:
+    first = AlterFieldType("person", "title", models.IntegerField(db_default=7))
+    second = reader("person", "title", models.IntegerField(db_default=7, help_text="Seven"))
+    (reduced,) = MigrationOptimizer().optimize([first, second], "shop")
+    assert type(reduced) is AlterFieldType
+    assert reduced.field is second.field
+
+
+class Roles(models.TextChoices):
+    """Names may be members of an enumeration."""
+
+    WEB = "webuser"
+
+
+def test_names_that_are_members_of_an_enumeration_are_written_as_text(edit: Edit, world: World) -> None:
+    edit(person(api=None), person(api=API(name=Roles.WEB, schema=Roles.WEB, grants={Roles.WEB: "all"})))
+    assert "Roles" not in "".join(world.sources.values())
