@@ -208,6 +208,19 @@ def test_an_authenticator_that_is_a_request_role_is_refused(database: str, names
         roles(database)
 
 
+@pytest.mark.parametrize("key", ["AUTHENTICATOR_ROLE", "ANON_ROLE"])
+def test_the_role_that_django_uses_is_refused_before_anything_is_done(
+    database: str, names: Names, settings: Any, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    monkeypatch.setenv(PASSWORD_VARIABLE, CANARY)
+    settings.PGCRAFT = {**names.setting, key: connections[database].settings_dict["USER"]}
+    with pytest.raises(CommandError, match="Django itself uses"):
+        roles(database)
+    with administrator() as connection:
+        made = connection.execute("SELECT FROM pg_roles WHERE rolname IN (%s, %s)", [names.anon, names.web])
+        assert made.fetchall() == []
+
+
 def test_connect_is_granted_only_where_it_is_closed(own_database: str, names: Names) -> None:
     name = connections[own_database].settings_dict["NAME"]
     with administrator() as connection:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 
 from pgcraft_django.conf import Config
 from pgcraft_django.errors import ConfigurationError, ServerError
@@ -88,6 +89,7 @@ def ensure_roles(connection: BaseDatabaseWrapper, config: Config) -> Outcome:
     roles, memberships = declared_roles(config), declared_memberships(config)
     authenticator = config.authenticator_role
     with plain_errors("Making the roles"), connection.cursor() as cursor:
+        _refuse_own_role(cursor, config)
         cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
         before = {name for (name,) in cursor.fetchall()}
         cursor.execute(
@@ -119,6 +121,20 @@ def ensure_roles(connection: BaseDatabaseWrapper, config: Config) -> Outcome:
             "run `manage.py pgcraft_roles` again; pgcraft_serve reads the same variable."
         )
     return Outcome(done, warnings)
+
+
+def _refuse_own_role(cursor: CursorWrapper, config: Config) -> None:
+    """Raise `ConfigurationError` if a request would be, or could become, the owner of all tables.
+
+    As the authenticator it would get another password than Django has for it, too.
+    """
+    cursor.execute("SELECT session_user, current_user")
+    for name in cursor.fetchone():
+        if name in (config.authenticator_role, *config.request_roles):
+            raise ConfigurationError(
+                f"The role {name!r} in the setting PGCRAFT is the one that Django itself uses: nothing would be closed "
+                "to a request. Give it another name."
+            )
 
 
 def _connect_sql(role: str, database: str) -> str:
