@@ -12,11 +12,13 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import DataError, connections
 
+from pgcraft_django.errors import ServerError
+from pgcraft_django.lifecycle.database import replace_database, to_replace
 from pgcraft_django.naming import quote_name
 from tests.settings import SERVER
-from tests.support.databases import administrator, run_sql
+from tests.support.databases import administrator, run_sql, temporary_database
 
 numbers = itertools.count()
 
@@ -420,6 +422,19 @@ def test_wipe_db_leaves_an_empty_database_and_no_role(started: Project) -> None:
     assert started.databases_like_it() == {started.database}
     assert "Loaded" not in started.succeed("pgcraft_init")
     assert len(started.applied()) == 4
+
+
+def test_an_error_while_replacing_is_told_as_what_it_is(unblocked: None) -> None:
+    with temporary_database() as alias:
+        connection = connections[alias]
+        with pytest.raises(DataError, match="division by zero"), to_replace(connection) as beside:
+            beside.cursor().execute("SELECT 1 / 0")
+        with to_replace(connection) as beside:
+            with beside.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                run_sql(f"SELECT pg_terminate_backend({cursor.fetchone()[0]}, 5000)")
+            with pytest.raises(ServerError, match=r"^Replacing the database .* failed: "):
+                replace_database(connection, beside)
 
 
 def test_wipe_db_keeps_the_owner(started: Project, user: str) -> None:

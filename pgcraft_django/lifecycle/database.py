@@ -6,7 +6,7 @@ What cannot be said from inside a database is said from the maintenance database
 
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -165,19 +165,20 @@ def to_replace(connection: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]
 
     Raises `ServerError` if the server is out of reach, or this user may not drop the database and create it again.
     """
-    try:
-        with maintenance_connection(connection) as beside:
-            _check_replaceable(connection, beside)
-            yield beside
-    except DatabaseError as error:
-        raise _unreachable(connection, error) from error
+    with ExitStack() as stack:
+        try:
+            beside = stack.enter_context(maintenance_connection(connection))
+        except DatabaseError as error:
+            raise _unreachable(connection, error) from error
+        _check_replaceable(connection, beside)
+        yield beside
 
 
 def _check_replaceable(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper) -> None:
     name = connection.settings_dict["NAME"]
     if name in RESERVED:
         raise ServerError(f"The database {name!r} belongs to the server itself; give the project one of its own.")
-    with beside.cursor() as cursor:
+    with plain_errors("Looking at the database"), beside.cursor() as cursor:
         cursor.execute(
             "SELECT pg_catalog.pg_get_userbyid(d.datdba), pg_catalog.pg_has_role(d.datdba, 'USAGE'),"
             " u.rolcreatedb OR u.rolsuper, u.rolname"
@@ -204,7 +205,7 @@ def replace_database(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrappe
     Raises `ServerError` if the server refuses.
     """
     name = connection.settings_dict["NAME"]
-    with beside.cursor() as cursor:
+    with plain_errors(f"Replacing the database {name!r}"), beside.cursor() as cursor:
         cursor.execute(
             "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s", [name]
         )
