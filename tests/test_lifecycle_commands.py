@@ -355,6 +355,29 @@ def test_rollback_says_when_the_file_is_missing(started: Project) -> None:
     assert "its file is missing" in started.fail("pgcraft_rollback", "--no-input")
 
 
+def test_rollback_says_that_a_squashed_migration_has_taken_the_place(started: Project) -> None:
+    second = started.add_migration("shop", "0002_more")
+    started.succeed("migrate")
+    started.succeed("squashmigrations", "shop", "0002", "--squashed-name", "all", "--no-input")
+    squashed = started.places["shop"] / "shop" / "migrations" / "0001_all.py"
+    message = started.fail("pgcraft_rollback", "shop", "--no-input")
+    assert "shop.0002_more is applied, and shop.0001_all replaces it" in message
+    assert "Run manage.py migrate shop;" in message
+    assert "take the file of shop.0001_all away" in message
+    content = squashed.read_text()
+    squashed.unlink()
+    started.succeed("pgcraft_rollback", "shop", "--no-input")
+    assert "shop.0001_initial" in started.applied()
+    assert "shop.0002_more" not in started.applied()
+    started.succeed("migrate")
+    squashed.write_text(content)
+    second.unlink()
+    assert "take the file" not in started.fail("pgcraft_rollback", "shop", "--no-input")
+    started.succeed("migrate", "shop")
+    started.succeed("pgcraft_rollback", "shop", "--no-input")
+    assert not any(name.startswith("shop.") for name in started.applied())
+
+
 def test_rollback_says_when_the_files_do_not_fit_together(started: Project) -> None:
     started.add_migration("shop", "0003_orphan", after="0002_gone")
     assert "cannot be read together" in started.fail("pgcraft_rollback", "--no-input")

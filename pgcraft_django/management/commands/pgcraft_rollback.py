@@ -8,6 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db.migrations.exceptions import BadMigrationError, NodeNotFoundError
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.migration import Migration
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -36,10 +37,7 @@ class Command(LosingCommand, DatabaseCommand):
             raise CommandError(f"The migration files cannot be read together: {error}") from error
         node = executor.loader.graph.node_map.get((label, name))
         if node is None:
-            raise CommandError(
-                f"{label}.{name} is applied, but its file is missing. Put the file back; without it nobody knows how "
-                "to undo it. In development, pgcraft_reset starts anew."
-            )
+            raise CommandError(_why_not_known(executor.loader, label, name))
         parents = sorted(parent.key[1] for parent in node.parents if parent.key[0] == label)
         target = parents[-1] if parents else None
         undone = [migration for migration, _ in executor.migration_plan([(label, target)])]
@@ -71,6 +69,22 @@ class Command(LosingCommand, DatabaseCommand):
             of_whom = f"the app {label!r}" if label else "the project's own apps"
             raise CommandError(f"No migration of {of_whom} is applied: there is nothing to undo.")
         return last.app, last.name
+
+
+def _why_not_known(loader: MigrationLoader, label: str, name: str) -> str:
+    """Return why Django does not see the applied migration, and what to do."""
+    replacing = [migration for migration in loader.replacements.values() if (label, name) in migration.replaces]
+    if replacing:
+        said = (
+            f"{label}.{name} is applied, and {replacing[0]} replaces it, which the database has not recorded yet. "
+            f"Run manage.py migrate {label}; pgcraft_rollback then undoes {replacing[0]} as a whole."
+        )
+        alone = f" To undo {label}.{name} alone, take the file of {replacing[0]} away first."
+        return said + (alone if (label, name) in loader.disk_migrations else "")
+    return (
+        f"{label}.{name} is applied, but its file is missing. Put the file back; without it nobody knows how "
+        "to undo it. In development, pgcraft_reset starts anew."
+    )
 
 
 def _check_reversible(migration: Migration) -> None:
