@@ -234,6 +234,29 @@ def test_sample_rows_are_loaded_once_and_never_over_rows(project: Project) -> No
     project.query("INSERT INTO shop_item (name) VALUES ('next')")
 
 
+def test_sample_rows_are_utf8_whatever_the_locale(started: Project) -> None:
+    text = json.dumps([{"model": "shop.item", "pk": 1, "fields": {"name": "Zoë"}}], ensure_ascii=False)
+    started.write("shop", "fixtures/sample.json", "").write_bytes(text.encode())
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    started.succeed("pgcraft_init", "--sample", **ascii_only)
+    assert started.query("SELECT name FROM shop_item") == [("Zoë",)]
+
+
+def test_rows_that_a_manager_hides_count_as_rows(started: Project) -> None:
+    hiding = """
+    class Hiding(models.Manager):
+        def get_queryset(self):
+            return super().get_queryset().none()
+
+    objects = Hiding()
+"""
+    started.write("shop", "models.py", MODELS + hiding)
+    started.write("shop", "fixtures/sample.json", '[{"model": "shop.item", "pk": 1, "fields": {"name": "sample"}}]')
+    started.query("INSERT INTO shop_item (name) VALUES ('mine')")
+    assert "there are rows already (shop.Item)" in started.succeed("pgcraft_init", "--sample")
+    assert started.query("SELECT name FROM shop_item") == [("mine",)]
+
+
 def test_without_the_option_no_sample_rows_are_loaded(project: Project) -> None:
     rows = [{"model": "shop.item", "pk": 1, "fields": {"name": "sample"}}]
     project.write("shop", "fixtures/sample.json", json.dumps(rows))

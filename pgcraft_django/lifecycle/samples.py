@@ -32,13 +32,13 @@ def load_sample(fixture: Path, connection: BaseDatabaseWrapper) -> str:
     missing or refuse the rows; nothing of it is loaded then.
     """
     try:
-        entries = json.loads(fixture.read_text())
+        entries = json.loads(fixture.read_text(encoding="utf-8"))
         models: list[type[Model]] = [apps.get_model(name) for name in sorted({entry["model"] for entry in entries})]
     except (ValueError, KeyError, TypeError, LookupError) as error:
         raise ConfigurationError(f"{fixture} is not a fixture of this project's models: {error}") from error
     alias = connection.alias
     try:
-        filled = [model._meta.label for model in models if model._default_manager.using(alias).exists()]
+        filled = [model._meta.label for model in models if model._base_manager.using(alias).exists()]
         if filled:
             return f"No sample rows loaded: there are rows already ({', '.join(filled)})."
         call_command("loaddata", str(fixture), database=alias, verbosity=0)
