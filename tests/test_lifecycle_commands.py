@@ -470,6 +470,17 @@ def test_wipe_db_leaves_an_empty_database_and_no_role(started: Project) -> None:
     assert len(started.applied()) == 4
 
 
+def test_what_belongs_to_the_database_itself_is_named_before_it_is_lost(started: Project) -> None:
+    assert "With the database go" not in started.run("pgcraft_wipe_db", answer="no\n").stdout
+    database = quote_name(started.database)
+    started.query("CREATE EXTENSION hstore")
+    assert "With the database go its extensions: hstore." in started.run("pgcraft_wipe_db", answer="no\n").stdout
+    started.query(f"ALTER DATABASE {database} SET statement_timeout = '5s'")
+    started.query(f"REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC")
+    said = started.succeed("pgcraft_reset", answer="yes\n")
+    assert "With the database go its settings (ALTER DATABASE ... SET); privileges; extensions: hstore." in said
+
+
 def test_an_error_while_replacing_is_told_as_what_it_is(unblocked: None) -> None:
     with temporary_database() as alias:
         connection = connections[alias]

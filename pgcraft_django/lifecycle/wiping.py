@@ -35,6 +35,7 @@ def database_loss(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, 
         sessions = f", {row[1]} sessions in it" if row[1] else ""
         yield f"The database {quote_name(name)} ({row[0]}{sessions}) will be dropped and created again, empty."
         yield from _tables_with_rows(connection)
+        yield from _what_belongs_to_it(connection)
     for role, reason in reasons_to_keep(beside, config, name).items():
         yield f"The role {quote_name(role)} " + (f"stays: {reason}." if reason else "will be dropped.")
 
@@ -52,6 +53,22 @@ def _tables_with_rows(connection: BaseDatabaseWrapper) -> Iterator[str]:
         yield f"  {table}: about {count}"
     if len(tables) > TABLES_SHOWN:
         yield f"  and {len(tables) - TABLES_SHOWN} smaller tables"
+
+
+def _what_belongs_to_it(connection: BaseDatabaseWrapper) -> Iterator[str]:
+    with plain_errors("Looking at the database"), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_catalog.concat_ws('; ',"
+            " CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_db_role_setting s WHERE s.setdatabase = d.oid)"
+            "  THEN 'settings (ALTER DATABASE ... SET)' END,"
+            " CASE WHEN d.datacl IS NOT NULL THEN 'privileges' END,"
+            " (SELECT 'extensions: ' || pg_catalog.string_agg(extname, ', ' ORDER BY extname)"
+            "  FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql'))"
+            " FROM pg_catalog.pg_database d WHERE datname = pg_catalog.current_database()"
+        )
+        (also,) = cursor.fetchone()
+    if also:
+        yield f"With the database go its {also}."
 
 
 def wipe_database(connection: BaseDatabaseWrapper, beside: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
