@@ -93,6 +93,15 @@ def collect(
     return {name: _value(name, value) for name, value in merged.items() if value is not None}
 
 
+def reload_channel(environ: Mapping[str, str] = os.environ) -> str:
+    """Return the channel on which PostgREST, configured by `collect()`, hears that the schema has changed.
+
+    No other setting is judged: a wrong one is no reason for a migration to fail.
+    """
+    merged = {**get_config().postgrest, **_from_environment(environ)}
+    return plain(merged.get("db-channel") or "pgrst")  # nothing, and an empty text, mean PostgREST's own default
+
+
 def schemas_behind(table_schemas: Sequence[str] = ()) -> tuple[str, ...]:
     """Return the schemas behind the exposed ones: `public`, and those of the tables, `TABLE_SCHEMA` among them.
 

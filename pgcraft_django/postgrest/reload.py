@@ -2,7 +2,7 @@
 
 from django.db import connections
 
-from pgcraft_django.conf import get_config
+from pgcraft_django.postgrest.config import reload_channel
 
 
 def notify_reload(using: str) -> None:
@@ -14,6 +14,5 @@ def notify_reload(using: str) -> None:
     connection = connections[using]
     if connection.vendor != "postgresql":
         return
-    channel = get_config().postgrest.get("db-channel", "pgrst")
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, 'reload schema')", [channel])
+        cursor.execute("SELECT pg_notify(%s, 'reload schema')", [reload_channel()])

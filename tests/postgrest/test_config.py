@@ -13,6 +13,8 @@ from pytest_django import Settings as DjangoSettings
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.postgrest.config import Address, address_of, collect, schemas_of, to_environment, to_text
 from pgcraft_django.postgrest.login import Login, authenticator_login
+from pgcraft_django.postgrest.reload import notify_reload
+from tests.support.databases import administrator, temporary_database
 
 LOGIN = Login({"host": "db.example", "dbname": "shop", "user": "authenticator"}, "pass word")
 
@@ -63,6 +65,36 @@ def test_the_command_line_wins_over_the_environment_and_that_over_the_settings(s
     assert "db-password" not in found
     found = collect(host="::1", port=6000, environ=environ)
     assert (found["server-host"], found["server-port"]) == ("::1", 6000)
+
+
+@pytest.mark.parametrize(
+    ("declared", "environ", "channel"),
+    [
+        ({}, {}, "pgrst"),
+        ({"db-channel": "mine"}, {}, "mine"),
+        ({"db-channel": "mine"}, {"PGRST_DB_CHANNEL": "theirs"}, "theirs"),
+        ({"db-channel": None}, {}, "pgrst"),
+        ({"db-channel": "mine"}, {"PGRST_DB_CHANNEL": ""}, "pgrst"),
+    ],
+)
+def test_the_reload_is_told_on_the_channel_that_postgrest_is_given(
+    declared: dict[str, object],
+    environ: dict[str, str],
+    channel: str,
+    settings: DjangoSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    unblocked: None,
+) -> None:
+    settings.PGCRAFT = {"POSTGREST": declared}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    with temporary_database() as alias, administrator(connections[alias].settings_dict["NAME"]) as listener:
+        for name in ("pgrst", "mine", "theirs"):
+            listener.execute(f"LISTEN {name}")
+        notify_reload(alias)
+        told = [(notice.channel, notice.payload) for notice in listener.notifies(timeout=10, stop_after=1)]
+    assert told == [(channel, "reload schema")]
+    assert (collect().get("db-channel") or "pgrst") == channel
 
 
 def test_a_host_or_port_on_the_command_line_wins_over_a_unix_socket(settings: DjangoSettings) -> None:
