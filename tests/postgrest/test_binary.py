@@ -1,5 +1,6 @@
 """PostgREST is found where it may be, and nothing else is taken for it."""
 
+import os
 import platform
 import shutil
 import sys
@@ -83,6 +84,34 @@ def test_a_folder_above_that_anyone_can_write_to_is_not_trusted(
     monkeypatch.chdir(public / "work")
     with pytest.raises(ServerError, match="not found"):
         find_binary()
+
+
+def test_a_start_folder_that_anyone_can_write_to_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: DjangoSettings
+) -> None:
+    public = tmp_path / "public"
+    program(public / IN_NODE_MODULES, "PostgREST 12.0.2")
+    public.chmod(0o1777)
+    monkeypatch.chdir(public)
+    settings.BASE_DIR = public
+    with pytest.raises(ServerError, match="not found"):
+        find_binary()
+
+
+def test_a_strangers_folder_is_trusted_only_if_the_project_is_the_strangers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: DjangoSettings
+) -> None:
+    theirs = tmp_path / "theirs"
+    found = program(theirs / IN_NODE_MODULES, "PostgREST 12.0.2")
+    if os.getuid() == 0:
+        os.chown(theirs, 54321, -1)
+    else:
+        monkeypatch.setattr("os.getuid", lambda: 54321)  # then we are the stranger
+    monkeypatch.chdir(theirs)
+    with pytest.raises(ServerError, match="not found"):
+        find_binary()
+    settings.BASE_DIR = theirs
+    assert find_binary() == found
 
 
 def test_when_it_is_missing_the_ways_to_get_it_are_named() -> None:
