@@ -31,6 +31,8 @@ from pgcraft_django.objects import (
 from pgcraft_django.recorded import ObjectMap
 from pgcraft_django.registry import get_resources, possible_models, table_schema
 
+GENERATED_DOCSTRING = re.compile(r"(\w+)\([\w, ]*\)")
+
 
 def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
     """Return app label -> key -> object: what the migrations should have made."""
@@ -131,4 +133,5 @@ def _docstring(model: type[models.Model]) -> str:
     # Django writes a docstring of its own, `Model(field, field)`, where there is none. It names hidden fields too, and
     # not those that came later, so it is known by its form.
     doc = model.__doc__ or ""
-    return "" if re.fullmatch(rf"{model.__name__}\([\w, ]*\)", doc) else inspect.cleandoc(doc)
+    generated = GENERATED_DOCSTRING.fullmatch(doc)
+    return "" if generated and generated[1] == model.__name__ else inspect.cleandoc(doc)
