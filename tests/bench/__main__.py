@@ -22,8 +22,8 @@ from tests.bench.report import Figure, Report
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / ".bench"
 PARTS = ("startup", "api", "migrations")
-RUNS = {"startup": 31, "api": 61, "migrations": 5}
-QUICK_RUNS = {"startup": 11, "api": 21, "migrations": 1}
+RUNS = {"startup": 31, "api": 61, "migrations": 9}
+QUICK_RUNS = {"startup": 11, "api": 21, "migrations": 3}
 
 
 def say(text: str) -> None:

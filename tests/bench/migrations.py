@@ -18,8 +18,8 @@ SIZES = (100, SIZE, LARGE)
 MOST_TIMES = 1.5
 MOST_GROWTH = 2.0
 """How much more the package may add for each of 1,000 models than for each of 300. Only what it adds is judged,
-because Django's own cost for a model grows; and by the least processor time of all runs, because a small difference of
-large numbers drowns in what else the machine does, which only ever adds."""
+because Django's own cost for a model grows; and in processor time, because a small difference of large numbers drowns
+in what else the machine does."""
 
 COMMANDS = {
     "makemigrations from nothing": ("makemigrations", "shop"),
@@ -58,7 +58,7 @@ def measure(server: Server, runs: int, sizes: tuple[int, ...], say: Callable[[st
     """Yield ratios at each size, judged at 300 models, and how the cost for each model grows."""
     cpu: dict[tuple[int, str], list[Pair]] = {}
     for size in sizes:
-        for command, rounds in _measure_size(server, size, min(runs, 3) if size == LARGE else runs, say).items():
+        for command, rounds in _measure_size(server, size, max(runs // 3, 1) if size == LARGE else runs, say).items():
             yield _ratio(size, f"{command}: time", [(ours.seconds, plain.seconds) for ours, plain in rounds], "s")
             yield _ratio(
                 size, f"{command}: memory", [(ours.megabytes, plain.megabytes) for ours, plain in rounds], "MB"
@@ -105,9 +105,7 @@ def _added(size: int, command: str, pairs: list[Pair]) -> Figure:
 
 
 def _growth(command: str, large: list[Pair], small: list[Pair]) -> Figure:
-    large_added, small_added = (
-        min(ours for ours, _ in pairs) - min(plain for _, plain in pairs) for pairs in (large, small)
-    )
+    large_added, small_added = difference(large), difference(small)
     return Figure(
         part="Growth",
         name=f"{command}: added for each of {LARGE:,} models, against each of {SIZE}",
