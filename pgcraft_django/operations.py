@@ -78,6 +78,7 @@ class ObjectOperation(Operation):
         connection = schema_editor.connection
         if connection.vendor != "postgresql" or not router.allow_migrate(connection.alias, app_label):
             return
+        _settle(schema_editor)
         for statement in statements:
             try:
                 # Without parameters a % in a name or a text is just a %.
@@ -86,6 +87,17 @@ class ObjectOperation(Operation):
                 if message := _explain(error):
                     raise MigrationError(f"{self.describe()}: {message}") from error
                 raise
+
+
+def _settle(schema_editor: BaseDatabaseSchemaEditor) -> None:
+    """Make the foreign keys and indexes of new tables that Django keeps for the end of the migration.
+
+    A squashed migration goes on to change the tables, and Django changes only the constraints that it finds there.
+    Usually it has nothing left to change, but our operations keep it from merging changes into `CreateModel`.
+    """
+    for statement in schema_editor.deferred_sql:
+        schema_editor.execute(statement, None)
+    schema_editor.deferred_sql.clear()
 
 
 def _explain(error: ProgrammingError) -> str:
