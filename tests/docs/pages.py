@@ -13,7 +13,7 @@ BLOCK = re.compile(
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$|^<!-- (?P<comment>start|stop)(?:: (?P<where>\w+))? -->$",
     re.MULTILINE | re.DOTALL,
 )
-PATH_LINE = re.compile(r"# (?P<path>[\w./…-]+\.py)(?:, (?P<how>added|written by makemigrations|changed))?")
+PATH_LINE = re.compile(r"# (?P<path>[\w./…-]+\.py)(?:, (?P<how>added|written by makemigrations))?")
 
 
 @dataclass(frozen=True)

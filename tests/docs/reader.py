@@ -2,12 +2,12 @@
 
 What a block means:
 
-    python    The first line names a file: `# shop/models.py` writes it, `…, added` appends to it, `…, changed` is a
-              part of it that replaces the part with the same first line, `…, written by makemigrations` must be there.
-              Or it is `# python manage.py shell`, where the rest is typed.
+    python    The first line names a file: `# shop/models.py` writes it, `…, added` appends to it, `…, written by
+              makemigrations` must be what is there. Or it is `# python manage.py shell`, where the rest is typed.
     diff      The first line names a file; lines with `-` are replaced by lines with `+`.
     console   `$ command`, and below it what a terminal shows. Behind a question is what the person answers.
-              A command fails exactly if an error is shown. A server stays until the next one starts.
+              A command fails exactly if an error is shown. A server stays until the next one starts. Only
+              `pip install` is not typed: it needs a network.
     sql       Run in the database as its owner.
     mermaid   A picture.
 
@@ -22,7 +22,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +33,7 @@ from pgcraft_django import embedded
 from pgcraft_django.postgrest.binary import find_binary
 from tests.docs.pages import PATH_LINE, ROOT, Block, commands, pattern
 from tests.docs.terminal import Terminal
+from tests.settings import MAJOR
 
 FAILURE = re.compile(r"^[\w.]*Error: ", re.MULTILINE)
 SERVERS = re.compile(r"pgcraft_serve(?!.*(?:--print-config|--help))|just serve|make playground")
@@ -72,10 +72,11 @@ class Reader:
             "PYTHONWARNINGS": "error",
             "TERM": "dumb",
         }
-        ours = map(str, (programs, Path(sys.executable).parent))
-        self.environment["PATH"] = os.pathsep.join([*ours, os.environ["PATH"], str(embedded.find_binaries())])
+        psql_and_others = {embedded.find_binaries(MAJOR), embedded.find_binaries()}
+        places = [programs, Path(sys.executable).parent, os.environ["PATH"], *psql_and_others]
+        self.environment["PATH"] = os.pathsep.join(map(str, places))
         if with_postgresql:
-            server = embedded.start(root / "cluster", durable=False)
+            server = embedded.start(root / "cluster", major=MAJOR, durable=False)
             self.environment |= {"PGHOST": str(server.socket_dir), "PGPORT": str(server.port), "PGUSER": "postgres"}
         if self.shell.exists():  # of a reader with another server, in another folder
             theirs = [line for line in self.shell.read_text().splitlines() if not line.startswith("cd ")]
@@ -88,9 +89,11 @@ class Reader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.stop_server()
-        embedded.stop(self.root / "cluster")
-        embedded.stop(self.work / ".embedded" / "playground")
+        try:
+            self.stop_server()
+        finally:
+            embedded.stop(self.root / "cluster")
+            embedded.stop(self.work / ".embedded" / "playground")
 
     def keep(self, place: Path) -> None:
         """Copy all that the reader has, the database included, to `place`."""
@@ -155,11 +158,6 @@ class Reader:
             self.compare(content, path.read_text())
         elif how == "added":
             path.write_text(f"{path.read_text().rstrip()}\n\n\n{content}")
-        elif how == "changed":
-            before, head = path.read_text(), re.escape(content.split("\n", 1)[0])
-            part = re.compile(rf"^{head}\n.*?(?=^\S|\Z)", re.MULTILINE | re.DOTALL)
-            assert len(part.findall(before)) == 1, f"{path} has no such part:\n{before}"
-            path.write_text(part.sub(lambda match: f"{content.rstrip()}\n\n\n", before))
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
@@ -185,7 +183,7 @@ class Reader:
                 self.start_server(command, shown)
             elif command.startswith("curl "):
                 self.ask(command, shown)
-            elif not command.startswith("pip install "):  # which needs a network
+            elif not command.startswith("pip install "):
                 self.try_command(command, shown)
 
     # -- Commands --------------------------------------------------------------------------------------------------
@@ -239,8 +237,8 @@ class Reader:
             assert server.press_ctrl_c() in (0, 130), server.seen  # `just` says what ended it, and takes its status
 
     def compare(self, shown: str, seen: str, head: str = "") -> None:
-        """Compare, empty lines at both ends and the indentation of all aside."""
-        actual = textwrap.dedent(seen).strip("\n") + "\n"
+        """Compare, empty lines at both ends aside."""
+        actual = seen.strip("\n") + "\n"
         assert re.fullmatch(pattern(shown), actual), f"shown:\n{shown}\n\nin truth:\n{head}{actual}"
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,19 @@ def test_every_target_of_make_is_documented() -> None:
     assert [target for target in targets if f"make {target}" not in text] == []
 
 
+def test_what_is_installed_is_this_package_with_extras_that_it_has() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = "".join(page.read_text() for page in pages())
+    for path, extra in re.findall(r"pip install \"?([\w./-]*pgcraft[\w-]*)(?:\[(\w+)\])?", text):
+        assert Path(path).name == project["name"]
+        assert not extra or extra in project["optional-dependencies"]
+
+
 def test_the_picture_of_the_layers_is_that_of_the_code() -> None:
     picture = section("design.md", "Layers")
     assert [set(names.split(", ")) for names in re.findall(r'\["([\w, ]+)"\]', picture)] == LAYERS
 
 
 def test_the_changelog_names_the_version() -> None:
-    version = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
-    assert version
-    assert f"## {version[1]}" in (ROOT / "CHANGELOG.md").read_text()
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
