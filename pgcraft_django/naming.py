@@ -38,8 +38,11 @@ def is_identifier(name: object) -> bool:
 
 
 def plain_text(text: str) -> str:
-    """Return `text` as an exact `str`: members of a `TextChoices` are texts too, but look different in a file."""
-    return str.__str__(text)
+    """Return `text` as an exact `str`: members of a `TextChoices` are texts too, but look different in a file.
+
+    What is no text comes back as it is: it is left to the system checks.
+    """
+    return str.__str__(text) if isinstance(text, str) else text
 
 
 @lru_cache(maxsize=4096)
