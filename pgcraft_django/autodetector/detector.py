@@ -4,7 +4,7 @@ Every start-up imports it, and few need more than the class: the work is importe
 """
 
 # django-stubs leaves out what subclasses of the autodetector work with.
-# mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
+# mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr, method-assign, assignment"
 
 import re
 from functools import partial
@@ -39,11 +39,6 @@ class DetectorMixin(MigrationAutodetector):
         self._convert_apps = set(convert_apps or ())
         return super()._detect_changes(convert_apps, graph)
 
-    def check_dependency(self, operation: Operation, dependency: OperationDependency) -> bool:
-        if isinstance(dependency, After):
-            return operation is dependency.operation
-        return super().check_dependency(operation, dependency)
-
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
 
@@ -56,6 +51,13 @@ class DetectorMixin(MigrationAutodetector):
 
         super()._sort_migrations()
         Placer(self).place()
+        # Not before, and no method of the class: to sort, Django asks for each pair of a dependency and an operation.
+        self.check_dependency = self._check_dependency
+
+    def _check_dependency(self, operation: Operation, dependency: OperationDependency) -> bool:
+        if isinstance(dependency, After):
+            return operation is dependency.operation
+        return super().check_dependency(operation, dependency)
 
     def _optimize_migrations(self) -> None:
         super()._optimize_migrations()

@@ -1,6 +1,7 @@
 """Throw-away Django projects, run as a user runs them: by their `manage.py`, in a process of its own."""
 
 import os
+import pstats
 import subprocess
 import sys
 import time
@@ -35,8 +36,6 @@ class Usage(NamedTuple):
     """What a process took."""
 
     seconds: float
-    cpu_seconds: float
-    """Its own, without the database server's."""
     megabytes: float
     """Its memory at the peak."""
 
@@ -86,7 +85,14 @@ class Project:
         if process.returncode:
             raise RuntimeError(f"manage.py {' '.join(arguments)} failed:\n{log.read_text()}")
         unit = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there, in kilobytes elsewhere
-        return Usage(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / unit)
+        return Usage(seconds, usage.ru_maxrss / unit)
+
+    def count_calls(self, *arguments: str) -> int:
+        """Run `manage.py` and return how many functions were called. Raises `CalledProcessError` if it fails."""
+        profile = self.folder / "calls.prof"
+        command = [sys.executable, "-m", "cProfile", "-o", str(profile), "manage.py", *arguments]
+        subprocess.run(command, cwd=self.folder, env=clean_environment(), check=True, capture_output=True)
+        return int(pstats.Stats(str(profile)).total_calls)  # type: ignore[attr-defined]
 
 
 def connect(server: Server, database: str = "postgres") -> "psycopg.Connection[tuple[Any, ...]]":
