@@ -19,6 +19,7 @@ from typing import Any
 import psycopg
 
 from pgcraft_django.embedded import Server
+from pgcraft_django.postgrest.binary import find_binary
 from tests.bench.project import Project, clean_environment, connect, drop_database, empty_database
 from tests.bench.report import Figure, alternate, medians, ratio
 
@@ -235,7 +236,9 @@ def _served(server: Server) -> Iterator[int]:
             pgcraft={"POSTGREST": {"db-schemas": list(SCHEMAS), "log-level": "crit"}},
         )
         project.write()
-        env = {**clean_environment(), "PGRST_DB_PASSWORD": secrets.token_urlsafe()}
+        # The project's folder is outside of the checkout, with its node_modules.
+        found = {"PGRST_DB_PASSWORD": secrets.token_urlsafe(), "PGCRAFT_POSTGREST": str(find_binary())}
+        env = {**clean_environment(), **found}
         empty_database(server, project.database)
         try:
             project.manage("makemigrations", "shop", env=env)
