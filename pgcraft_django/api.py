@@ -66,6 +66,12 @@ def field_names(model: type[models.Model]) -> dict[str, AnyField]:
     return {name: field for field in fields for name in (column_name(field), field.attname, field.name)}
 
 
+def is_written(field: AnyField) -> bool:
+    """Tell whether anybody but the database may write the field's column."""
+    factory = getattr(field.model, "pgcraft_factory", None)
+    return not (field.generated or (factory and field.name in factory.stamped))
+
+
 def own_fields(model: type[models.Model]) -> tuple[AnyField, ...]:
     """Return the fields of the model's own columns, those of tables that it inherits from left out."""
     return tuple(model._meta.concrete_model._meta.local_concrete_fields)  # type: ignore[union-attr]
@@ -91,7 +97,12 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
     grants = config.default_grants if api.grants is None else api.grants
     if not isinstance(grants, Mapping):
         grants = {}
-    roles = sorted(role for role in grants if is_identifier(role))
+    factory = getattr(model, "pgcraft_factory", None)
+    possible = PRIVILEGES if factory is None else tuple(item for item in PRIVILEGES if item in factory.privileges)
+    granted = {
+        plain_text(role): tuple(item for item in expand(grants[role]) if item in possible)
+        for role in sorted(role for role in grants if is_identifier(role))
+    }
     return Resource(
         model=model,
         app_label=app_label,
@@ -99,5 +110,5 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
         schema=plain_text(api.schema or config.api_schema),
         name=plain_text(api.name or model._meta.db_table),
         fields=exposed_fields(model, api),
-        grants={plain_text(role): expand(grants[role]) for role in roles if expand(grants[role])},
+        grants={role: privileges for role, privileges in granted.items() if privileges},
     )

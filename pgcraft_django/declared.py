@@ -14,7 +14,7 @@ from django.apps.registry import Apps
 from django.db import models
 from django.utils import translation
 
-from pgcraft_django.api import PRIVILEGES, Resource
+from pgcraft_django.api import PRIVILEGES, Resource, is_written
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
@@ -28,8 +28,9 @@ from pgcraft_django.objects import (
     TablePlacement,
     View,
 )
+from pgcraft_django.plugins.base import get_plugins
 from pgcraft_django.recorded import ObjectMap
-from pgcraft_django.registry import get_resources, possible_models, table_schema
+from pgcraft_django.registry import get_resources, is_factory_model, possible_models, table_schema
 
 GENERATED_DOCSTRING = re.compile(r"(\w+)\([\w, ]*\)")
 
@@ -45,6 +46,10 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
         if model._meta.managed and not model._meta.proxy and (schema := table_schema(model)) != DEFAULT_SCHEMA:
             placement = TablePlacement(schema=schema, name=model._meta.db_table)
             add(model._meta.app_label, Schema(name=schema), placement)
+    for model in possible_models(apps):
+        if is_factory_model(model):
+            for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
+                add(model._meta.app_label, *part.objects(model, table_schema(model)))
     resources = get_resources(apps)
     by_table: dict[tuple[str, str], list[Resource]] = {}  # a proxy has its model's table
     for resource in resources:
@@ -103,8 +108,8 @@ def _table_grants(resources: Iterable[Resource]) -> list[DatabaseObject]:
 
 
 def _applies(privilege: str, field: AnyField) -> bool:
-    """Deleting is a privilege on the whole row, and nobody writes a generated column."""
-    return privilege == "select" or (privilege != "delete" and not field.generated)
+    """Deleting is a privilege on the whole row, and nobody writes what the database does."""
+    return privilege == "select" or (privilege != "delete" and is_written(field))
 
 
 def _view(resource: Resource) -> View:

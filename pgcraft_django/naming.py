@@ -78,6 +78,15 @@ def quote_text(value: str) -> str:
     return sql.Literal(value).as_string(None).lstrip()
 
 
+def dollar_quote(text: str) -> str:
+    """Return `text` as a SQL string literal that shows it as it is: the body of a function."""
+    tag, number = "$body$", 0
+    while tag in text:
+        number += 1
+        tag = f"$body{number}$"
+    return f"{tag}\n{text.strip()}\n{tag}"
+
+
 def shorten(name: str) -> str:
     """Return `name`, or, over 63 bytes, its head and a hash of the whole: always the same for the same name."""
     encoded = name.encode()

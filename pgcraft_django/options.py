@@ -5,7 +5,6 @@ model with one extends it by naming it as a base (`class PGCraft(Parent.PGCraft)
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import models
 
@@ -13,17 +12,14 @@ from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
 from pgcraft_django.naming import plain_text
 
-OPTIONS = frozenset({"schema", "api", "plugins"})
-
 
 @dataclass(frozen=True)
 class PGCraftOptions:
-    """What a model declares: the schema of its table, its APIs and its plugins."""
+    """What a model of any factory declares: the schema of its table and its APIs."""
 
     schema: str
     api: object
     """As it was written: see `as_apis`."""
-    plugins: tuple[Any, ...]
 
 
 def declared_names(model: type[models.Model]) -> set[str]:
@@ -35,11 +31,9 @@ def get_options(model: type[models.Model]) -> PGCraftOptions:
     """Return the model's options; wrong ones are left to the system checks."""
     declared = getattr(model, "PGCraft", None)
     schema = getattr(declared, "schema", None)
-    plugins = getattr(declared, "plugins", ())
     return PGCraftOptions(
         schema=plain_text(schema if schema and isinstance(schema, str) else get_config().table_schema),
         api=getattr(declared, "api", API()),
-        plugins=tuple(plugins) if isinstance(plugins, list | tuple) else (),
     )
 
 

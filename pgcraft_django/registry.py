@@ -76,7 +76,7 @@ def registrations(model: type[models.Model]) -> list[Registration]:
 
 def declarations(model: type[models.Model]) -> list[Registration]:
     """Return all that is declared about the model's APIs: by itself first."""
-    own = [Registration(model._meta.app_label, get_options(model).api)] if is_factory(model) else []
+    own = [Registration(model._meta.app_label, get_options(model).api)] if is_factory_model(model) else []
     return [*own, *registrations(model)]
 
 
@@ -85,7 +85,7 @@ def _owner(model: type[models.Model]) -> type[models.Model] | None:
     return model._meta.auto_created or None  # type: ignore[return-value]
 
 
-def is_factory(model: type[models.Model]) -> bool:
+def is_factory_model(model: type[models.Model]) -> bool:
     """Tell whether the package decides where the model's table lives."""
     from pgcraft_django.factories.base import PGCraftModel  # loads the database's driver, see `models`
 
@@ -95,7 +95,7 @@ def is_factory(model: type[models.Model]) -> bool:
 def table_schema(model: type[models.Model]) -> str:
     """Return the schema of the model's table. A many-to-many table lives where its model does."""
     owner = _owner(model) or model._meta.concrete_model or model
-    return get_options(owner).schema if is_factory(owner) and owner._meta.managed else DEFAULT_SCHEMA
+    return get_options(owner).schema if is_factory_model(owner) and owner._meta.managed else DEFAULT_SCHEMA
 
 
 def get_resources(apps: Apps = global_apps) -> list[Resource]:
@@ -108,7 +108,7 @@ def get_resources(apps: Apps = global_apps) -> list[Resource]:
 def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
     """Yield the models of factories with their many-to-many tables, and those that are registered."""
     for model in apps.get_models(include_auto_created=True):
-        if is_factory(model) or model in _registrations or is_factory(_owner(model) or models.Model):
+        if is_factory_model(model) or model in _registrations or is_factory_model(_owner(model) or models.Model):
             yield model
 
 

@@ -192,7 +192,7 @@ def test_a_narrowed_grant_never_has_more_than_either_side(table: Site, old: Any,
     narrowed = first.narrowed(second, {TABLE: frozenset(removed)})
     if narrowed is not None:
         assert narrowed._items <= first._items & second._items
-        assert not narrowed.columns_read[TABLE] & removed
+        assert not narrowed.columns_held[TABLE] & removed
 
 
 def test_a_changed_comment_forgets_what_is_gone(table: Site) -> None:

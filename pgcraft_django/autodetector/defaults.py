@@ -10,14 +10,14 @@ from django.db.migrations.operations.base import Operation
 
 from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.operations import AlterFieldType
-from pgcraft_django.registry import is_factory
+from pgcraft_django.registry import is_factory_model
 
 
 def with_default_aside(detector: Any, label: str, operation: Operation) -> Operation:
     """Return an operation that a default in the database cannot stop, if that is what `operation` needs."""
     if type(operation) is not AlterField:
         return operation
-    if not is_factory(detector.declared_apps.get_model(label, operation.model_name)):
+    if not is_factory_model(detector.declared_apps.get_model(label, operation.model_name)):
         return operation
     key = label, operation.model_name_lower
     old_name = detector.renamed_fields.get((*key, operation.name), operation.name)

@@ -150,7 +150,7 @@ def _arrival(app_label: str, new: TablePlacement, departures: dict[str, Move], d
 
 def _is_dropped(move: Move, disturbance: Disturbance) -> bool:
     placement = TablePlacement(schema=move.old_schema, name=move.table)
-    return bool(placement.columns_read.keys() & disturbance.tables)
+    return bool(placement.columns_held.keys() & disturbance.tables)
 
 
 def _doomed(recorded: States, declared: States, disturbance: Disturbance) -> set[Ref]:
@@ -159,7 +159,7 @@ def _doomed(recorded: States, declared: States, disturbance: Disturbance) -> set
         Ref(app_label, key)
         for app_label, objects in recorded.items()
         for key, old in objects.items()
-        if old.columns_read.keys() & disturbance.tables
+        if old.columns_held.keys() & disturbance.tables
         or old.narrowed(declared.get(app_label, {}).get(key), disturbance.columns) is None
     }
     dependents: dict[ObjectKey, list[Ref]] = {}

@@ -214,7 +214,7 @@ def _wait_for(operation: Operation, label: str, places: Iterable[_Place]) -> Non
 
 def _tables(values: Iterable[DatabaseObject | None]) -> set[str]:
     """Return the quoted names of the tables that objects hold on to."""
-    return {table for value in values if value for table in value.columns_read}
+    return {table for value in values if value for table in value.columns_held}
 
 
 def _movers(tables: set[str], made: list[_Moved], schema: str) -> list[_Place]:

@@ -12,10 +12,10 @@ from django.db import models
 from pgcraft_django.api import API, exposed_fields, field_names, make_resource
 from pgcraft_django.checks.defaults import check_inserts
 from pgcraft_django.checks.grants import check_grants
-from pgcraft_django.checks.messages import corrected, error, listed, of_apps, source
 from pgcraft_django.checks.models import is_api
 from pgcraft_django.checks.names import check_name, check_schema
 from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.messages import corrected, error, listed, of_apps, source
 from pgcraft_django.registry import concerned_models, declarations, registrations, table_schema
 
 

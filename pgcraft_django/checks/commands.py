@@ -8,7 +8,7 @@ from django.core.checks import CheckMessage
 from django.core.management import BaseCommand, get_commands, load_command_class
 
 from pgcraft_django.autodetector.detector import DetectorMixin
-from pgcraft_django.checks.messages import error, source
+from pgcraft_django.messages import error, source
 
 CORE = "django.core.management.commands."
 

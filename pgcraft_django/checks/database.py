@@ -10,8 +10,8 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, NotSupportedError, connections, models, router
 
-from pgcraft_django.checks.messages import error, listed, source
 from pgcraft_django.connections import search_path_option
+from pgcraft_django.messages import error, listed, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.registry import concerned_models, table_schemas
 

@@ -18,8 +18,8 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 from pgcraft_django.api import Resource
-from pgcraft_django.checks.messages import listed, source, warning
 from pgcraft_django.factories.base import constant_default, database_default
+from pgcraft_django.messages import listed, source, warning
 from pgcraft_django.naming import quote_name, quote_text
 
 NOW = "Now()", "now()"

@@ -7,8 +7,8 @@ from typing import Any
 from django.core.checks import CheckMessage
 
 from pgcraft_django.api import ALL, PRIVILEGES
-from pgcraft_django.checks.messages import corrected, error, listed, nearest, source
 from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.messages import corrected, error, listed, nearest, source
 
 
 def check_grants(grants: object, *, place: str, obj: Any = None) -> Iterator[CheckMessage]:

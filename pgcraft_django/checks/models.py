@@ -14,12 +14,13 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import API
-from pgcraft_django.checks.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.checks.names import check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import MAX_BYTES
-from pgcraft_django.options import OPTIONS, declared_names
-from pgcraft_django.registry import concerned_models, is_factory
+from pgcraft_django.options import declared_names
+from pgcraft_django.plugins.base import Plugin, get_plugins
+from pgcraft_django.registry import concerned_models, is_factory_model
 
 QUOTE = '"'
 PLACED = re.compile(r'"?(?P<schema>[^".]+)"?\."?(?P<table>[^".]+)"?')
@@ -37,9 +38,11 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
     for model in apps.get_models():
         if hasattr(model, "PGCraft"):
             yield from _place_of_options(model)
-        if is_factory(model):
+        if is_factory_model(model):
             yield from _options(model)
             yield from _inheritance(model)
+            for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
+                yield from part.check(model)
     for model in concerned_models(apps):
         if not model._meta.proxy:
             yield from _names(model)
@@ -74,12 +77,13 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
         message = f"PGCraft is of type {type(declared).__name__}; it must be a class."
         yield error("E022", message, hint="Write class PGCraft: api = API()", obj=model)
         return
-    for name in sorted(declared_names(model) - OPTIONS):
-        near = nearest(name, OPTIONS)
+    options = model.pgcraft_factory.options  # type: ignore[attr-defined]
+    for name in sorted(declared_names(model) - options):
+        near = nearest(name, options)
         yield error(
             "E021",
             f"class PGCraft has the unknown option {name!r}.",
-            hint=f"Write {near} = …" if near else f"The options are {listed(sorted(OPTIONS))}",
+            hint=f"Write {near} = …" if near else f"The options are {listed(sorted(options))}",
             obj=model,
         )
     schema = getattr(declared, "schema", None)
@@ -93,6 +97,8 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
     plugins = getattr(declared, "plugins", ())
     if not isinstance(plugins, list | tuple):
         yield _wrong_type(model, "plugins", plugins, "a list", "plugins = []")
+    elif wrong := [plugin for plugin in plugins if not isinstance(plugin, Plugin)]:
+        yield _wrong_type(model, "plugins", wrong[0], "a list of plugins", "plugins = [Plugin()]")
 
 
 def is_api(declared: object) -> bool:
@@ -159,7 +165,7 @@ def _ambiguous_table(shown: Any, table: str, where: str) -> CheckMessage:
         hint = f"Write db_table = {source(plain or 'name')} {where}"
     else:
         hint = f"Write db_table = {source(parts['table'])} {where} and schema = {source(parts['schema'])} "
-        hint += "in class PGCraft" + ("" if is_factory(shown) else f" of class {shown.__name__}(PGCraftSimple)")
+        hint += "in class PGCraft" + ("" if is_factory_model(shown) else f" of class {shown.__name__}(PGCraftSimple)")
     return error(
         "E024",
         f"db_table is {table!r}: with a dot or a quote in it, Django and PostgreSQL take it for different names.",
@@ -191,7 +197,7 @@ def _cut_names(apps: Apps) -> Iterator[CheckMessage]:
 def _migrations(apps: Apps) -> Iterator[CheckMessage]:
     first: dict[str, type[models.Model]] = {}
     for model in apps.get_models():
-        if is_factory(model):
+        if is_factory_model(model):
             first.setdefault(model._meta.app_label, model)
     for label, model in first.items():
         if not has_migrations(apps, label):

@@ -8,8 +8,8 @@ from typing import Any
 
 from django.core.checks import CheckMessage
 
-from pgcraft_django.checks.messages import error, source
 from pgcraft_django.errors import IdentifierError
+from pgcraft_django.messages import error, source
 from pgcraft_django.naming import check_identifier, shorten
 
 

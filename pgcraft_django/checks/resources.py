@@ -11,11 +11,11 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import Resource
-from pgcraft_django.checks.messages import error, nearest, of_apps, source
 from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
+from pgcraft_django.messages import error, nearest, of_apps, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import Function
 from pgcraft_django.registry import (

@@ -7,9 +7,9 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 
 from pgcraft_django.checks.grants import check_grants
-from pgcraft_django.checks.messages import error, listed, nearest, source
 from pgcraft_django.checks.names import check_role, check_schema
 from pgcraft_django.conf import KEYS, Config, fits, get_config
+from pgcraft_django.messages import error, listed, nearest, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 
 EXAMPLES = {"POSTGREST": {"db-max-rows": 1000}, "POSTGREST_BINARY": "/usr/local/bin/postgrest"}

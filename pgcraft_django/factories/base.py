@@ -1,19 +1,45 @@
-"""What all factories share: the base class, and defaults that the database knows too."""
+"""What all factories share: how they shape a model, and defaults that the database knows too."""
 
 import enum
-from typing import Any
+from typing import Any, ClassVar
 
 from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations.state import ProjectState
 from django.db.models.fields import NOT_PROVIDED
+from django.db.models.signals import class_prepared
+
+from pgcraft_django.plugins.base import Plugin, get_plugins
+
+
+class Factory(Plugin):
+    """What a kind of model has beside Django's fields: the hooks of a plugin, and what may be declared and granted."""
+
+    options: frozenset[str] = frozenset({"schema", "api", "plugins"})
+    """What `class PGCraft` may say."""
+    privileges: frozenset[str] = frozenset({"select", "insert", "update", "delete"})
+    """What can be granted at all; `"all"` means these."""
+    stamped: frozenset[str] = frozenset()
+    """Names of fields that only the database writes: nobody is granted to insert or update them."""
 
 
 class PGCraftModel(models.Model):
-    """Abstract base of every factory."""
+    """Abstract base of every factory's model."""
+
+    pgcraft_factory: ClassVar[Factory] = Factory()
 
     class Meta:
         abstract = True
+
+
+def _prepare(sender: type[models.Model], **kwargs: Any) -> None:
+    """Let the factory and the plugins of a new model add to it."""
+    if issubclass(sender, PGCraftModel) and not sender._meta.proxy:
+        for part in (sender.pgcraft_factory, *get_plugins(sender)):
+            part.prepare(sender)
+
+
+class_prepared.connect(_prepare, dispatch_uid="pgcraft_django.factories")
 
 
 def constant_default(field: "models.Field[Any, Any]") -> Any:

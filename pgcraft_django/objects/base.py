@@ -42,7 +42,7 @@ class DatabaseObject(ABC):
         return frozenset()
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         """Quoted names of tables that the object holds on to, each with the columns it needs."""
         return {}
 
@@ -65,7 +65,7 @@ class DatabaseObject(ABC):
         and, if there is a `new`, created after. Kinds that can lose a part override this.
         """
         if new is None or any(
-            columns & removed.get(table, frozenset()) for table, columns in self.columns_read.items()
+            columns & removed.get(table, frozenset()) for table, columns in self.columns_held.items()
         ):
             return None
         return None if new != self and new.replace_sql(self) is None else self

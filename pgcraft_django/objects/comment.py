@@ -29,7 +29,7 @@ class Comment(DatabaseObject):
         return frozenset({relation_key(self.schema, self.name)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         return {quote_name(self.schema, self.name): frozenset(self.columns)}
 
     def _statements(self, text: str | None, columns: Mapping[str, str | None]) -> list[str]:

@@ -5,6 +5,7 @@ from typing import Self
 
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.relation import Reads
 from pgcraft_django.objects.schema import schema_key
 
 # Listed explicitly, pg_temp is searched last: a temporary type or table cannot stand in for a real one.
@@ -36,6 +37,8 @@ class Function(DatabaseObject):
     body: str
     requires: list[tuple[str, ...]] = field(default_factory=list)
     """Keys of the objects that the body, the arguments or the result name."""
+    reads: Reads = field(default_factory=dict)
+    """Tables whose columns the body names. If they change, the function is dropped before, and created after."""
 
     @property
     def key(self) -> ObjectKey:
@@ -44,6 +47,10 @@ class Function(DatabaseObject):
     @property
     def depends_on(self) -> frozenset[ObjectKey]:
         return frozenset({schema_key(self.schema), *(ObjectKey(*key) for key in self.requires)})
+
+    @property
+    def columns_held(self) -> dict[str, frozenset[str]]:
+        return {table: frozenset(columns) for table, columns in self.reads.items()}
 
     @property
     def signature(self) -> str:
@@ -66,6 +73,6 @@ class Function(DatabaseObject):
         return [f"DROP FUNCTION {self.signature}"]
 
     def replace_sql(self, old: Self) -> list[str] | None:
-        if old.returns != self.returns:
+        if old.returns != self.returns or old.reads != self.reads:
             return None
         return [self._create("CREATE OR REPLACE")]

@@ -83,7 +83,7 @@ class TableGrant(DatabaseObject):
         return frozenset({relation_key(self.schema, self.table), role_key(self.role)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         columns = frozenset(column for columns in self.privileges.values() for column in columns)
         return {quote_name(self.schema, self.table): columns}
 

@@ -33,7 +33,7 @@ class Policy(DatabaseObject):
         return frozenset({relation_key(self.schema, self.table), *map(role_key, self.roles)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         own = quote_name(self.schema, self.table)
         return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
 

@@ -37,7 +37,7 @@ class TablePlacement(DatabaseObject):
         return frozenset({schema_key(self.schema)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         return {quote_name(self.schema, self.name): frozenset()}
 
     def create_sql(self) -> list[str]:
@@ -72,7 +72,7 @@ class _Query(DatabaseObject):
         return frozenset({schema_key(self.schema), *(ObjectKey(*key) for key in self.requires)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         return {table: frozenset(columns) for table, columns in self.reads.items()}
 
 

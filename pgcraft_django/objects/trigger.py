@@ -35,7 +35,7 @@ class Trigger(DatabaseObject):
         return frozenset({relation_key(self.schema, self.table), ObjectKey("function", *self.function)})
 
     @property
-    def columns_read(self) -> dict[str, frozenset[str]]:
+    def columns_held(self) -> dict[str, frozenset[str]]:
         own = quote_name(self.schema, self.table)
         return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
 

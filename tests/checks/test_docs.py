@@ -19,7 +19,7 @@ def table() -> dict[str, str]:
 
 
 def test_every_number_in_the_code_is_in_the_table_and_the_other_way_round() -> None:
-    code = (ROOT / "pgcraft_django" / "checks").glob("*.py")
+    code = (ROOT / "pgcraft_django").rglob("*.py")
     assert numbers(code, r'(?:error|warning)\(\s*"([EW]\d{3})"') == table().keys()
 
 

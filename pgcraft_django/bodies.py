@@ -1,0 +1,24 @@
+"""Bodies of functions, which are in `.sql` files beside the code that needs them."""
+
+import re
+from pathlib import Path
+
+from pgcraft_django.naming import dollar_quote
+
+_PART = re.compile(r"\{(\w+)\}")
+
+
+def read_body(folder: str, name: str, **parts: str) -> str:
+    """Return `AS …` with the text of `name`.sql, in which each `{part}` is replaced by that of `parts`.
+
+    `folder` is the `__file__` of the module beside it. The parts are SQL: quoted names and literals. Where a part has
+    several lines, they are indented as its place is. Raises `KeyError` for a part that is not given.
+    """
+
+    def insert(found: re.Match[str]) -> str:
+        before = found.string[found.string.rfind("\n", 0, found.start()) + 1 : found.start()]
+        indentation = before[: len(before) - len(before.lstrip())]
+        return parts[found[1]].replace("\n", f"\n{indentation}")
+
+    text = Path(folder).with_name(f"{name}.sql").read_text(encoding="utf-8")
+    return f"AS {dollar_quote(_PART.sub(insert, text))}"

@@ -1,0 +1,9 @@
+-- Rows are added here, and never changed or removed.
+BEGIN
+    RAISE EXCEPTION USING
+        ERRCODE = 'restrict_violation',
+        MESSAGE = pg_catalog.format(
+            '%s of %I.%I is refused: rows are added to it, and never changed or removed.',
+            TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+        );
+END

@@ -1,0 +1,31 @@
+"""What every plugin is: three hooks, each of which may do nothing."""
+
+from collections.abc import Iterable, Iterator
+
+from django.core.checks import CheckMessage
+from django.db import models
+
+from pgcraft_django.objects import DatabaseObject
+
+
+class Plugin:
+    """Adds fields, constraints, companion models or database objects to one model."""
+
+    def prepare(self, model: type[models.Model]) -> None:
+        """Add to `model`, whose own fields are all there: Django's migrations then find what was added."""
+
+    def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
+        """Return the objects beside the model's table, which is in `schema`. Asked for once all models are known."""
+        return ()
+
+    def check(self, model: type[models.Model]) -> Iterable[CheckMessage]:
+        """Return what is wrong with the model's declaration."""
+        return ()
+
+
+def get_plugins(model: type[models.Model]) -> Iterator[Plugin]:
+    """Yield the plugins that the model declares; what is none is left to the system checks."""
+    declared = getattr(getattr(model, "PGCraft", None), "plugins", ())
+    for plugin in declared if isinstance(declared, list | tuple) else ():
+        if isinstance(plugin, Plugin):
+            yield plugin
