@@ -13,6 +13,9 @@ from typing import Any
 from django.conf import settings
 from django.core.signals import setting_changed
 
+OLDEST_POSTGRESQL = 15
+"""The first major version with views that are `security_invoker`."""
+
 
 @dataclass(frozen=True)
 class Config:

@@ -1,6 +1,7 @@
 """The search path: how Django finds tables that it names without a schema."""
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,8 @@ from pgcraft_django.registry import table_schemas
 def search_path_option(schemas: Sequence[str]) -> str:
     """Return the start-up option with which Django makes tables in the default schema and finds those in `schemas`."""
     path = ", ".join((DEFAULT_SCHEMA, *map(quote_name, schemas)))
-    return "-c search_path=" + path.replace("\\", "\\\\").replace(" ", "\\ ")
+    # Options end at white space unless a backslash is before it, see "options" of libpq.
+    return "-c search_path=" + re.sub(r"([\\\s])", r"\\\1", path)
 
 
 def set_search_path() -> None:

@@ -17,6 +17,7 @@ from django.db.migrations.writer import MigrationWriter
 from django.db.models import Model
 
 from pgcraft_django.columns import AnyField
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, server_hint, server_message, sqlstate
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
@@ -24,9 +25,6 @@ from pgcraft_django.objects.relation import move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
 from pgcraft_django.recorded import forget, record
 from pgcraft_django.writer import ObjectSerializer
-
-UNDEFINED_OBJECT = "42704"  # SQLSTATE of a missing role, see PostgreSQL's appendix "Error Codes"
-INSUFFICIENT_PRIVILEGE = "42501"
 
 # Objects come into a migration file inside operations only: whoever writes them has imported this.
 MigrationWriter.register_serializer(DatabaseObject, ObjectSerializer)
@@ -102,14 +100,11 @@ def _settle(schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 def _explain(error: ProgrammingError) -> str:
     """Say in plain words what a DBA has to do, or nothing if the error is not about roles and privileges."""
-    diagnostics = getattr(error.__cause__, "diag", None)
-    code = getattr(diagnostics, "sqlstate", None)
-    message = str(getattr(diagnostics, "message_primary", None) or error).rstrip(".")
-    if code == UNDEFINED_OBJECT:
+    message = server_message(error).rstrip(".")
+    if sqlstate(error) == UNDEFINED_OBJECT:
         return f"{message}. If it is a role: {ROLES_HINT}"
-    if code == INSUFFICIENT_PRIVILEGE:
-        hint = getattr(diagnostics, "message_hint", None)
-        return f"{message}. {hint or 'Migrate as the owner of the database and its tables.'}"
+    if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
+        return f"{message}. {server_hint(error) or 'Migrate as the owner of the database and its tables.'}"
     return ""
 
 

@@ -21,7 +21,7 @@ LAYERS = [
     {"columns"},
     {"objects", "embedded", "messages", "bodies"},
     {"naming"},
-    {"conf"},
+    {"conf", "diagnosis"},
     {"errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -16,7 +16,8 @@ import psycopg
 import pytest
 
 from pgcraft_django import embedded
-from pgcraft_django.embedded import account, binaries, locks, server
+from pgcraft_django.conf import OLDEST_POSTGRESQL
+from pgcraft_django.embedded import account, binaries, locks, server, traces
 from pgcraft_django.errors import ServerError
 
 # A process that uses the server until its standard input ends.
@@ -46,7 +47,7 @@ def used() -> Iterator[list[Path]]:
     for folder in folders:
         with suppress(ServerError):
             embedded.stop(folder)
-        shutil.rmtree(server._socket_dir(folder.resolve()), ignore_errors=True)
+        shutil.rmtree(traces.socket_dir(folder.resolve()), ignore_errors=True)
 
 
 @pytest.fixture
@@ -340,7 +341,7 @@ def test_a_server_whose_data_was_removed_makes_way_for_a_new_one(data: Path, rem
         shutil.rmtree(locks.run_dir(data))
     again = embedded.start(data, durable=False)
     assert ask(again, "SELECT to_regclass('old')") is None
-    assert not server._command_line(pid)
+    assert not traces._command_line(pid)
     assert ask(again, "SELECT 1") == 1
 
 
@@ -391,7 +392,7 @@ def test_a_temporary_folder_that_cannot_hold_the_socket_is_not_used(
 
 
 def test_the_folder_of_the_socket_is_private_and_cleared_of_leftovers(data: Path) -> None:
-    socket_dir = server._socket_dir(data)
+    socket_dir = traces.socket_dir(data)
     socket_dir.mkdir(mode=0o755)
     (socket_dir / f".s.PGSQL.{server.PORT}").touch()
     running = embedded.start(data, durable=False)
@@ -401,7 +402,7 @@ def test_the_folder_of_the_socket_is_private_and_cleared_of_leftovers(data: Path
 
 
 def test_a_socket_folder_that_somebody_else_prepared_is_refused(data: Path, tmp_path: Path) -> None:
-    socket_dir = server._socket_dir(data)
+    socket_dir = traces.socket_dir(data)
     (tmp_path / "elsewhere").mkdir()
     socket_dir.symlink_to(tmp_path / "elsewhere")
     try:
@@ -515,7 +516,7 @@ def test_the_binaries_are_found_with_the_preferred_first(monkeypatch: pytest.Mon
     preferred = next(iter(majors))
     assert embedded.find_binaries() == majors[preferred]
     for major, folder in majors.items():
-        assert major >= binaries.OLDEST_MAJOR
+        assert major >= OLDEST_POSTGRESQL
         assert embedded.find_binaries(major) == folder
         assert (folder / "initdb").exists()
 

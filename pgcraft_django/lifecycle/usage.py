@@ -11,7 +11,8 @@ from django.db import DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pgcraft_django.conf import Config
-from pgcraft_django.lifecycle.database import plain_errors, server_words
+from pgcraft_django.diagnosis import server_words
+from pgcraft_django.lifecycle.database import plain_errors
 from pgcraft_django.naming import quote_name
 
 # One row per role: why it must stay, the first reason that holds; NULL if it may go.

@@ -101,7 +101,7 @@ def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[F
             yield _figure(name, client, [make(i) for i in range(BATCH)], runs, lambda: None)
         say("requests: bulk insert")
         bulk = [_bulk_insert()]
-        yield _figure(f"bulk insert of {BULK:,} rows", client, bulk, max(runs // 3, 3), lambda: _empty(database))
+        yield _figure(f"bulk insert of {BULK:,} rows", client, bulk, runs, lambda: _empty(database))
 
 
 def _figure(name: str, client: "Client", requests: Sequence[Request], runs: int, prepare: Callable[[], None]) -> Figure:

@@ -40,6 +40,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("E011", {"ROLES": ["anon", "\ud800"]}, '"ROLES": ["anon", "webuser"]'),
     ("E012", {"TABLE_SCHEMA": "pg_private"}, '"TABLE_SCHEMA": "private"'),
     ("E012", {"API_SCHEMA": "information_schema"}, '"API_SCHEMA": "api"'),
+    ("E012", {"TABLE_SCHEMA": "$user"}, '"TABLE_SCHEMA": "private"'),
     ("E012", {"ROLES": ["anon", "public"]}, '"ROLES": ["anon", "webuser"]'),
     ("E012", {"AUTHENTICATOR_ROLE": "pg_monitor"}, '"AUTHENTICATOR_ROLE": "authenticator"'),
     ("E013", {"DEFAULT_GRANTS": {"anon": "select, insert"}}, '"anon": ["select", "insert"]'),
