@@ -21,7 +21,14 @@ class PGCraftConfig(AppConfig):
         wiring.install()
         checks.register()
         pre_migrate.connect(connections.extend_search_path, sender=self)
+        post_migrate.connect(_let_tests_truncate, sender=self)
         post_migrate.connect(_reload_schema, sender=self)
+
+
+def _let_tests_truncate(using: str, **kwargs: Any) -> None:
+    from pgcraft_django.factories.guard import let_tests_truncate
+
+    let_tests_truncate(using)
 
 
 def _reload_schema(using: str, **kwargs: Any) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
+from django.core import mail
 from django.core.checks import CheckMessage
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connections, models
 from django.db.migrations.state import AppConfigStub
 
 from pgcraft_django.api import API
@@ -16,7 +17,7 @@ from pgcraft_django.checks.models import check_models
 from pgcraft_django.declared import declared
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.guard import guard
+from pgcraft_django.factories.guard import guard, let_tests_truncate
 from pgcraft_django.messages import error
 from pgcraft_django.naming import dollar_quote
 from pgcraft_django.objects import DatabaseObject
@@ -106,12 +107,14 @@ def test_a_companion_follows_the_model_and_its_rows_stay_as_they_are() -> None:
         site.migrate(world.order)
         site.query("INSERT INTO people_diary (name) VALUES ('Alice')")
         for statement in (
-            "UPDATE people_diary SET name = ''",
-            "DELETE FROM people_diary WHERE false",
+            "UPDATE people_diary SET name = name",
+            "DELETE FROM people_diary",
             "TRUNCATE people_diary",
         ):
             with pytest.raises(IntegrityError, match="never changed or removed"):
                 site.query(statement)
+        site.query("UPDATE people_diary SET name = '' WHERE false")
+        site.query("DELETE FROM people_diary WHERE false")
         site.migrate(world.evolve(lambda apps: declare(apps, table="Renamed people", schema="other")))
         assert site.query('SELECT name FROM other."Renamed people_diary"') == [("Alice",)]
         with pytest.raises(IntegrityError, match="never changed or removed"):
@@ -120,6 +123,34 @@ def test_a_companion_follows_the_model_and_its_rows_stay_as_they_are() -> None:
             site.unmigrate()
         with new_site() as empty:
             assert site.catalog() == empty.catalog()
+
+
+@pytest.mark.usefixtures("unblocked")
+def test_only_a_test_run_may_truncate_and_only_its_own_database(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.evolve(lambda apps: declare(apps))
+    with new_site() as site:
+        site.migrate(world.order)
+        site.query("INSERT INTO people_diary (name) VALUES ('Alice')")
+        connection = connections[site.alias]
+
+        def is_refused() -> bool:
+            let_tests_truncate(site.alias)
+            try:
+                site.query("TRUNCATE people_diary")
+            except IntegrityError:
+                return True
+            return False
+
+        assert is_refused()
+        monkeypatch.setitem(connection.settings_dict, "TEST", {"NAME": connection.settings_dict["NAME"]})
+        with monkeypatch.context() as production:
+            production.delattr(mail, "outbox")
+            assert is_refused()
+        assert not is_refused()
+        site.query("INSERT INTO people_diary (name) VALUES ('Alice')")
+        with pytest.raises(IntegrityError, match="never changed or removed"):
+            site.query("DELETE FROM people_diary")
 
 
 def test_only_what_a_factory_allows_is_granted(apps: Apps) -> None:

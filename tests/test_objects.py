@@ -26,6 +26,7 @@ from pgcraft_django.objects import (
     RoleMembership,
     Schema,
     SchemaGrant,
+    SharedFunction,
     TableGrant,
     TablePlacement,
     Trigger,
@@ -60,6 +61,9 @@ KINDS: dict[str, list[DatabaseObject]] = {
     "comment": [VIEW, Comment(schema="odd", name=ODD, text=ODD, columns={ODD: ODD})],
     "extension": [Extension(name="plpgsql", schema="")],
     "function": [FUNCTION],
+    "shared function": [
+        SharedFunction(schema="odd", name=ODD, returns="trigger", language="plpgsql", body=TRIGGER_FUNCTION.body)
+    ],
     "execute": [FUNCTION, FunctionGrant(schema="odd", function=ODD, arguments='"a" integer', role="anon")],
     "materialized view": [MaterializedView(schema="odd", name=ODD, query="SELECT 1 AS one")],
     "policy": [
@@ -226,6 +230,15 @@ def test_a_function_is_closed_to_everybody(table: Site) -> None:
     replaced = Function(**{**vars(FUNCTION), "body": "RETURN a + 2"})
     run(table, replaced.replace_sql(FUNCTION) or [])
     assert table.catalog()["function privileges"] == frozenset()
+
+
+def test_a_shared_function_stays_while_a_trigger_uses_it(table: Site) -> None:
+    function = SharedFunction(**{**vars(TRIGGER_FUNCTION), "security_definer": False})
+    trigger = Trigger(schema="public", table=ODD, name=ODD, event="BEFORE INSERT", function=("odd", "stamp"))
+    run(table, [*function.create_sql(), *trigger.create_sql(), *function.drop_sql()])
+    assert {row[1] for row in table.catalog()["functions"]} == {"stamp"}
+    run(table, [*trigger.drop_sql(), *function.drop_sql(), *function.drop_sql()])
+    assert table.catalog()["functions"] == frozenset()
 
 
 def test_a_definer_function_pins_its_search_path(table: Site) -> None:

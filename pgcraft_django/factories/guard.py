@@ -1,30 +1,84 @@
-"""Tables whose rows are never changed: logs and ledgers."""
+"""Tables whose rows are never changed: logs and ledgers.
+
+What changes no row is let pass, such as the UPDATE with which `loaddata` begins, or the DELETE of a cascade that finds
+nothing. TRUNCATE has a guard of its own, which steps aside in test databases: Django empties them with it.
+"""
 
 from collections.abc import Iterator
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.naming import shorten
-from pgcraft_django.objects import DatabaseObject, Function, Trigger
+from pgcraft_django.naming import quote_name
+from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 
 GUARD = "pgcraft_guard"
-"""Name of the trigger."""
+"""Name of the function, and of the trigger for UPDATE and DELETE."""
+TRUNCATE_GUARD = "pgcraft_guard_truncate"
+"""Name of the trigger for TRUNCATE."""
 
 
 def guard(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield what refuses UPDATE, DELETE and TRUNCATE of a table to everybody, its owner included."""
-    function = Function(
-        schema=schema,
-        name=shorten(f"{table}_guard"),
-        returns="trigger",
-        language="plpgsql",
-        body=read_body(__file__, "guard"),
-    )
-    yield function
+    yield _function(schema)
     yield Trigger(
         schema=schema,
         table=table,
         name=GUARD,
-        event="BEFORE UPDATE OR DELETE OR TRUNCATE",
-        definition="FOR EACH STATEMENT",
-        function=(function.schema, function.name),
+        event="BEFORE UPDATE OR DELETE",
+        definition="FOR EACH ROW",
+        function=(schema, GUARD),
     )
+    yield from guard_truncate(schema, table)
+
+
+def guard_truncate(schema: str, table: str) -> Iterator[DatabaseObject]:
+    """Yield what refuses TRUNCATE of a table to everybody: triggers for rows would not see what it removes."""
+    yield _function(schema)
+    yield Trigger(
+        schema=schema,
+        table=table,
+        name=TRUNCATE_GUARD,
+        event="BEFORE TRUNCATE",
+        definition="FOR EACH STATEMENT",
+        function=(schema, GUARD),
+    )
+
+
+def _function(schema: str) -> DatabaseObject:
+    return SharedFunction(
+        schema=schema, name=GUARD, returns="trigger", language="plpgsql", body=read_body(__file__, "guard")
+    )
+
+
+def let_tests_truncate(using: str, **kwargs: Any) -> None:
+    """After `migrate`, take the guards against TRUNCATE off if this is a test database during a test run."""
+    connection = connections[using]
+    if connection.vendor != "postgresql" or not _is_for_tests(connection):
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT n.nspname, c.relname
+            FROM pg_catalog.pg_trigger t
+            JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
+            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+            WHERE t.tgname = %s AND t.tgenabled <> 'D'
+            """,
+            [TRUNCATE_GUARD],
+        )
+        for schema, table in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {quote_name(schema, table)} DISABLE TRIGGER {quote_name(TRUNCATE_GUARD)}")
+
+
+def _is_for_tests(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether Django's test runner is at work, and on a database that it has made for it."""
+    from django.core import mail  # a tenth of a start-up
+
+    if not hasattr(mail, "outbox"):  # it is there from setup_test_environment() on
+        return False
+    name = str(connection.settings_dict["NAME"])
+    return name.startswith(TEST_DATABASE_PREFIX) or name == connection.settings_dict["TEST"]["NAME"]

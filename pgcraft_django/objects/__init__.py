@@ -6,7 +6,7 @@ This import path is permanent: migrations are written with it. A new kind is one
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
 from pgcraft_django.objects.comment import Comment
 from pgcraft_django.objects.extension import Extension
-from pgcraft_django.objects.function import Function
+from pgcraft_django.objects.function import Function, SharedFunction
 from pgcraft_django.objects.grant import FunctionGrant, SchemaGrant, TableGrant
 from pgcraft_django.objects.policy import Policy
 from pgcraft_django.objects.relation import MaterializedView, TablePlacement, View
@@ -27,6 +27,7 @@ __all__ = [
     "RoleMembership",
     "Schema",
     "SchemaGrant",
+    "SharedFunction",
     "TableGrant",
     "TablePlacement",
     "Trigger",

@@ -1,10 +1,10 @@
 """Functions: closed unless granted, and, as definer, with a search path nobody else can steer."""
 
 from dataclasses import dataclass, field
-from typing import Self
+from typing import ClassVar, Self
 
-from pgcraft_django.naming import quote_name
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.naming import quote_name, quote_text
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
 from pgcraft_django.objects.relation import Reads
 from pgcraft_django.objects.schema import schema_key
 
@@ -76,3 +76,29 @@ class Function(DatabaseObject):
         if old.returns != self.returns or old.reads != self.reads:
             return None
         return [self._create("CREATE OR REPLACE")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedFunction(Function):
+    """A trigger function that many tables use, of several apps: the last trigger out drops it."""
+
+    shared: ClassVar[bool] = True
+
+    def create_sql(self) -> list[str]:
+        return [self._create("CREATE OR REPLACE"), f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC"]
+
+    def drop_sql(self) -> list[str]:
+        return [
+            do_block(f"""
+BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_trigger t
+        JOIN pg_catalog.pg_proc p ON p.oid = t.tgfoid
+        JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
+        WHERE n.nspname = {quote_text(self.schema)} AND p.proname = {quote_text(self.name)}
+    ) THEN
+        DROP FUNCTION IF EXISTS {self.signature};
+    END IF;
+END
+""")
+        ]
