@@ -73,6 +73,12 @@ def quote_text(value: str) -> str:
     """Return `value` as a SQL string literal."""
     if "\x00" in value:
         raise IdentifierError(f"PostgreSQL cannot hold the text {value!r}: it contains a NUL character.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise IdentifierError(
+            f"PostgreSQL cannot hold the text {value!r}: it is not text that UTF-8 can hold."
+        ) from None
     from psycopg import sql
 
     return sql.Literal(value).as_string(None).lstrip()

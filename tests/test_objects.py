@@ -265,6 +265,11 @@ def test_any_name_and_any_text_are_quoted_so_that_postgresql_reads_them_back(sit
         assert cursor.fetchone() == (text,)
 
 
+def test_a_text_that_utf8_cannot_hold_is_refused() -> None:
+    with pytest.raises(IdentifierError, match="UTF-8"):
+        quote_text("\ud800")
+
+
 @pytest.mark.parametrize(("name", "message"), [("", "empty"), ("a\x00b", "NUL"), ("ä" * 32, "64 bytes")])
 def test_a_name_that_postgresql_cannot_hold_is_refused(name: str, message: str) -> None:
     with pytest.raises(IdentifierError, match=message):

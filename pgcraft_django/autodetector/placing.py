@@ -8,7 +8,7 @@ as it does for foreign keys.
 # django-stubs leaves out what subclasses of the autodetector work with.
 # mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -72,8 +72,12 @@ class Placer:
         for label, operation, changes in creates:
             self._order_after_django(label, operation, changes, django)
             _wait_for(operation, label, _movers(_tables(change.new for change in changes), moves, "new_schema"))
-        before = [*_plain(drops), *_plain(departures)]
-        after = [*_plain(_batches(plan.shared)), *_plain(arrivals), *_plain(creates), *_plain(_batches(plan.leftovers))]
+        early, shared = self._shared(plan, [*drops, *departures])
+        leftovers = list(_batches(plan.leftovers))
+        for label, operation, changes in leftovers:
+            _wait_for(operation, label, _sharing(label, changes, [*creates, *arrivals], self.declared))
+        before = [*early, *_plain(drops), *_plain(departures)]
+        after = [*shared, *_plain(arrivals), *_plain(creates), *_plain(leftovers)]
         for label in sorted({label for label, _ in (*before, *after)}):
             self.generated[label] = [
                 *(operation for owner, operation in before if owner == label),
@@ -111,6 +115,20 @@ class Placer:
             places.update(_places(batches))
             made += batches
         return made
+
+    def _shared(self, plan: Plan, drops: Sequence[tuple[str, Operation, Any]]) -> tuple[list[_Place], list[_Place]]:
+        """Return what makes shared objects: first of all, what other apps' drops wait for; and in its usual place.
+
+        Backwards it drops a shared object that looks unused, so what other apps have there must be back by then.
+        """
+        early: list[_Place] = []
+        usual: list[_Place] = []
+        for label, operation, changes in _batches(plan.shared):
+            others = list(_sharing(label, changes, drops, self.recorded))
+            for other, drop in others:
+                _wait_for(drop, other, [(label, operation)])
+            (early if others else usual).append((label, operation))
+        return early, usual
 
     def _dependents(self, keys: set[ObjectKey]) -> set[ObjectKey]:
         return {key for objects in self.recorded.values() for key, item in objects.items() if item.depends_on & keys}
@@ -201,6 +219,17 @@ def _plain(made: Iterable[tuple[str, Operation, Any]]) -> list[_Place]:
 def _places(batches: Iterable[_Made]) -> dict[ObjectKey, _Place]:
     """Return where each object is dealt with."""
     return {change.value.key: (label, operation) for label, operation, changes in batches for change in changes}
+
+
+def _sharing(
+    label: str, changes: Iterable[Change], made: Iterable[tuple[str, Operation, Any]], state: States
+) -> Iterator[_Place]:
+    """Yield those of `made` whose apps have one of the shared objects in `changes`, which are of `label`, too.
+
+    Between an app's drops and creates, a shared object can look unused though the app needs it.
+    """
+    keys = {change.value.key for change in changes}
+    return ((other, operation) for other, operation, _ in made if other != label and keys & state[other].keys())
 
 
 def _found(keys: set[ObjectKey], places: dict[ObjectKey, _Place]) -> list[_Place]:

@@ -88,3 +88,21 @@ class DatabaseObject(ABC):
 def do_block(body: str) -> str:
     """Return `body` (PL/pgSQL, from BEGIN on or with DECLARE) as an anonymous block."""
     return f"DO {quote_text(body.strip())}"
+
+
+def without_defaults(target: str) -> str:
+    """Return a block that takes from `target`, which was just made, what ALTER DEFAULT PRIVILEGES gave away of it."""
+    return do_block(f"""
+DECLARE
+    grantee text;
+BEGIN
+    FOR grantee IN
+        SELECT DISTINCT CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE pg_catalog.quote_ident(r.rolname) END
+        FROM pg_catalog.pg_default_acl d, pg_catalog.aclexplode(d.defaclacl) a
+        LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+        WHERE r.rolname IS DISTINCT FROM current_user
+    LOOP
+        EXECUTE {quote_text(f"REVOKE ALL ON {target} FROM ")} || grantee;
+    END LOOP;
+END
+""")

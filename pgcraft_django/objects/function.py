@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from pgcraft_django.naming import quote_name, quote_text
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block, without_defaults
 from pgcraft_django.objects.relation import Reads
 from pgcraft_django.objects.schema import schema_key
 
@@ -67,7 +67,11 @@ class Function(DatabaseObject):
         )
 
     def create_sql(self) -> list[str]:
-        return [self._create("CREATE"), f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC"]
+        return [
+            self._create("CREATE"),
+            f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
+            without_defaults(f"FUNCTION {self.signature}"),
+        ]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP FUNCTION {self.signature}"]

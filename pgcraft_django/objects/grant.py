@@ -100,14 +100,16 @@ class TableGrant(DatabaseObject):
         parts = []
         for privilege, columns in sorted(self.privileges.items()):
             parts.append(f"{privilege.upper()} ({quote_names(sorted(columns))})" if columns else privilege.upper())
-        return [f"GRANT {', '.join(parts)} ON {self._relation} TO {quote_name(self.role)}"] if parts else []
+        # First nothing: by ALTER DEFAULT PRIVILEGES, a table that was just made can be more open than this.
+        grant = f"GRANT {', '.join(parts)} ON {self._relation} TO {quote_name(self.role)}"
+        return [*self.drop_sql(), *([grant] if parts else [])]
 
     def drop_sql(self) -> list[str]:
         # Of the columns too, and whatever it was: merged branches of migrations may have granted more than this.
         return [f"REVOKE ALL ON {self._relation} FROM {quote_name(self.role)}"]
 
     def replace_sql(self, old: Self) -> list[str]:
-        return [*old.drop_sql(), *self.create_sql()]
+        return self.create_sql()
 
     def narrowed(self, new: Self | None, removed: Mapping[str, frozenset[str]]) -> Self | None:
         gone = removed.get(quote_name(self.schema, self.table), frozenset())

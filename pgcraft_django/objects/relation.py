@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, without_defaults
 from pgcraft_django.objects.schema import schema_key
 
 Reads = Mapping[str, Mapping[str, str]]
@@ -95,7 +95,8 @@ class View(_Query):
                 ("security_barrier", self.security_barrier),
             )
         )
-        return [f"CREATE VIEW {quote_name(self.schema, self.name)} WITH ({options}) AS\n{self.query}"]
+        name = quote_name(self.schema, self.name)
+        return [f"CREATE VIEW {name} WITH ({options}) AS\n{self.query}", without_defaults(name)]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP VIEW {quote_name(self.schema, self.name)}"]
@@ -108,7 +109,8 @@ class MaterializedView(_Query):
     kind = "materialized view"
 
     def create_sql(self) -> list[str]:
-        return [f"CREATE MATERIALIZED VIEW {quote_name(self.schema, self.name)} AS\n{self.query}"]
+        name = quote_name(self.schema, self.name)
+        return [f"CREATE MATERIALIZED VIEW {name} AS\n{self.query}", without_defaults(name)]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP MATERIALIZED VIEW {quote_name(self.schema, self.name)}"]

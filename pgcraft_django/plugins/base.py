@@ -1,11 +1,13 @@
 """What every plugin is: three hooks, each of which may do nothing."""
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.objects import DatabaseObject
+if TYPE_CHECKING:  # every start-up with models comes here
+    from pgcraft_django.objects import DatabaseObject
 
 
 class Plugin:
@@ -14,7 +16,7 @@ class Plugin:
     def prepare(self, model: type[models.Model]) -> None:
         """Add to `model`, whose own fields are all there: Django's migrations then find what was added."""
 
-    def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
+    def objects(self, model: type[models.Model], schema: str) -> "Iterable[DatabaseObject]":
         """Return the objects beside the model's table, which is in `schema`. Asked for once all models are known."""
         return ()
 

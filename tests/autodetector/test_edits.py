@@ -381,3 +381,51 @@ class Roles(models.TextChoices):
 def test_names_that_are_members_of_an_enumeration_are_written_as_text(edit: Edit, world: World) -> None:
     edit(person(api=None), person(api=API(name=Roles.WEB, schema=Roles.WEB, grants={Roles.WEB: "all"})))
     assert "Roles" not in "".join(world.sources.values())
+
+
+# -- what others do in the database, and in other apps -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["", "IN SCHEMA api"])
+@pytest.mark.parametrize("grantee", ["anon", "PUBLIC"])
+def test_what_default_privileges_give_away_is_taken_back(world: World, site: Site, where: str, grantee: str) -> None:
+    def declare(apps: Apps) -> None:
+        book = define(apps, "Book", table="books")
+        person = define(apps, "Person", books=models.ManyToManyField(book), api=API(grants={"webuser": ["select"]}))
+        registry.register(person._meta.get_field("books").remote_field.through, api=READ, app_label="shop")
+
+    with new_site() as plain:
+        plain.migrate(world.evolve(declare))
+        expected = plain.catalog()
+    for kind in ("TABLES", "FUNCTIONS"):
+        if where:
+            site.query("CREATE SCHEMA IF NOT EXISTS api")
+        site.query(f"ALTER DEFAULT PRIVILEGES {where} GRANT ALL ON {kind} TO {grantee}")
+    site.migrate(world.order)
+    for kind in ("relation privileges", "column privileges", "function privileges"):
+        assert {row for row in site.catalog()[kind] if row[0] == "api"} == {
+            row for row in expected[kind] if row[0] == "api"
+        }
+
+
+@pytest.mark.parametrize(("one", "other"), [("shop", "library"), ("library", "shop")])
+def test_two_apps_that_refer_to_each_other_leave_a_shared_schema_one_by_one(edit: Edit, one: str, other: str) -> None:
+    def cascade(to: str) -> models.Field:
+        return models.ForeignKey(to, models.CASCADE, null=True)
+
+    def before(apps: Apps) -> None:
+        define(apps, "First", label=one, table="first", second=cascade(f"{other}.Second"), api=READ)
+        define(apps, "Second", label=other, table="second", first=cascade(f"{one}.First"), api=READ)
+
+    def after(apps: Apps) -> None:
+        key = models.CharField(max_length=9, primary_key=True)
+        define(apps, "First", label=one, table="moved", schema="other", id=key, api=None)
+        define(apps, "Second", label=other, table="renamed", first=cascade(f"{one}.First"), api=READ)
+
+    def back(apps: Apps) -> None:
+        define(apps, "First", label=one, table="first", second=cascade(f"{other}.Second"), api=READ)
+        press = API(schema="press", grants={"webuser": "all"})
+        define(apps, "Second", label=other, table="second", schema="other", first=cascade(f"{one}.First"), api=press)
+
+    edit(before, after, RENAMED)
+    edit(after, back, RENAMED)

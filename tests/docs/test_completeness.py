@@ -14,8 +14,7 @@ from django.core.management.base import BaseCommand
 
 import pgcraft_django
 from pgcraft_django import conf, embedded, models, objects, operations
-from pgcraft_django.factories.base import PGCraftModel
-from pgcraft_django.options import OPTIONS
+from pgcraft_django.factories.base import Factory, PGCraftModel
 from tests.docs.pages import BLOCK, ROOT, blocks, pages
 from tests.test_architecture import LAYERS
 
@@ -90,7 +89,7 @@ def test_no_command_is_documented_that_is_not_there() -> None:
 
 def test_every_option_of_a_model_and_of_an_api_is_documented() -> None:
     options = set(re.findall(r"^\| `(\w+)` \|", section("models-and-api.md", "class PGCraft"), re.MULTILINE))
-    assert options == OPTIONS - UNPLUGGED
+    assert options == Factory.options - UNPLUGGED
     arguments = re.findall(r"^\| `(\w+)` \|", section("models-and-api.md", "API"), re.MULTILINE)
     assert set(arguments) == set(pgcraft_django.API.__dataclass_fields__)
 

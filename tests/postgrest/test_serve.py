@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,15 @@ def test_stopped_on_purpose_it_ends_with_0_and_so_does_its_child(number: signal.
         assert "Traceback" not in running.output
 
 
+@pytest.fixture
+def _hangup_is_heard() -> Iterator[None]:
+    """Under nohup, which the tests may run under, programs are started deaf to SIGHUP."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("_hangup_is_heard")
 def test_a_deadly_signal_is_handed_on_and_told_as_a_shell_does(project: Project) -> None:
     with project.serving("--port", "0") as running:
         child = running.child
