@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
+    from pgcraft_django.factories.state_machine.machine import Transition as Transition
+    from pgcraft_django.factories.state_machine.model import PGCraftStateMachine as PGCraftStateMachine
 
-__all__ = ["PGCraftSimple"]
+__all__ = ["PGCraftSimple", "PGCraftStateMachine", "Transition"]
 
-_HOMES = {"PGCraftSimple": "pgcraft_django.factories.simple"}
+_HOMES = {
+    "PGCraftSimple": "pgcraft_django.factories.simple",
+    "PGCraftStateMachine": "pgcraft_django.factories.state_machine.model",
+    "Transition": "pgcraft_django.factories.state_machine.machine",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -84,6 +84,15 @@ def quote_text(value: str) -> str:
     return sql.Literal(value).as_string(None).lstrip()
 
 
+def quote_value(value: object) -> str:
+    """Return any value that the database's driver knows as a SQL literal."""
+    if isinstance(value, str):
+        return quote_text(value)
+    from psycopg import sql
+
+    return sql.Literal(value).as_string(None).lstrip()
+
+
 def dollar_quote(text: str) -> str:
     """Return `text` as a SQL string literal that shows it as it is: the body of a function."""
     tag, number = "$body$", 0

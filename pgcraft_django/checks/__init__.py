@@ -46,6 +46,16 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
     E052  No PostgreSQL database is there for a model.
     E053  The server is older than PostgreSQL 15.
     E054  The search path does not lead to the tables.
+
+State machines
+    E071  No field can hold the state.
+    E072  `transitions` do not map states to lists of states.
+    E073  There is no initial state.
+    E074  A state is not among the field's choices.
+    E075  A guard cannot be told from the row.
+    E076  A field of the log of transitions cannot be there.
+    E077  `transition_grants` name an unknown role or state.
+    W071  No transition leads to a state.
 """
 
 from importlib import import_module

@@ -1,0 +1,57 @@
+-- A row keeps its key, goes from state to state as declared, and each step is a line of its log.
+#variable_conflict use_column
+DECLARE
+    context jsonb := nullif(pg_catalog.current_setting('pgcraft.transition', true), '');
+    entry {log};
+BEGIN
+    IF {key_changed} THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'restrict_violation',
+            MESSAGE = pg_catalog.format('A row of %I keeps its key: the log of its states is told by it.', TG_TABLE_NAME),
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME;
+    END IF;
+    IF (OLD.{state}, NEW.{state}) NOT IN (
+        {declared}
+    ) OR NEW.{state} IS NULL THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = pg_catalog.format(
+                '%I %s is %s, and cannot become %s.',
+                TG_TABLE_NAME, {key_text}, OLD.{state}, coalesce(NEW.{state}, 'NULL')
+            ),
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
+    END IF;
+    IF (  -- in parentheses, because it has THEN of its own
+        {unmet}
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'check_violation',
+            MESSAGE = pg_catalog.format(
+                '%I %s cannot become %s as it is: the condition for that is not met.',
+                TG_TABLE_NAME, {key_text}, NEW.{state}
+            ),
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
+    END IF;
+
+    -- What transition functions say about this very step.
+    IF context -> 'of' = {identity} THEN
+        entry := pg_catalog.jsonb_populate_record(entry, context -> 'entry');
+    END IF;
+    INSERT INTO {log} ({key}, from_state, to_state, at, actor, reason{extras})
+    VALUES (
+        {new_key},
+        OLD.{state},
+        NEW.{state},
+        greatest(
+            pg_catalog.clock_timestamp(),
+            (
+                SELECT earlier.at FROM {log} AS earlier
+                WHERE {same_key}
+                ORDER BY earlier.transition_id DESC LIMIT 1
+            ) + interval '1 microsecond'
+        ),
+        {actor},
+        coalesce(entry.reason, {reason}){extra_values}
+    );
+    RETURN NULL;
+END

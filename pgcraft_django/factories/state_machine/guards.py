@@ -1,0 +1,45 @@
+"""A guard as SQL: a `Q` over the model's own columns, rendered without a database."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import FieldError, ValidationError
+from django.db import models
+from django.db.models.expressions import Col
+from django.db.models.sql import Query
+
+from pgcraft_django.columns import AnyField, column_name, postgresql
+from pgcraft_django.naming import quote_name, quote_value
+
+
+def guard_sql(model: type[models.Model], guard: models.Q) -> tuple[str, list[AnyField]]:
+    """Return the condition, with columns by their plain names, and the fields that it reads.
+
+    Raises `FieldError` if it is no condition on columns of the model.
+    """
+    if not isinstance(guard, models.Q):
+        raise FieldError(f"it is of type {type(guard).__name__}, and no Q.")
+    query = Query(model, alias_cols=False)
+    try:
+        where = query.build_where(guard)
+    except (TypeError, ValueError, ValidationError) as wrong:
+        raise FieldError(str(wrong)) from wrong
+    connection = postgresql()
+    sql, parameters = where.as_sql(query.get_compiler(connection=connection), connection)
+    fields = {column_name(field): field for field in _fields(where)}
+    return sql % tuple(quote_value(value) for value in parameters), list(fields.values())
+
+
+def _fields(expression: Any) -> Iterator[AnyField]:
+    if isinstance(expression, Col):
+        yield expression.target
+    for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
+        yield from _fields(part)
+
+
+def of_changed_row(condition: str, fields: list[AnyField]) -> str:
+    """Return whether the condition is true of the row that a trigger sees."""
+    columns = ", ".join(f"NEW.{quote_name(column_name(field))}" for field in fields)
+    row = ", ".join(quote_name(column_name(field)) for field in fields)
+    source = f" FROM (VALUES ({columns})) AS changed ({row})" if fields else ""
+    return f"EXISTS (SELECT{source} WHERE {condition})"

@@ -1,0 +1,51 @@
+-- One step of one row. Of two that are asked for at the same time, the second finds that the first is done.
+#variable_conflict use_column
+DECLARE
+    found_state text;
+    before text := pg_catalog.current_setting('pgcraft.transition', true);
+    entry {log};
+BEGIN
+    -- Lock first, read in the next statement: it sees what whoever had the lock before has done.
+    PERFORM FROM {table} AS entity WHERE {same_key} FOR NO KEY UPDATE;
+    SELECT entity.{state} INTO found_state FROM {table} AS entity WHERE {same_key};
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'PT404',
+            MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, {key_text});
+    END IF;
+    IF {to} IS NULL OR {to} NOT IN ({states}) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = pg_catalog.format('%I have no state %s.', {shown_table}, coalesce({to}, 'NULL'));
+    END IF;
+    IF found_state <> {expected} THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'PT409',
+            MESSAGE = pg_catalog.format('%I %s is now %s, not %s.', {shown_table}, {key_text}, found_state, {expected});
+    END IF;
+    -- Who does not say what they expect may have been overtaken.
+    IF found_state = {to} OR ({expected} IS NULL AND (found_state, {to}) NOT IN (
+        {declared}
+    )) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'PT409',
+            MESSAGE = pg_catalog.format('%I %s is now %s, and cannot become %s.', {shown_table}, {key_text}, found_state, {to});
+    END IF;
+
+    PERFORM pg_catalog.set_config(
+        'pgcraft.transition',
+        pg_catalog.jsonb_build_object(
+            'of', {identity},
+            'entry', pg_catalog.jsonb_build_object({entry})
+        )::text,
+        true
+    );
+    UPDATE {table} AS entity SET {state} = {to} WHERE {same_key};
+    PERFORM pg_catalog.set_config('pgcraft.transition', coalesce(before, ''), true);
+
+    SELECT * INTO entry
+    FROM {log} AS entity
+    WHERE {same_key}
+    ORDER BY entity.transition_id DESC LIMIT 1;
+    RETURN entry;
+END

@@ -1,0 +1,124 @@
+"""Declarations of states and transitions."""
+
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.db import models
+from django.db.models import Q
+
+from pgcraft_django.models import PGCraftStateMachine, Transition
+from tests.checks.declare import expect, messages, model
+
+WAYS = {"a": ["b"]}
+
+
+def machine(apps: Apps, state: models.Field | None = None, /, **options: Any) -> None:
+    fields = {} if state is False else {"state": state or models.TextField(default="a")}
+    model(apps, base=PGCraftStateMachine, pgcraft={"transitions": WAYS, **options}, **fields)
+
+
+def test_a_right_one_has_nothing_wrong(apps: Apps) -> None:
+    machine(apps, transition_fields={"note": models.TextField(null=True)}, transition_grants={"webuser": ["b"]})
+    assert messages(apps) == []
+
+
+@pytest.mark.parametrize("state", [False, models.IntegerField(default=1)])
+def test_a_state_needs_a_field(apps: Apps, state: Any) -> None:
+    machine(apps, state)
+    expect(messages(apps), "E071", "state = models.TextField(")
+
+
+def test_a_state_is_never_null(apps: Apps) -> None:
+    machine(apps, models.TextField(default="a", null=True))
+    expect(messages(apps), "E071", "state = models.TextField(")
+
+
+def test_another_field_can_hold_the_state(apps: Apps) -> None:
+    model(
+        apps,
+        base=PGCraftStateMachine,
+        pgcraft={"transitions": WAYS, "state_field": "phase"},
+        phase=models.CharField(max_length=1, default="a"),
+    )
+    assert messages(apps) == []
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        None,
+        {},
+        ["a"],
+        {"a": []},
+        {"a": "b"},
+        {1: ["b"]},
+        {"a": [3]},
+        {"a": ["b", "b"]},
+        {"a": ["b", Transition("b")]},
+        {"a": ["a", "b"]},
+    ],
+)
+def test_transitions_lead_from_states_to_states(apps: Apps, ways: Any) -> None:
+    machine(apps, transitions=ways)
+    expect(messages(apps), "E072", "transitions = {")
+
+
+def test_a_row_begins_somewhere(apps: Apps) -> None:
+    machine(apps, models.TextField())
+    expect(messages(apps), "E073", 'state = models.TextField(default="a")')
+
+
+def test_states_are_among_the_choices(apps: Apps) -> None:
+    choices = [("alpha", "A"), ("beta", "B")]
+    machine(apps, models.TextField(choices=choices, default="alpha"), transitions={"alpha": ["bet"]})
+    found = messages(apps)
+    expect([item for item in found if item.id != "pgcraft_django.W071"], "E074", 'Write "beta"')
+
+
+@pytest.mark.parametrize("guard", [Q(nothing=1), Q(name__nothing=1), "name", Q(other__name="x"), Q(id="x")])
+def test_a_guard_is_about_columns_of_the_row(apps: Apps, guard: Any) -> None:
+    other = model(apps, "Other")
+    options = {"transitions": {"a": [Transition("b", guard=guard)]}}
+    model(
+        apps,
+        base=PGCraftStateMachine,
+        pgcraft=options,
+        state=models.TextField(default="a"),
+        other=models.ForeignKey(other, models.CASCADE),
+    )
+    expect(messages(apps), "E075", 'Transition("b", guard=Q(…)) over columns of Person')
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        3,
+        {"note": 3},
+        {"note": models.TextField()},
+        {"reason": models.TextField(null=True)},
+        {"id": models.TextField(null=True)},
+        {"note": models.TextField(null=True, db_column="actor")},
+    ],
+)
+def test_fields_of_the_log_have_room_there(apps: Apps, fields: Any) -> None:
+    machine(apps, transition_fields=fields)
+    expect(messages(apps), "E076", "")
+
+
+@pytest.mark.parametrize(
+    "grants", ["webuser", {"nobody": "all"}, {"webuser": "b"}, {"webuser": ["c"]}, {"webuser": [3]}]
+)
+def test_roles_and_states_of_grants_are_known(apps: Apps, grants: Any) -> None:
+    machine(apps, transition_grants=grants)
+    expect(messages(apps), "E077", "")
+
+
+def test_a_state_that_nothing_leads_to_is_told(apps: Apps) -> None:
+    machine(apps, transitions={"a": ["b"], "c": ["a"]})
+    expect(messages(apps), "W071", 'Write a way to "c"')
+
+
+def test_only_reading_the_log_can_be_granted(apps: Apps) -> None:
+    machine(apps, transition_api=3)
+    expect(messages(apps), "E022", "api = API(")

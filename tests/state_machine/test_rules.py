@@ -1,0 +1,194 @@
+"""What PostgreSQL enforces, whoever writes and however: declared transitions, guards, the log."""
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connections
+from psycopg.errors import CheckViolation
+
+from tests.state_machine.conftest import Shop
+
+
+def step(shop: Shop, to: str, *, expected: str | None = None, key: int = 1, reason: str | None = None) -> None:
+    shop.query("SELECT private.orders_transition(%s, %s, %s, %s, 'X1')", key, to, expected, reason)
+
+
+def new(shop: Shop, total: int = 5) -> int:
+    (row,) = shop.query("INSERT INTO orders (total) VALUES (%s) RETURNING id", total)
+    return row[0]
+
+
+def test_each_step_is_a_line_of_the_log(shop: Shop) -> None:
+    new(shop)
+    shop.query("UPDATE orders SET state = 'confirmed'")
+    shop.query("UPDATE orders SET state = 'shipped', note = 'x'")
+    shop.query("UPDATE orders SET state = 'shipped', note = 'y'")
+    rows = shop.query("SELECT from_state, to_state, id FROM orders_transition ORDER BY transition_id")
+    assert rows == [(None, "pending", 1), ("pending", "confirmed", 1), ("confirmed", "shipped", 1)]
+
+
+def test_what_is_not_declared_is_refused(shop: Shop) -> None:
+    new(shop)
+    for state, message in (
+        ("shipped", "orders 1 is pending, and cannot become shipped"),
+        ("lost", "orders 1 is pending, and cannot become lost"),
+        ("", "cannot become"),
+    ):
+        with pytest.raises(IntegrityError, match=message):
+            shop.query("UPDATE orders SET state = %s", state)
+    shop.query("UPDATE orders SET state = 'cancelled'")
+    with pytest.raises(IntegrityError, match="orders 1 is cancelled"):
+        shop.query("UPDATE orders SET state = 'pending'")
+    assert shop.query("SELECT state FROM orders") == [("cancelled",)]
+    assert len(shop.log()) == 2
+
+
+def test_a_guard_is_judged_by_the_changed_row(shop: Shop) -> None:
+    new(shop, total=0)
+    with pytest.raises(IntegrityError, match="orders 1 cannot become confirmed as it is"):
+        shop.query("UPDATE orders SET state = 'confirmed'")
+    shop.query("UPDATE orders SET state = 'confirmed', total = 3")
+    assert shop.query("SELECT state FROM orders") == [("confirmed",)]
+
+
+def test_a_row_begins_in_the_initial_state(shop: Shop) -> None:
+    for state in ("confirmed", "lost"):
+        with pytest.raises(IntegrityError, match=f"A new row of orders cannot be {state}: it begins as pending"):
+            shop.query("INSERT INTO orders (state) VALUES ('pending'), (%s)", state)
+    assert shop.query("SELECT 1 FROM orders_transition") == []
+
+
+def test_an_upsert_is_judged_by_what_it_does(shop: Shop) -> None:
+    new(shop)
+    upsert = """
+        INSERT INTO orders (id, state, total) VALUES (1, %s, 5), (7, 'pending', 1)
+        ON CONFLICT (id) DO UPDATE SET state = excluded.state
+    """
+    shop.query(upsert, "confirmed")
+    with pytest.raises(IntegrityError, match="orders 1 is confirmed"):
+        shop.query(upsert, "pending")
+    shop.query("DELETE FROM orders WHERE id = 7")
+    shop.query(upsert, "shipped")
+    assert shop.log(1) == [(None, "pending"), ("pending", "confirmed"), ("confirmed", "shipped")]
+    assert shop.log(7) == [(None, "pending"), (None, "pending")]
+
+
+def test_the_log_outlives_the_row_and_nobody_edits_it(shop: Shop) -> None:
+    key = new(shop)
+    shop.query("DELETE FROM orders")
+    assert shop.log(key) == [(None, "pending")]
+    for statement in (
+        "UPDATE orders_transition SET actor = 'me'",
+        "DELETE FROM orders_transition",
+        "TRUNCATE orders_transition",
+    ):
+        with pytest.raises(IntegrityError, match="never changed or removed"):
+            shop.query(statement)
+
+
+def test_a_row_keeps_its_key(shop: Shop) -> None:
+    new(shop)
+    with pytest.raises(IntegrityError, match="A row of orders keeps its key"):
+        shop.query("UPDATE orders SET id = 2")
+
+
+def test_times_of_a_row_never_stand_still_or_run_backwards(shop: Shop) -> None:
+    shop.query("INSERT INTO orders_transition (id, to_state, at) VALUES (1, 'pending', '2999-01-01')")
+    with connections[shop.site.alias].cursor() as cursor:
+        cursor.execute(
+            "BEGIN; INSERT INTO orders (id, total) VALUES (1, 1); UPDATE orders SET state = 'confirmed';"
+            "UPDATE orders SET state = 'shipped'; COMMIT"
+        )
+    times = [row[0] for row in shop.query("SELECT at FROM orders_transition ORDER BY transition_id")]
+    assert len(times) == 4
+    assert times == sorted(set(times))
+
+
+def test_a_step_by_the_function_says_why_and_what_else(shop: Shop) -> None:
+    new(shop)
+    call = "private.orders_transition(1, 'confirmed', 'pending', 'paid', 'X1')"
+    assert shop.query(f"SELECT from_state, to_state, reason FROM {call}") == [("pending", "confirmed", "paid")]
+    shop.query("UPDATE orders SET state = 'shipped'")
+    rows = shop.query("SELECT reason, tracking_code FROM orders_transition ORDER BY transition_id")
+    assert rows == [(None, None), ("paid", "X1"), (None, None)]
+
+
+def test_who_and_why_are_taken_from_the_request_or_the_settings(shop: Shop) -> None:
+    with connections[shop.site.alias].cursor() as cursor:
+        cursor.execute(
+            """
+            BEGIN;
+            INSERT INTO orders (total) VALUES (5);
+            SET LOCAL "pgcraft.actor" = 'django';
+            SET LOCAL "pgcraft.reason" = 'because';
+            UPDATE orders SET state = 'confirmed';
+            SET LOCAL "request.jwt.claims" = '{"sub": "alice"}';
+            SELECT private.orders_transition(1, 'shipped', NULL, 'paid', NULL);
+            COMMIT
+            """
+        )
+    rows = shop.query("SELECT actor, reason FROM orders_transition ORDER BY transition_id")
+    assert rows == [(None, None), ("django", "because"), ("alice", "paid")]
+
+
+def test_what_is_said_of_one_step_is_not_said_of_another(shop: Shop) -> None:
+    """A trigger of the project's own cancels the other orders: they are not cancelled for the first one's reason."""
+    new(shop), new(shop)
+    shop.query("""
+        CREATE FUNCTION others() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE private.orders SET state = 'cancelled' WHERE id <> NEW.id AND state = 'pending'; RETURN NULL;
+        END $$;
+        CREATE TRIGGER others AFTER UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION others();
+    """)
+    step(shop, "cancelled", reason="changed my mind")
+    rows = shop.query("SELECT id, reason, tracking_code FROM orders_transition WHERE to_state = 'cancelled' ORDER BY 1")
+    assert rows == [(1, "changed my mind", "X1"), (2, None, None)]
+
+
+def test_the_function_says_what_is_in_the_way(shop: Shop) -> None:
+    new(shop)
+    for arguments, state, message in (
+        ({"to": "confirmed", "key": 9}, "PT404", "There is no orders 9"),
+        ({"to": "lost"}, "22023", "orders have no state lost"),
+        ({"to": "confirmed", "expected": "shipped"}, "PT409", "orders 1 is now pending, not shipped"),
+        ({"to": "shipped"}, "PT409", "orders 1 is now pending, and cannot become shipped"),
+        ({"to": "pending", "expected": "pending"}, "PT409", "orders 1 is now pending, and cannot become pending"),
+        ({"to": "shipped", "expected": "pending"}, "23514", "orders 1 is pending, and cannot become shipped"),
+    ):
+        with pytest.raises(DatabaseError, match=message) as caught:
+            step(shop, **arguments)  # type: ignore[arg-type]
+        assert caught.value.__cause__.sqlstate == state  # type: ignore[union-attr]
+    assert shop.log() == [(None, "pending")]
+    assert shop.query("SELECT current_setting('pgcraft.transition', true)")[0][0] in (None, "")
+
+
+def test_nobody_is_let_at_the_functions(shop: Shop) -> None:
+    found = shop.query("SELECT proname, prosecdef, proconfig FROM pg_proc WHERE proname ~ '^orders'")
+    assert {name for name, *_ in found} == {"orders_state_created", "orders_state_changed", "orders_transition"}
+    assert all(definer and path == ["search_path=pg_catalog, pg_temp"] for _, definer, path in found)
+    assert shop.site.catalog()["function privileges"] == frozenset()
+
+
+def test_copy_brings_back_rows_as_they_were(shop: Shop) -> None:
+    with (
+        connections[shop.site.alias].cursor() as cursor,
+        cursor.copy("COPY orders (id, state, total, note) FROM STDIN") as copy,
+    ):
+        copy.write("7\tshipped\t1\t\n8\tpending\t1\t\n")
+    assert shop.query("SELECT 1 FROM orders_transition") == []
+    shop.query("UPDATE orders SET state = 'cancelled' WHERE id = 8")
+    assert shop.log(8) == [("pending", "cancelled")]
+
+
+def test_what_a_trigger_writes_during_a_copy_is_not_what_is_copied(shop: Shop) -> None:
+    shop.query("""
+        CREATE TABLE carts (id int);
+        CREATE FUNCTION buy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            INSERT INTO private.orders (state, total) VALUES (TG_ARGV[0], 1); RETURN NULL;
+        END $$;
+        CREATE TRIGGER buy AFTER INSERT ON carts FOR EACH ROW EXECUTE FUNCTION buy('shipped');
+    """)
+    with (
+        pytest.raises(CheckViolation, match="cannot be shipped"),
+        connections[shop.site.alias].cursor() as cursor,
+        cursor.copy("COPY carts FROM STDIN") as copy,
+    ):
+        copy.write("1\n")
