@@ -30,14 +30,27 @@ class DetectorMixin(MigrationAutodetector):
     def __init__(
         self, from_state: ProjectState, to_state: ProjectState, questioner: MigrationQuestioner | None = None
     ) -> None:
+        from pgcraft_django.autodetector.questions import AskOnce
         from pgcraft_django.factories.base import share_defaults
 
         share_defaults(to_state, self.declared_apps)
-        super().__init__(from_state, to_state, questioner)
+        asked_once = AskOnce(questioner or MigrationQuestioner(), self.declared_apps)
+        super().__init__(from_state, to_state, asked_once)
+        self.kept_logs: list[tuple[str, str]] = []
 
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Any:
         self._convert_apps = set(convert_apps or ())
         return super()._detect_changes(convert_apps, graph)
+
+    def generate_deleted_models(self) -> None:
+        from pgcraft_django.autodetector.kept import is_log
+        from pgcraft_django.recorded import recorded
+
+        for label, name in sorted(self.old_model_keys - self.new_model_keys):
+            if is_log(self.from_state.models[label, name], recorded(self.from_state).get(label, {})):
+                self.old_model_keys.discard((label, name))
+                self.kept_logs.append((label, name))
+        super().generate_deleted_models()
 
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside

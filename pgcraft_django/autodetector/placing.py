@@ -20,6 +20,7 @@ from django.db.migrations.state import ProjectState
 
 from pgcraft_django.autodetector.after import After
 from pgcraft_django.autodetector.diff import Change, Disturbance, Move, Plan, States, make_plan
+from pgcraft_django.autodetector.kept import objects_of_table, without_dropped_tables
 from pgcraft_django.autodetector.tables import (
     ModelKey,
     column,
@@ -52,10 +53,13 @@ class Placer:
         self.generated: dict[str, list[Operation]] = detector.generated_operations
         self.renamed: dict[tuple[str, str], str] = detector.renamed_models
         ignored = set(self.from_state.real_apps) - detector._convert_apps
-        self.recorded = recorded(self.from_state)
+        self.recorded = without_dropped_tables(recorded(self.from_state), self.from_state)
         self.declared = {
             label: objects for label, objects in declared(detector.declared_apps).items() if label not in ignored
         }
+        for label, name in detector.kept_logs:
+            kept = objects_of_table(model_table(self.from_state.models[label, name]), self.recorded.get(label, {}))
+            self.declared[label] = {**kept, **self.declared.get(label, {})}
 
     def place(self) -> None:
         """Put our operations before and after those of each app."""

@@ -47,6 +47,10 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
     E053  The server is older than PostgreSQL 15.
     E054  The search path does not lead to the tables.
 
+Histories
+    E061  A field has a name that its history needs.
+    E062  `history_api` is no API.
+
 State machines
     E071  No field can hold the state.
     E072  `transitions` do not map states to lists of states.

@@ -19,8 +19,7 @@ _INTEGERS: dict[type["models.Field[Any, Any]"], type["models.Field[Any, Any]"]] 
 # What belongs to the original alone: its rules, its defaults, and the ways back to it.
 _LEFT_OUT = {
     *("primary_key", "unique", "unique_for_date", "unique_for_month", "unique_for_year"),
-    *("default", "db_default", "auto_now", "auto_now_add", "serialize"),
-    *("db_index", "db_tablespace", "parent_link", "related_name", "related_query_name", "limit_choices_to"),
+    *("default", "db_default", "auto_now", "auto_now_add", "serialize", "db_index", "db_tablespace"),
 }
 
 
@@ -31,30 +30,42 @@ def plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Field
     """
     if isinstance(field, models.GeneratedField):
         return plain_copy(_named(field.output_field, field), **options)  # type: ignore[arg-type]
+    if isinstance(field, models.ForeignKey):
+        return _copy_of_reference(field, **options)
     _, _, arguments, keywords = field.deconstruct()
     keywords = {name: value for name, value in keywords.items() if name not in _LEFT_OUT}
-    keywords |= {"null": True, "blank": True, "editable": False, "db_column": field.column}
-    kind: Any = type(field)
-    if isinstance(field, models.ForeignKey):
-        kind = models.ForeignKey
-        if keywords["to"] == "self":
-            keywords["to"] = field.model._meta.label
-        keywords |= {
-            "on_delete": models.DO_NOTHING,
-            "related_name": "+",
-            "db_constraint": False,
-            "db_index": False,
-        }
-    else:
-        kind = next((plain for auto, plain in _INTEGERS.items() if kind is auto), kind)
+    keywords |= {"null": True, "blank": True, "editable": False}
+    kind: Any = next((plain for auto, plain in _INTEGERS.items() if type(field) is auto), type(field))
     copy: models.Field[Any, Any] = kind(*arguments, **keywords, **options)
     return copy
+
+
+def _copy_of_reference(field: "models.ForeignKey[Any, Any]", **options: Any) -> "models.Field[Any, Any]":
+    # deconstruct() asks for models that may not be there yet.
+    target: Any = field.remote_field.model
+    to_field = field.to_fields[0]
+    return models.ForeignKey(
+        field.model._meta.label if target == "self" else target,
+        on_delete=models.DO_NOTHING,
+        to_field=None if to_field == "self" else to_field,
+        related_name="+",
+        verbose_name=field._verbose_name,  # type: ignore[attr-defined]
+        help_text=field.help_text,
+        db_column=field.db_column,
+        db_comment=field.db_comment,
+        db_constraint=False,
+        db_index=False,
+        null=True,
+        blank=True,
+        editable=False,
+        **options,
+    )
 
 
 def _named(output: "models.Field[Any, Any]", field: "models.Field[Any, Any]") -> "models.Field[Any, Any]":
     copy = output.clone()
     copy.set_attributes_from_name(field.name)
-    copy.column = field.column
+    copy.db_column = field.db_column
     copy.model = field.model
     return copy
 

@@ -140,7 +140,7 @@ class Reader:
         self.stop_server()
 
     def follow_mermaid(self, text: str) -> None:
-        assert re.match(r"flowchart|sequenceDiagram", text)
+        assert re.match(r"flowchart|sequenceDiagram|erDiagram|stateDiagram-v2", text)
 
     def follow_sql(self, text: str) -> None:
         with psycopg.connect(

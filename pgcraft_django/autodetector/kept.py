@@ -1,0 +1,50 @@
+"""Logs that no model declares any more: their rows are kept until somebody drops the table by hand."""
+
+from django.db.migrations.state import ModelState, ProjectState
+
+from pgcraft_django.autodetector.tables import model_table, table_owners
+from pgcraft_django.factories.guard import GUARD
+from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement, Trigger
+from pgcraft_django.recorded import ObjectMap
+
+
+def is_log(model: ModelState, recorded: ObjectMap) -> bool:
+    """Tell whether rows of the model's table are never removed."""
+    table = model_table(model)
+    return any(isinstance(item, Trigger) and (item.table, item.name) == (table, GUARD) for item in recorded.values())
+
+
+def objects_of_table(table: str, recorded: ObjectMap) -> ObjectMap:
+    """Return the objects that are part of the table, and those that they need."""
+    queue: list[ObjectKey] = [
+        key
+        for key, item in recorded.items()
+        if (isinstance(item, TablePlacement) and item.name == table)
+        or (isinstance(item, Trigger) and item.table == table)
+    ]
+    found: ObjectMap = {}
+    while queue:
+        key = queue.pop()
+        if key in recorded and key not in found:
+            found[key] = recorded[key]
+            queue += recorded[key].depends_on
+    return found
+
+
+def without_dropped_tables(recorded: dict[str, ObjectMap], state: ProjectState) -> dict[str, ObjectMap]:
+    """Return `recorded` without what went with tables that a migration written by hand has dropped."""
+    there = table_owners(state)
+    gone = {
+        (item.schema, item.name)
+        for objects in recorded.values()
+        for item in objects.values()
+        if isinstance(item, TablePlacement) and item.name not in there
+    }
+
+    def is_gone(item: DatabaseObject) -> bool:
+        table = item.table if isinstance(item, Trigger) else item.key.name if isinstance(item, TablePlacement) else None
+        return (item.key.schema, table) in gone
+
+    return {
+        label: {key: item for key, item in objects.items() if not is_gone(item)} for label, objects in recorded.items()
+    }

@@ -1,0 +1,117 @@
+"""The declaration: two columns on the model, and the history beside it."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from django.core.checks import CheckMessage
+from django.db import models
+from django.db.models.functions import Now
+
+from pgcraft_django.api import API
+from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
+from pgcraft_django.factories.append_only.queries import HistoryManager
+from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
+from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.messages import error, source
+from pgcraft_django.naming import shorten
+from pgcraft_django.objects import DatabaseObject
+
+
+class HistoryFactory(Factory):
+    """The rows of the history can only be read, whatever its API grants."""
+
+    privileges = frozenset({"select"})
+
+
+class AppendOnlyFactory(Factory):
+    """Adds the history."""
+
+    options = Factory.options | {"history_api"}
+    stamped = frozenset(STAMPS)
+
+    def prepare(self, model: type[models.Model]) -> None:
+        fields = {
+            field.name: plain_copy(field) for field in model._meta.local_concrete_fields if field.name not in STAMPS
+        }
+        keys = [field.name for field in model._meta.pk_fields]
+        meta = {
+            "constraints": [
+                models.UniqueConstraint(
+                    fields=[*keys, "version"], name=shorten(f"{model._meta.db_table}_history_version")
+                )
+            ],
+            "indexes": [models.Index(fields=["valid_to"])],
+            "ordering": [*keys, "version"],
+            "verbose_name": f"version of {model._meta.verbose_name}",
+            "verbose_name_plural": f"versions of {model._meta.verbose_name_plural}",
+        }
+        history = make_companion(model, "History", fields, meta=meta, api=_apis(model), base=HistoryModel)
+        model.history = History(history)  # type: ignore[attr-defined]
+
+    def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+        return history_objects(model, model.history.model, schema)  # type: ignore[attr-defined]
+
+    def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
+        own = {field.name for field in HistoryModel._meta.local_fields} | {"history"}
+        for field in model._meta.local_fields:
+            stamp = field.name in STAMPS
+            redefined = stamp and type(field) is not type(PGCraftAppendOnly._meta.get_field(field.name))
+            if redefined or (field.name in own and not stamp):
+                yield error(
+                    "E061",
+                    f"The field {field.name!r} has a name that the history needs for itself.",
+                    hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
+                    obj=model,
+                )
+        api = _declared_api(model)
+        if api is not None and len(_apis(model)) < (len(api) if isinstance(api, list | tuple) else 1):
+            yield error(
+                "E062",
+                f"history_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "
+                "None.",
+                hint='Write history_api = API(grants={"webuser": ["select"]})',
+                obj=model,
+            )
+
+
+def _declared_api(model: type[models.Model]) -> object:
+    return getattr(getattr(model, "PGCraft", None), "history_api", None)
+
+
+def _apis(model: type[models.Model]) -> list[API]:
+    declared = _declared_api(model)
+    return [item for item in (declared if isinstance(declared, list | tuple) else [declared]) if isinstance(item, API)]
+
+
+class HistoryModel(Version, PGCraftModel):
+    """Abstract base of histories: what is known of a former version beside its columns."""
+
+    pgcraft_factory: ClassVar[Factory] = HistoryFactory()
+
+    history_id = models.BigAutoField(primary_key=True)
+    version = models.IntegerField(editable=False)
+    valid_from = models.DateTimeField(editable=False)
+    valid_to = models.DateTimeField(editable=False)
+    operation = models.CharField(max_length=6, editable=False, choices=[("update", "update"), ("delete", "delete")])
+    actor = models.TextField(null=True, editable=False)
+    reason = models.TextField(null=True, editable=False)
+
+    objects = VersionQuerySet.as_manager()
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True
+
+
+class PGCraftAppendOnly(PGCraftModel):
+    """A table of which nothing is ever overwritten: `history` has every former version of its rows."""
+
+    pgcraft_factory: ClassVar[Factory] = AppendOnlyFactory()
+
+    version = models.IntegerField(db_default=1, editable=False, help_text="Counts the versions of the row.")
+    valid_from = models.DateTimeField(db_default=Now(), editable=False, help_text="When this version began.")
+
+    objects = HistoryManager()
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True

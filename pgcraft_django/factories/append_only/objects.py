@@ -1,0 +1,88 @@
+"""What PostgreSQL does for a history: it numbers and dates each version, and keeps what an UPDATE or DELETE ends."""
+
+from collections.abc import Iterator
+
+from django.db import models
+
+from pgcraft_django.bodies import read_body
+from pgcraft_django.columns import column_name, column_types
+from pgcraft_django.factories.actor import ACTOR, REASON
+from pgcraft_django.factories.guard import guard, guard_truncate
+from pgcraft_django.naming import quote_name, quote_names, shorten
+from pgcraft_django.objects import DatabaseObject, Function, Trigger
+
+STAMPS = ("version", "valid_from")
+"""Fields of the model that only the database writes."""
+
+# Triggers of one event fire in order of their names: this one has to see what others have changed.
+LAST = "~pgcraft_history"
+
+
+def history_objects(model: type[models.Model], history: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+    """Yield the functions and triggers of a model with a history; both tables are in `schema`."""
+    table, former = model._meta.db_table, history._meta.db_table
+    fields = [field for field in model._meta.local_concrete_fields if field.name not in STAMPS]
+    keys = [column_name(field) for field in model._meta.pk_fields]
+    columns = [column_name(field) for field in fields]
+    parts = {
+        "table": quote_name(schema, table),
+        "history": quote_name(schema, former),
+        "columns": quote_names(columns),
+        "ended_columns": _of("ended", columns),
+        "same_key": _equal("begun", "ended", keys),
+        "entity_is_new": _equal("entity", "NEW", keys),
+        "history_is_new": _equal("history", "NEW", keys),
+        "new_key": _of("NEW", keys),
+        "old_key": _of("OLD", keys),
+        # They are not made yet when the trigger looks.
+        "set_generated": "\n".join(
+            f"NEW.{quote_name(column_name(field))} := OLD.{quote_name(column_name(field))};"
+            for field in fields
+            if field.generated
+        ),
+        "actor": ACTOR,
+        "reason": REASON,
+    }
+    reads = {quote_name(schema, table): column_types(model._meta.local_concrete_fields)}
+
+    def trigger(
+        name: str, event: str, definition: str, trigger_name: str, *, definer: bool
+    ) -> Iterator[DatabaseObject]:
+        function = Function(
+            schema=schema,
+            name=shorten(f"{table}_history_{name}"),
+            returns="trigger",
+            language="plpgsql",
+            security_definer=definer,
+            body=read_body(__file__, name, **parts),
+            reads=reads,
+        )
+        yield function
+        yield Trigger(
+            schema=schema,
+            table=table,
+            name=trigger_name,
+            event=event,
+            definition=definition,
+            function=(function.schema, function.name),
+        )
+
+    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", "pgcraft_history_insert", definer=True)
+    yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
+    old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
+    for name, event, tables in (
+        ("updated", "AFTER UPDATE", f"{old} {new}"),
+        ("deleted", "AFTER DELETE", old),
+    ):
+        definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
+        yield from trigger(name, event, definition, f"pgcraft_history_{name}", definer=True)
+    yield from guard(schema, former)
+    yield from guard_truncate(schema, table)
+
+
+def _of(row: str, columns: list[str]) -> str:
+    return ", ".join(f"{row}.{quote_name(column)}" for column in columns)
+
+
+def _equal(one: str, other: str, columns: list[str]) -> str:
+    return " AND ".join(f"{one}.{quote_name(column)} = {other}.{quote_name(column)}" for column in columns)

@@ -1,0 +1,23 @@
+-- Number and date the new version. Stamps that came with the statement do not count, and no change is no version.
+BEGIN
+    NEW."version" := OLD."version";
+    NEW."valid_from" := OLD."valid_from";
+    {set_generated}
+    IF NEW OPERATOR(pg_catalog.*=) OLD THEN
+        RETURN NEW;
+    END IF;
+    IF ROW({new_key})::text OPERATOR(pg_catalog.<>) ROW({old_key})::text THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'restrict_violation',
+            MESSAGE = pg_catalog.format('The key of a row in %I.%I cannot change: it has a history.',
+                TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            HINT = 'Insert a row with the new key, and delete this one.';
+    END IF;
+    NEW."version" := OLD."version" OPERATOR(pg_catalog.+) 1;
+    -- The clock may stand still or run backwards, and now() is the beginning of the transaction.
+    NEW."valid_from" := greatest(
+        pg_catalog.clock_timestamp(),
+        OLD."valid_from" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => 0.000001)
+    );
+    RETURN NEW;
+END

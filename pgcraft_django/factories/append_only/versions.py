@@ -1,0 +1,84 @@
+"""Former versions in the ORM: what they differ in, what has changed when, and how to get one back."""
+
+import datetime
+from typing import Any
+
+from django.db import models, router, transaction
+
+
+class VersionQuerySet(models.QuerySet[Any]):
+    """Former versions, of one entity or of all."""
+
+    def changed_between(self, begin: datetime.datetime, end: datetime.datetime) -> "VersionQuerySet":
+        """Return the versions that were replaced or deleted from `begin` on and before `end`."""
+        return self.filter(valid_to__gte=begin, valid_to__lt=end)
+
+
+class History:
+    """`Student.history`: the versions of all students; `student.history`: those of one. Both are querysets."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        self.model = model
+
+    def __get__(self, instance: models.Model | None, owner: type[models.Model]) -> Any:
+        if instance is None:
+            return _AllVersions(self.model)
+        database = instance._state.db or router.db_for_read(self.model)
+        versions = VersionQuerySet(self.model, using=database)
+        return versions.filter(**{field.name: getattr(instance, field.attname) for field in instance._meta.pk_fields})
+
+
+class _AllVersions(models.Manager.from_queryset(VersionQuerySet)):  # type: ignore[misc]
+    """A manager that belongs to no attribute of the model."""
+
+    def __init__(self, model: type[models.Model]) -> None:
+        super().__init__()
+        self.model = model
+        self.name = "history"
+
+
+class Version:
+    """What a former version can do."""
+
+    pgcraft_owner: Any
+    _meta: Any
+    _state: Any
+
+    def diff(self, other: Any = None) -> dict[str, tuple[Any, Any]]:
+        """Return field -> (value here, value in `other`) where they differ.
+
+        `other` is another version or an instance of the model; by default what came next: the following version, or
+        the row as it is now. For the last version of a deleted row, all values go to None. Raises `TypeError` for
+        anything else.
+        """
+        if other is None:
+            other = self._next()
+        elif not isinstance(other, type(self) | self.pgcraft_owner):
+            raise TypeError(f"A version is compared with another version or a {self.pgcraft_owner.__name__}.")
+        found = {}
+        for field in self._copied():
+            here, there = getattr(self, field.attname), getattr(other, field.attname, None)
+            if here != there:
+                found[field.name] = (here, there)
+        return found
+
+    def restore(self) -> Any:
+        """Make the row as it was in this version, also if it is deleted; return it. That makes a version, too."""
+        keys = {field.attname: getattr(self, field.attname) for field in self.pgcraft_owner._meta.pk_fields}
+        values = {field.attname: getattr(self, field.attname) for field in self._copied() if not field.generated}
+        rows = self.pgcraft_owner._base_manager.using(self._state.db)
+        with transaction.atomic(using=self._state.db):
+            others = {name: value for name, value in values.items() if name not in keys}
+            if not rows.filter(**keys).update(**others):
+                self.pgcraft_owner(**values).save(using=self._state.db, force_insert=True)
+            return rows.get(**keys)
+
+    def _copied(self) -> list[Any]:
+        fields = self.pgcraft_owner._meta.local_concrete_fields
+        return [field for field in fields if field.name not in self.pgcraft_owner.pgcraft_factory.stamped]
+
+    def _next(self) -> Any:
+        keys = {field.attname: getattr(self, field.attname) for field in self.pgcraft_owner._meta.pk_fields}
+        versions = type(self)._base_manager.using(self._state.db).filter(**keys)  # type: ignore[attr-defined]
+        following = versions.filter(version__gt=self.version).order_by("version").first()  # type: ignore[attr-defined]
+        return following or self.pgcraft_owner._base_manager.using(self._state.db).filter(**keys).first()

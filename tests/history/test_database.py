@@ -1,0 +1,243 @@
+"""What PostgreSQL promises of a history, whoever writes and however."""
+
+import threading
+from typing import Any
+
+import pytest
+from django.db import Error, IntegrityError, connection
+from django.db.migrations.questioner import MigrationQuestioner
+
+from pgcraft_django.models import PGCraftSimple
+from tests.history.conftest import Place, define
+from tests.support.databases import administrator
+
+INSERT = "INSERT INTO students (name, data, marks) VALUES (%s, '{}', '{}') RETURNING id"
+
+
+def versions(place: Place) -> list[tuple[Any, ...]]:
+    return place.query("SELECT id, version, name, operation FROM students_history ORDER BY history_id")
+
+
+def test_every_way_of_writing_keeps_what_was(students: Place) -> None:
+    [(first,)] = students.query(INSERT, ["a"])
+    [(second,)] = students.query(INSERT, ["b"])
+    assert versions(students) == []
+    students.query("UPDATE students SET name = name || '!'")
+    students.rows().filter(id=first).update(name="c")
+    student = students.rows().get(id=second)
+    student.name = "d"
+    student.save(using=students.site.alias)
+    students.query(
+        "INSERT INTO students (id, name, data, marks) VALUES (%s, 'e', '{}', '{}')"
+        " ON CONFLICT (id) DO UPDATE SET name = excluded.name",
+        [second],
+    )
+    students.rows().bulk_update([students.model("Student")(id=first, name="f")], ["name"])
+    student.delete(using=students.site.alias)
+    assert versions(students) == [
+        (first, 1, "a", "update"),
+        (second, 1, "b", "update"),
+        (first, 2, "a!", "update"),
+        (second, 2, "b!", "update"),
+        (second, 3, "d", "update"),
+        (first, 3, "c", "update"),
+        (second, 4, "e", "delete"),
+    ]
+
+
+def test_a_cascade_writes_versions_too(students: Place) -> None:
+    school = students.rows("School").create(name="x")
+    students.rows().create(name="a", school=school)
+    key = school.pk
+    school.delete(using=students.site.alias)
+    assert [(version.school_id, version.operation) for version in students.history()] == [(key, "update")]
+
+
+def test_a_change_of_nothing_is_no_version_and_stamps_cannot_be_forged(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    before = students.query("SELECT * FROM students")
+    students.query("UPDATE students SET name = name, data = data, marks = marks")
+    students.query("UPDATE students SET version = 9, valid_from = '1970-01-01'")
+    assert students.query("SELECT * FROM students") == before
+    students.query("UPDATE students SET version = 9, valid_from = '1970-01-01', name = 'b'")
+    assert students.query("SELECT version, valid_from > now() - interval '1 minute' FROM students") == [(2, True)]
+    assert versions(students) == [(1, 1, "a", "update")]
+
+
+def test_two_updates_in_one_transaction_are_two_versions_with_periods_that_meet(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    students.query("BEGIN")
+    for name in "bcd":
+        students.query("UPDATE students SET name = %s", [name])
+    students.query("COMMIT")
+    periods = students.query("SELECT valid_from, valid_to FROM students_history ORDER BY version")
+    assert len(periods) == 3
+    assert all(begin < end for begin, end in periods)
+    assert [end for _, end in periods[:-1]] == [begin for begin, _ in periods[1:]]
+    assert students.query("SELECT valid_from FROM students") == [(periods[-1][1],)]
+
+
+def test_nobody_changes_the_history_or_empties_the_table(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET name = 'b'")
+    for statement in (
+        "UPDATE students_history SET name = ''",
+        "DELETE FROM students_history",
+        "TRUNCATE students_history",
+        "TRUNCATE students",
+        "TRUNCATE students CASCADE",
+    ):
+        with pytest.raises(IntegrityError, match="never changed or removed"):
+            students.query(statement)
+    students.query("SET ROLE webuser")
+    for statement in (
+        "INSERT INTO api.students_history (name) VALUES ('')",
+        "UPDATE api.students_history SET name = ''",
+        "DELETE FROM api.students_history",
+        "UPDATE api.students SET version = 7",
+        "INSERT INTO api.students (name, valid_from) VALUES ('', now())",
+        "INSERT INTO private.students_history (name) VALUES ('')",
+    ):
+        with pytest.raises(Error, match="permission denied"):
+            students.query(statement)
+    assert students.query("SELECT name FROM api.students_history") == [("a",)]
+    students.query("RESET ROLE")
+
+
+def test_a_request_writes_history_that_it_could_not_write_itself(students: Place) -> None:
+    students.query("SET ROLE webuser")
+    students.query("""SELECT set_config('request.jwt.claims', '{"sub": "alice"}', false)""")
+    students.query("INSERT INTO api.students (name) VALUES ('a')")
+    students.query("UPDATE api.students SET name = 'b'")
+    students.query("DELETE FROM api.students")
+    students.query("RESET ROLE")
+    assert students.query("SELECT name, operation, actor FROM students_history ORDER BY version") == [
+        ("a", "update", "alice"),
+        ("b", "delete", "alice"),
+    ]
+
+
+def test_a_row_keeps_its_key(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    with pytest.raises(IntegrityError, match=r"key of a row in private\.students cannot change"):
+        students.query("UPDATE students SET id = 77")
+
+
+def test_a_key_that_lived_before_goes_on_where_its_history_ends(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET name = 'b'")
+    students.query("DELETE FROM students")
+    students.query("INSERT INTO students (id, name, data, marks, valid_from) VALUES (1, 'c', '{}', '{}', '1970-01-01')")
+    students.query("UPDATE students SET name = 'd'")
+    assert [version for _, version, _, _ in versions(students)] == [1, 2, 3]
+    overlaps = students.query(
+        "SELECT count(*) FROM students_history a JOIN students_history b"
+        " ON a.id = b.id AND a.version < b.version AND a.valid_to > b.valid_from"
+    )
+    assert overlaps == [(0,)]
+
+
+def test_an_insert_that_waits_for_a_delete_sees_its_history(students: Place) -> None:
+    students.query(INSERT, ["a"])
+    database = connection.settings_dict["NAME"] if students.site.alias == "default" else None
+    from django.db import connections
+
+    database = database or connections[students.site.alias].settings_dict["NAME"]
+    students.query("BEGIN")
+    students.query("DELETE FROM students")
+    failures: list[BaseException] = []
+
+    def insert() -> None:
+        try:
+            with administrator(database) as other:
+                other.execute("INSERT INTO private.students (id, name, data, marks) VALUES (1, 'b', '{}', '{}')")
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=insert)
+    thread.start()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with administrator(database) as watcher:
+        while watcher.execute(waiting).fetchone() != (1,):
+            assert thread.is_alive(), failures
+    students.query("COMMIT")
+    thread.join()
+    assert failures == []
+    assert students.query(
+        "SELECT s.version, s.valid_from >= h.valid_to FROM students s JOIN students_history h USING (id)"
+    ) == [(2, True)]
+
+
+def test_a_restored_row_keeps_its_stamps(students: Place) -> None:
+    students.query(
+        "INSERT INTO students (id, name, data, marks, version, valid_from)"
+        " VALUES (1, 'a', '{}', '{}', 5, '2020-01-01Z')"
+    )
+    assert students.query("SELECT version, extract(year FROM valid_from)::int FROM students") == [(5, 2020)]
+
+
+def test_a_model_that_exists_gets_a_history_without_a_rewrite_and_gives_it_back(place: Place) -> None:
+    place.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    place.query(INSERT, ["a"])
+    file = "SELECT pg_relation_filenode('students')"
+    before, catalog = place.query(file), place.site.catalog()
+    made = place.evolve(define)
+    assert place.query(file) == before
+    place.query("UPDATE students SET name = 'b'")
+    assert versions(place) == [(1, 1, "a", "update")]
+    for _ in made:
+        place.site.unmigrate()
+    assert place.site.catalog() == catalog
+
+
+def test_changes_of_the_model_are_followed_and_a_rename_is_asked_once(students: Place) -> None:
+    from django.db import models
+
+    class Asked(MigrationQuestioner):
+        times = 0
+
+        def ask_rename(self, *arguments: Any) -> bool:
+            Asked.times += 1
+            return True
+
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET name = 'b'")
+    students.evolve(
+        lambda apps: define(apps, data=None, info=models.JSONField(default=dict), age=models.IntegerField(default=3)),
+        Asked(),
+    )
+    assert Asked.times == 1
+    students.query("UPDATE students SET age = 4")
+    assert students.query("SELECT age, info FROM students_history ORDER BY version") == [(None, "{}"), (3, "{}")]
+
+
+def test_a_model_that_is_renamed_takes_its_history_along(students: Place) -> None:
+    renamed = MigrationQuestioner({"ask_rename_model": True, "ask_rename": True})
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET name = 'b'")
+    students.evolve(lambda apps: define(apps, name="Pupil", table="pupils", schema="other"), renamed)
+    students.query("UPDATE pupils SET name = 'c'")
+    assert students.query("SELECT name FROM other.pupils_history ORDER BY version") == [("a",), ("b",)]
+
+
+def test_without_a_history_any_more_the_versions_are_kept_until_they_are_dropped_by_hand(students: Place) -> None:
+    from django.db.migrations import DeleteModel, Migration
+
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET name = 'b'")
+    students.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    students.query("UPDATE students SET name = 'c'")
+    assert versions(students) == [(1, 1, "a", "update")]
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        students.query("DELETE FROM students_history")
+    last = students.world.order[-1]
+    by_hand = Migration("9000_by_hand", "shop")
+    by_hand.operations = [DeleteModel("StudentHistory")]
+    by_hand.dependencies = [("shop", last.name)]
+    students.world.graph.add_node(("shop", by_hand.name), by_hand)
+    students.world.graph.add_dependency(by_hand, ("shop", by_hand.name), ("shop", last.name))
+    students.world.order.append(by_hand)
+    students.site.migrate([by_hand])
+    students.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    assert students.query("SELECT to_regclass('private.students_history')") == [(None,)]
+    assert students.query("SELECT count(*) FROM pg_proc WHERE proname = 'pgcraft_guard'") == [(0,)]

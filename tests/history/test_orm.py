@@ -1,0 +1,89 @@
+"""The past in the ORM."""
+
+import datetime
+from typing import Any
+
+import pytest
+from django.db.models import Count, F
+from django.utils import timezone
+
+from tests.history.conftest import Place
+
+
+def now(place: Place) -> datetime.datetime:
+    return place.query("SELECT clock_timestamp()")[0][0]
+
+
+@pytest.fixture
+def story(students: Place) -> tuple[Place, list[datetime.datetime]]:
+    """Ann becomes Anna and leaves; Bob comes second. With the times between."""
+    times = [now(students)]
+    school = students.rows("School").create(name="x")
+    students.rows().create(name="Ann", school=school, marks=["1.50"])
+    times.append(now(students))
+    students.rows().create(name="Bob")
+    students.rows().filter(name="Ann").update(name="Anna", data={"a": 1})
+    times.append(now(students))
+    students.rows().filter(name="Anna").delete()
+    times.append(now(students))
+    return students, times
+
+
+def test_rows_as_they_were_are_filtered_ordered_counted_and_sliced(story: Any) -> None:
+    place, times = story
+    names = [list(place.rows().as_of(when).order_by("name").values_list("name", flat=True)) for when in times]
+    assert names == [[], ["Ann"], ["Anna", "Bob"], ["Bob"]]
+    then = place.rows().as_of(times[2])
+    assert then.count() == 2
+    assert then.filter(name__startswith="A").get().data == {"a": 1}
+    assert then.exclude(name="Bob").exists()
+    assert [student.name for student in then.order_by("-name")[:1]] == ["Bob"]
+    assert place.rows().filter(name="Ann").as_of(times[1]).get().marks[0] == 1.5
+    assert then.aggregate(longest=Count("id", filter=F("size") + 0 == None or None))["longest"] == 2  # noqa: E711
+    assert [student.school.name for student in then.filter(school__name="x").select_related("school")] == ["x"]
+    assert set(place.rows().filter(id__in=then.values("id"))) == set(place.rows().all())
+    assert then.union(place.rows().as_of(times[1])).count() == 3
+
+
+def test_the_past_cannot_be_written(story: Any) -> None:
+    place, times = story
+    then = place.rows().as_of(times[2])
+    for write in (lambda: then.update(name=""), lambda: then.all().delete(), lambda: then.filter(id=1).delete()):
+        with pytest.raises(TypeError, match="as they were"):
+            write()
+    with pytest.raises(ValueError, match="time zone"):
+        place.rows().as_of(datetime.datetime(2020, 1, 1))
+    with pytest.raises(ValueError, match="time zone"):
+        place.rows().as_of("2020-01-01")
+
+
+def test_versions_are_in_order_and_tell_what_has_changed(story: Any) -> None:
+    place, _ = story
+    first, last = place.history()
+    assert (first.version, last.version) == (1, 2)
+    assert first.diff() == {"name": ("Ann", "Anna"), "data": ({}, {"a": 1}), "size": (3, 4)}
+    assert first.diff(last) == first.diff()
+    assert last.diff()["name"] == ("Anna", None)
+    bob = place.rows().get(name="Bob")
+    assert list(bob.history) == []
+    assert first.diff(bob)["name"] == ("Ann", "Bob")
+    with pytest.raises(TypeError, match="another version or a Student"):
+        first.diff("Bob")
+
+
+def test_changes_of_a_period_are_found(story: Any) -> None:
+    place, times = story
+    history = place.model("Student").history.using(place.site.alias)
+    assert [item.operation for item in history.changed_between(times[1], times[2])] == ["update"]
+    assert [item.operation for item in history.changed_between(times[2], times[3])] == ["delete"]
+    assert history.changed_between(times[0], times[1]).count() == 0
+    assert timezone.is_aware(history.get(version=1).valid_to)
+
+
+def test_a_version_is_restored_also_of_a_row_that_is_deleted(story: Any) -> None:
+    place, _ = story
+    first, last = place.history()
+    back = first.restore()
+    assert (back.pk, back.name, back.version, back.school.name) == (first.id, "Ann", 3, "x")
+    assert last.restore().name == "Anna"
+    assert [item.version for item in back.history] == [1, 2, 3]
