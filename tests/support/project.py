@@ -9,7 +9,7 @@ from django.db import models
 
 from pgcraft_django import registry
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class ModelSpec:
     indexes: frozenset[str] = frozenset()
     checks: frozenset[str] = frozenset()
     comment: str = ""
+    has_history: bool = False
 
     @property
     def path(self) -> str:
@@ -95,7 +96,8 @@ class ModelSpec:
         )
         fields = {name: spec.build(name) for name, spec in self.fields.items()}
         pgcraft = type("PGCraft", (), {"schema": self.schema, "api": list(self.apis)})
-        return type(self.name, (PGCraftSimple,), {"__module__": __name__, "Meta": meta, "PGCraft": pgcraft, **fields})
+        base = PGCraftAppendOnly if self.has_history else PGCraftSimple
+        return type(self.name, (base,), {"__module__": __name__, "Meta": meta, "PGCraft": pgcraft, **fields})
 
 
 Project = Mapping[str, ModelSpec]
