@@ -79,7 +79,8 @@ class Placer:
         early, shared = self._shared(plan, [*drops, *departures])
         leftovers = list(_batches(plan.leftovers))
         for label, operation, changes in leftovers:
-            _wait_for(operation, label, _sharing(label, changes, [*creates, *arrivals], self.declared))
+            sharing = _sharing(label, changes, [*creates, *arrivals], self.declared)
+            _wait_for(operation, label, [place for place in sharing if not self._takes_over(place[0], label)])
         before = [*early, *_plain(drops), *_plain(departures)]
         after = [*shared, *_plain(arrivals), *_plain(creates), *_plain(leftovers)]
         for label in sorted({label for label, _ in (*before, *after)}):
@@ -128,11 +129,17 @@ class Placer:
         early: list[_Place] = []
         usual: list[_Place] = []
         for label, operation, changes in _batches(plan.shared):
-            others = list(_sharing(label, changes, drops, self.recorded))
+            sharing = _sharing(label, changes, drops, self.recorded)
+            others = [(other, drop) for other, drop in sharing if not self._takes_over(label, other)]
             for other, drop in others:
                 _wait_for(drop, other, [(label, operation)])
             (early if others else usual).append((label, operation))
         return early, usual
+
+    def _takes_over(self, new: str, old: str) -> bool:
+        """Tell whether the app `new` makes something that `old` drops: then all of it comes after all of the other."""
+        gone = self.recorded.get(old, {}).keys() - self.declared.get(old, {}).keys()
+        return any(key in gone and not item.shared for key, item in self.declared.get(new, {}).items())
 
     def _dependents(self, keys: set[ObjectKey]) -> set[ObjectKey]:
         return {key for objects in self.recorded.values() for key, item in objects.items() if item.depends_on & keys}

@@ -429,3 +429,14 @@ def test_two_apps_that_refer_to_each_other_leave_a_shared_schema_one_by_one(edit
 
     edit(before, after, RENAMED)
     edit(after, back, RENAMED)
+
+
+@pytest.mark.parametrize("api", [READ, None])
+def test_a_model_moves_to_another_app_with_its_table(edit: Edit, site: Site, api: API | None) -> None:
+    edit(person(label="library", api=api), person(label="shop", api=api))
+    assert site.query("SELECT title FROM private.people") == []
+
+
+def test_a_model_moves_to_an_earlier_app_with_its_table_and_its_view(edit: Edit, site: Site) -> None:
+    edit(person(label="shop"), person(label="library"))
+    assert as_role(site, "anon", "SELECT title FROM api.people") == []
