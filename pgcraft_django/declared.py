@@ -7,7 +7,7 @@ asks: it gets exactly the exposed columns of the table and of the view, and no a
 
 import inspect
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
@@ -43,27 +43,36 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
         state.setdefault(app_label, {}).update({item.key: item for item in items})
 
     for model in possible_models(apps):
-        if model._meta.managed and not model._meta.proxy and (schema := table_schema(model)) != DEFAULT_SCHEMA:
-            placement = TablePlacement(schema=schema, name=model._meta.db_table)
-            add(model._meta.app_label, Schema(name=schema), placement)
+        add(model._meta.app_label, *_placement(model))
+    resources = get_resources(apps)
+    tables: dict[tuple[str, str], _TableNeeds] = {}  # a proxy has its model's table
+    for resource in resources:
+        add(resource.app_label, *_resource_objects(resource))
+        table = resource.table_schema, resource.model._meta.db_table
+        tables.setdefault(table, _TableNeeds(resource.app_label)).add_resource(resource)
     for model in possible_models(apps):
         if is_factory_model(model):
             for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
                 add(model._meta.app_label, *part.objects(model, table_schema(model)))
-    resources = get_resources(apps)
-    by_table: dict[tuple[str, str], list[Resource]] = {}  # a proxy has its model's table
-    for resource in resources:
-        by_table.setdefault((resource.app_label, resource.model._meta.db_table), []).append(resource)
-        add(resource.app_label, *_resource_objects(resource))
-    for (app_label, _), group in by_table.items():
-        add(app_label, *_table_grants(group))
+                for grant in part.column_grants(model):
+                    table = table_schema(model), model._meta.db_table
+                    tables.setdefault(table, _TableNeeds(model._meta.app_label)).add(*grant)
+    for (schema, name), needs in tables.items():
+        add(needs.app_label, *needs.grants(schema, name))
     for app_label, item in embedding_objects(resources):
         add(app_label, item)
     return state
 
 
+def _placement(model: type[models.Model]) -> list[DatabaseObject]:
+    schema = table_schema(model)
+    if not model._meta.managed or model._meta.proxy or schema == DEFAULT_SCHEMA:
+        return []
+    return [Schema(name=schema), TablePlacement(schema=schema, name=model._meta.db_table)]
+
+
 def _resource_objects(resource: Resource) -> list[DatabaseObject]:
-    """Return the view with all it needs, but without the grants on the table (see `_table_grants`)."""
+    """Return the view with all it needs, but without the grants on the table (see `_TableNeeds`)."""
     objects: list[DatabaseObject] = [Schema(name=resource.schema), _view(resource)]
     if comment := _comment(resource):
         objects.append(comment)
@@ -81,30 +90,30 @@ def _resource_objects(resource: Resource) -> list[DatabaseObject]:
     return objects
 
 
-def _table_grants(resources: Iterable[Resource]) -> list[DatabaseObject]:
-    """Return what the roles need on the table behind `resources`, which are all of one model."""
-    needed: dict[str, dict[str, set[str]]] = {}
-    tables = set()
-    for resource in resources:
-        tables.add((resource.table_schema, resource.model._meta.db_table))
+class _TableNeeds:
+    """What the roles need on one table; `app_label` is the app whose migrations grant it."""
+
+    def __init__(self, app_label: str) -> None:
+        self.app_label = app_label
+        self.columns: dict[str, dict[str, set[str]]] = {}
+
+    def add(self, role: str, privilege: str, *columns: str) -> None:
+        self.columns.setdefault(role, {}).setdefault(privilege, set()).update(columns)
+
+    def add_resource(self, resource: Resource) -> None:
         for role, privileges in resource.grants.items():
             for privilege in privileges:
-                columns = needed.setdefault(role, {}).setdefault(privilege, set())
-                columns.update(column_name(field) for field in resource.fields if _applies(privilege, field))
-    return [
-        TableGrant(
-            schema=schema,
-            table=table,
-            role=role,
-            privileges={
+                columns = [column_name(field) for field in resource.fields if _applies(privilege, field)]
+                self.add(role, privilege, *columns)
+
+    def grants(self, schema: str, table: str) -> Iterator[TableGrant]:
+        for role, privileges in self.columns.items():
+            columns = {
                 privilege: sorted(privileges[privilege])
                 for privilege in PRIVILEGES
                 if privilege in privileges and (privilege == "delete" or privileges[privilege])
-            },
-        )
-        for schema, table in tables
-        for role, privileges in needed.items()
-    ]
+            }
+            yield TableGrant(schema=schema, table=table, role=role, privileges=columns)
 
 
 def _applies(privilege: str, field: AnyField) -> bool:

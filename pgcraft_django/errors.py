@@ -4,6 +4,8 @@
     ├── ConfigurationError      settings, options or declarations that cannot be used
     │   └── IdentifierError     an identifier PostgreSQL cannot hold
     ├── MigrationError          a migration that this database user cannot run
+    ├── TransitionError         a change of state that the database refuses
+    │   └── TransitionConflict  somebody else was first
     └── ServerError             a program or server that is missing, unreachable or refuses
 
 Each message says what is wrong and what to do. Management commands turn them into `CommandError`,
@@ -28,6 +30,14 @@ class IdentifierError(ConfigurationError, ValueError):
 
 class MigrationError(PGCraftError, CommandError):
     """A migration that this database user cannot run; `migrate` prints it without a traceback."""
+
+
+class TransitionError(PGCraftError):
+    """A change of state that is not declared, or whose guard is not true."""
+
+
+class TransitionConflict(TransitionError):  # noqa: N818 - what it is, is what it is called
+    """A change of state that came too late: the row is no longer in the state that was expected."""
 
 
 class ServerError(PGCraftError):

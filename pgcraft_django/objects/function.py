@@ -23,6 +23,7 @@ class Function(DatabaseObject):
     """A function. EXECUTE is taken from PUBLIC at once; grants give it to roles.
 
     `arguments` and `returns` are SQL (`"amount" numeric, "note" text`), without defaults in `arguments`.
+    `optional` are further arguments, one by one; left out, they are NULL.
     `body` is what follows the attributes: `AS …`, `BEGIN ATOMIC …` or `RETURN …`.
     """
 
@@ -39,10 +40,11 @@ class Function(DatabaseObject):
     """Keys of the objects that the body, the arguments or the result name."""
     reads: Reads = field(default_factory=dict)
     """Tables whose columns the body names. If they change, the function is dropped before, and created after."""
+    optional: list[str] = field(default_factory=list)
 
     @property
     def key(self) -> ObjectKey:
-        return function_key(self.schema, self.name, self.arguments)
+        return function_key(self.schema, self.name, self.parameters)
 
     @property
     def depends_on(self) -> frozenset[ObjectKey]:
@@ -53,14 +55,21 @@ class Function(DatabaseObject):
         return {table: frozenset(columns) for table, columns in self.reads.items()}
 
     @property
+    def parameters(self) -> str:
+        """All arguments, those that may be left out included."""
+        return ", ".join([*([self.arguments] if self.arguments else []), *self.optional])
+
+    @property
     def signature(self) -> str:
         """How SQL names the function: `"api"."total"("amount" numeric)`."""
-        return f"{quote_name(self.schema, self.name)}({self.arguments})"
+        return f"{quote_name(self.schema, self.name)}({self.parameters})"
 
     def _create(self, verb: str) -> str:
         definer = f"\n    SECURITY DEFINER SET search_path = {SAFE_SEARCH_PATH}" if self.security_definer else ""
+        defaults = [f"{argument} DEFAULT NULL" for argument in self.optional]
+        declared = ", ".join([*([self.arguments] if self.arguments else []), *defaults])
         return (
-            f"{verb} FUNCTION {self.signature}\n"
+            f"{verb} FUNCTION {quote_name(self.schema, self.name)}({declared})\n"
             f"    RETURNS {self.returns}\n"
             f"    LANGUAGE {quote_name(self.language)} {self.volatility.upper()}{definer}\n"
             f"{self.body}"
@@ -77,7 +86,7 @@ class Function(DatabaseObject):
         return [f"DROP FUNCTION {self.signature}"]
 
     def replace_sql(self, old: Self) -> list[str] | None:
-        if old.returns != self.returns or old.reads != self.reads:
+        if (old.returns, old.reads, old.optional) != (self.returns, self.reads, self.optional):
             return None
         return [self._create("CREATE OR REPLACE")]
 

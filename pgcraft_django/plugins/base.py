@@ -1,13 +1,21 @@
-"""What every plugin is: three hooks, each of which may do nothing."""
+"""What every plugin is: four hooks, each of which may do nothing."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from django.core.checks import CheckMessage
 from django.db import models
 
 if TYPE_CHECKING:  # every start-up with models comes here
     from pgcraft_django.objects import DatabaseObject
+
+
+class ColumnGrant(NamedTuple):
+    """What a role may do with a column: `select`, `insert` or `update`."""
+
+    role: str
+    privilege: str
+    column: str
 
 
 class Plugin:
@@ -18,6 +26,10 @@ class Plugin:
 
     def objects(self, model: type[models.Model], schema: str) -> "Iterable[DatabaseObject]":
         """Return the objects beside the model's table, which is in `schema`. Asked for once all models are known."""
+        return ()
+
+    def column_grants(self, model: type[models.Model]) -> Iterable[ColumnGrant]:
+        """Return what roles need on the model's own table, beside what its APIs give them."""
         return ()
 
     def check(self, model: type[models.Model]) -> Iterable[CheckMessage]:

@@ -8,7 +8,7 @@ from tests.state_machine.conftest import Shop
 
 
 def step(shop: Shop, to: str, *, expected: str | None = None, key: int = 1, reason: str | None = None) -> None:
-    shop.query("SELECT private.orders_transition(%s, %s, %s, %s, 'X1')", key, to, expected, reason)
+    shop.query("SELECT private.orders_transition(%s, %s, %s, %s, 'X1', NULL)", key, to, expected, reason)
 
 
 def new(shop: Shop, total: int = 5) -> int:
@@ -104,7 +104,7 @@ def test_times_of_a_row_never_stand_still_or_run_backwards(shop: Shop) -> None:
 
 def test_a_step_by_the_function_says_why_and_what_else(shop: Shop) -> None:
     new(shop)
-    call = "private.orders_transition(1, 'confirmed', 'pending', 'paid', 'X1')"
+    call = "private.orders_transition(1, 'confirmed', 'pending', 'paid', 'X1', NULL)"
     assert shop.query(f"SELECT from_state, to_state, reason FROM {call}") == [("pending", "confirmed", "paid")]
     shop.query("UPDATE orders SET state = 'shipped'")
     rows = shop.query("SELECT reason, tracking_code FROM orders_transition ORDER BY transition_id")
@@ -121,7 +121,7 @@ def test_who_and_why_are_taken_from_the_request_or_the_settings(shop: Shop) -> N
             SET LOCAL "pgcraft.reason" = 'because';
             UPDATE orders SET state = 'confirmed';
             SET LOCAL "request.jwt.claims" = '{"sub": "alice"}';
-            SELECT private.orders_transition(1, 'shipped', NULL, 'paid', NULL);
+            SELECT private.orders_transition(1, 'shipped', NULL, 'paid', NULL, NULL);
             COMMIT
             """
         )

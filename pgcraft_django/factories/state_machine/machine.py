@@ -6,9 +6,11 @@ from typing import Any
 
 from django.db import models
 
+from pgcraft_django.api import ALL
 from pgcraft_django.columns import AnyField
+from pgcraft_django.conf import is_names
 from pgcraft_django.factories.base import constant_default
-from pgcraft_django.naming import plain_text
+from pgcraft_django.naming import is_identifier, plain_text
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,20 @@ class Machine:
             found |= fresh
             queue += fresh
         return found
+
+    @property
+    def granted(self) -> dict[str, tuple[str, ...]]:
+        """Role -> states that it may lead rows to, by the function of the API."""
+        declared = option(self.model, "transition_grants")
+        targets = tuple(dict.fromkeys(way.to for _, way in self.ways()))
+        found = {}
+        for role, states in declared.items() if isinstance(declared, Mapping) else ():
+            chosen = (
+                targets if states == ALL else tuple(state for state in targets if is_names(states) and state in states)
+            )
+            if is_identifier(role) and chosen:
+                found[plain_text(role)] = chosen
+        return dict(sorted(found.items()))
 
     def ways(self) -> Iterator[tuple[str, Transition]]:
         """Yield every state with each way out of it."""

@@ -1,17 +1,23 @@
 """The abstract model, and the factory behind it."""
 
-from collections.abc import Iterable
-from typing import ClassVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar
 
 from django.core.checks import CheckMessage
 from django.db import models
 
+from pgcraft_django.api import API
+from pgcraft_django.columns import column_name
+from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.state_machine.checks import check_machine
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine, option
-from pgcraft_django.factories.state_machine.objects import Parts, machine_objects
-from pgcraft_django.objects import DatabaseObject
+from pgcraft_django.factories.state_machine.orm import StateMachineAccess
+from pgcraft_django.naming import is_identifier, plain_text
+from pgcraft_django.plugins.base import ColumnGrant
+
+if TYPE_CHECKING:
+    from pgcraft_django.objects import DatabaseObject
 
 
 class _Log(Factory):
@@ -62,22 +68,45 @@ class _StateMachine(Factory):
             base=TransitionLog,
         )
 
-    def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
+    def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":
+        from pgcraft_django.factories.state_machine.objects import Parts, api_objects, machine_objects
+
         machine = get_machine(model)
         if machine is None:
-            return ()
-        log = model.pgcraft_log  # type: ignore[attr-defined]
-        extras = [log._meta.get_field(name) for name in extra_fields(model)]
-        return machine_objects(Parts(machine, log, schema, extras))
+            return
+        parts = Parts(machine, schema)
+        yield from machine_objects(parts)
+        api = _first_api(model)
+        place, name = plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
+        if is_identifier(place) and is_identifier(name):
+            yield from api_objects(parts, place, name)
+
+    def column_grants(self, model: type[models.Model]) -> Iterator[ColumnGrant]:
+        # The function of the API locks the row as who asks, which takes the right to change something of it.
+        machine = get_machine(model)
+        for role in machine.granted if machine else ():
+            for field in model._meta.pk_fields:
+                yield ColumnGrant(role, "select", column_name(field))
+            yield ColumnGrant(role, "update", column_name(machine.field))  # type: ignore[union-attr]
 
     def check(self, model: type[models.Model]) -> Iterable[CheckMessage]:
+        from pgcraft_django.factories.state_machine.checks import check_machine
+
         return check_machine(model)
+
+
+def _first_api(model: type[models.Model]) -> API:
+    """Return the API whose schema and name the function goes by; without one, what an API has by itself."""
+    declared = option(model, "api", API())
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return next((item for item in items if isinstance(item, API)), API())
 
 
 class PGCraftStateMachine(PGCraftModel):
     """A table whose rows go from state to state as `PGCraft.transitions` says, each step in a log beside it."""
 
     pgcraft_factory = _StateMachine()
+    state_machine = StateMachineAccess()
     pgcraft_log: ClassVar[type[models.Model]]
     """The companion with a row for each state that a row came to."""
 

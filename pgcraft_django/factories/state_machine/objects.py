@@ -1,19 +1,18 @@
 """The triggers and functions of a state machine."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.core.exceptions import FieldError
-from django.db import models
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
+from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.actor import ACTOR, REASON
 from pgcraft_django.factories.guard import guard
 from pgcraft_django.factories.state_machine.guards import guard_sql, of_changed_row
 from pgcraft_django.factories.state_machine.machine import Machine
+from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
-from pgcraft_django.objects import DatabaseObject, Function, Trigger
+from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant, Trigger
 
 TRIGGER = "pgcraft_state"
 """What the names of the triggers begin with."""
@@ -22,34 +21,16 @@ TRIGGER = "pgcraft_state"
 class Parts:
     """Names and pieces of SQL that the bodies of one machine share."""
 
-    def __init__(self, machine: Machine, log: type[models.Model], schema: str, extras: list[AnyField]) -> None:
+    def __init__(self, machine: Machine, schema: str) -> None:
         self.machine = machine
         self.schema = schema
-        self.log_model = log
+        self.signature = Signature(machine)
+        self.log_model = self.signature.log_model
         self.table_name = machine.model._meta.db_table
         self.table = quote_name(schema, self.table_name)
-        self.log = quote_name(schema, log._meta.db_table)
-        self.key_fields: list[AnyField] = list(machine.model._meta.pk_fields)
-        self.keys = [column_name(field) for field in self.key_fields]
-        self.extras = extras
+        self.log = quote_name(schema, self.log_model._meta.db_table)
+        self.keys = self.signature.keys
         self.state = quote_name(column_name(machine.field))
-
-    @property
-    def function(self) -> str:
-        """Return the name of the function that makes a transition."""
-        return shorten(f"{self.table_name}_transition")
-
-    @property
-    def arguments(self) -> list[tuple[str, str]]:
-        """Return name and type of what that function takes."""
-        copies: list[Any] = [self.log_model._meta.get_field(field.name) for field in self.key_fields]  # without serials
-        own = [("to", "text"), ("from", "text"), ("reason", "text")]
-        return [*map(_typed, copies), *own, *map(_typed, self.extras)]
-
-    def argument(self, name: str) -> str:
-        """Return how the function's body writes an argument."""
-        names = [known for known, _ in self.arguments]
-        return f"${names.index(name) + 1}"
 
     def key_of(self, row: str) -> list[str]:
         """Return the columns of the key in a row of SQL."""
@@ -72,12 +53,8 @@ class Parts:
     @property
     def reads(self) -> dict[str, dict[str, str]]:
         """Return the columns that every body names."""
-        own = column_types([*self.key_fields, self.machine.field])
+        own = column_types([*self.signature.key_fields, self.machine.field])
         return {self.table: own, self.log: column_types(self.log_model._meta.local_concrete_fields)}
-
-
-def _typed(field: AnyField) -> tuple[str, str]:
-    return column_name(field), str(field.db_type(postgresql()))
 
 
 def machine_objects(parts: Parts) -> Iterator[DatabaseObject]:
@@ -135,7 +112,7 @@ def _created(parts: Parts) -> Function:
 
 def _changed(parts: Parts) -> Function:
     unmet, fields = _unmet(parts)
-    extras = [quote_name(column_name(field)) for field in parts.extras]
+    extras = [quote_name(column_name(field)) for field in parts.signature.extra_fields]
     new_key = parts.key_of("NEW")
     return Function(
         schema=parts.schema,
@@ -167,12 +144,12 @@ def _changed(parts: Parts) -> Function:
 
 
 def _transition(parts: Parts) -> Function:
-    keys = [parts.argument(key) for key in parts.keys]
-    entry = ["reason", *(column_name(field) for field in parts.extras)]
+    keys = [parts.signature.position(key) for key in parts.keys]
+    entry = ["reason", *(column_name(field) for field in parts.signature.extra_fields)]
     return Function(
         schema=parts.schema,
-        name=parts.function,
-        arguments=", ".join(f"{quote_name(name)} {kind}" for name, kind in parts.arguments),
+        name=parts.signature.name,
+        arguments=", ".join([*parts.signature.declared(), "text"]),
         returns=parts.log,
         language="plpgsql",
         security_definer=True,
@@ -188,16 +165,77 @@ def _transition(parts: Parts) -> Function:
             same_key=parts.same_key("entity", keys),
             key_text=_shown(keys),
             identity=parts.identity(keys),
-            to=parts.argument("to"),
-            expected=parts.argument("from"),
-            entry=", ".join(f"{quote_text(name)}, {parts.argument(name)}" for name in entry),
+            to=parts.signature.position("to"),
+            expected=parts.signature.position("from"),
+            caller=parts.signature.caller,
+            allowed=",\n".join(_allowed(parts)),
+            entry=", ".join(f"{quote_text(name)}, {parts.signature.position(name)}" for name in entry),
         ),
         reads=parts.reads,
     )
 
 
+def _allowed(parts: Parts) -> list[str]:
+    """Return pairs of a role and a state that it may lead rows to."""
+    pairs = [
+        f"({quote_text(role)}::name, {quote_text(state)})"
+        for role, states in parts.machine.granted.items()
+        for state in states
+    ]
+    return pairs or ["(NULL::name, NULL::text)"]
+
+
+def api_objects(parts: Parts, schema: str, name: str) -> Iterator[DatabaseObject]:
+    """Yield the function of the API for the roles that are granted transitions.
+
+    It looks for the row with the rights of who asks, and row-level security lets pass who may update it. The rest is
+    done by the function behind it.
+    """
+    roles = list(parts.machine.granted)
+    if not roles:
+        return
+    behind = _transition(parts)
+    function = _api_function(parts, behind, schema, shorten(f"{name}_transition"))
+    yield Schema(name=schema)
+    yield function
+    for role in roles:
+        yield Role(name=role)
+        yield SchemaGrant(schema=schema, role=role)
+        for item in (function, behind):
+            yield FunctionGrant(schema=item.schema, function=item.name, arguments=item.parameters, role=role)
+
+
+def _api_function(parts: Parts, behind: Function, schema: str, name: str) -> Function:
+    keys = [parts.signature.position(key) for key in parts.keys]
+    given = [f"${number}" for number in range(len(keys) + 1, len(parts.signature.arguments) + 1)]
+    asked = ", ".join([*parts.key_of("seen"), *given, "current_user"])
+    declared = parts.signature.declared()
+    return Function(
+        schema=schema,
+        name=name,
+        arguments=", ".join(declared[: len(keys) + 1]),
+        optional=declared[len(keys) + 1 :],
+        returns=parts.log,
+        # Parsed when it is created: the caller needs no access to the schema of the table.
+        body=(
+            "BEGIN ATOMIC\n"
+            f"    SELECT {quote_name(behind.schema, behind.name)}({asked})\n"
+            "    FROM (VALUES (1)) AS once\n"
+            "    LEFT JOIN LATERAL (\n"
+            f"        SELECT {', '.join(parts.key_of('entity'))}\n"
+            f"        FROM {parts.table} AS entity\n"
+            f"        WHERE {parts.same_key('entity', keys)}\n"
+            "        FOR NO KEY UPDATE\n"
+            "    ) AS seen ON true;\n"
+            "END"
+        ),
+        requires=[tuple(behind.key)],
+        reads=parts.reads,
+    )
+
+
 def _shown(values: list[str]) -> str:
-    return f"pg_catalog.concat_ws(', ', {', '.join(values)})"
+    return f"nullif(pg_catalog.concat_ws(', ', {', '.join(values)}), '')"
 
 
 def _unmet(parts: Parts) -> tuple[str, list[AnyField]]:

@@ -5,13 +5,25 @@ DECLARE
     before text := pg_catalog.current_setting('pgcraft.transition', true);
     entry {log};
 BEGIN
+    IF {caller} IS NOT NULL AND NOT EXISTS (
+        SELECT
+        FROM (VALUES
+            {allowed}
+        ) AS rule (role, target)
+        WHERE rule.target = {to} AND pg_catalog.pg_has_role({caller}, rule.role, 'USAGE')
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = pg_catalog.format('%s may not lead %I to %s.', {caller}, {shown_table}, coalesce({to}, 'NULL'));
+    END IF;
+
     -- Lock first, read in the next statement: it sees what whoever had the lock before has done.
     PERFORM FROM {table} AS entity WHERE {same_key} FOR NO KEY UPDATE;
     SELECT entity.{state} INTO found_state FROM {table} AS entity WHERE {same_key};
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'PT404',
-            MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, {key_text});
+            MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, coalesce({key_text}, 'of this key'));
     END IF;
     IF {to} IS NULL OR {to} NOT IN ({states}) THEN
         RAISE EXCEPTION USING

@@ -1,0 +1,114 @@
+"""`Model.state_machine` and `instance.state_machine`."""
+
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
+
+from pgcraft_django.errors import TransitionConflict, TransitionError
+from pgcraft_django.factories.state_machine.machine import Machine, get_machine
+from pgcraft_django.factories.state_machine.signature import Signature
+from pgcraft_django.naming import plain_text, quote_name
+
+CONFLICT = "PT409"
+MISSING = "PT404"
+UNKNOWN_STATE = "22023"
+
+
+class StateMachineAccess:
+    """On the class, the `Machine`; on an instance, the `InstanceMachine`."""
+
+    def __get__(self, instance: Any, owner: type[models.Model]) -> Any:
+        machine = get_machine(owner)
+        if machine is None:
+            raise AttributeError(f"{owner.__name__} declares no state machine: run manage.py check.")
+        return machine if instance is None else InstanceMachine(machine, instance)
+
+
+class InstanceMachine:
+    """The states that one row has been in, and those that it can get to."""
+
+    def __init__(self, machine: Machine, instance: Any) -> None:
+        self.machine = machine
+        self.instance = instance
+        self._log: Any = machine.model.pgcraft_log  # type: ignore[attr-defined]
+
+    def _key(self) -> dict[str, Any]:
+        names = [field.attname for field in self.machine.model._meta.pk_fields]
+        return {name: getattr(self.instance, name) for name in names}
+
+    @property
+    def history(self) -> "models.QuerySet[Any]":
+        """The log of this row: a queryset, oldest first, that goes on after the row is deleted."""
+        using = self.instance._state.db or router.db_for_read(self._log, instance=self.instance)
+        return self._log._default_manager.using(using).filter(**self._key())  # type: ignore[no-any-return]
+
+    def allowed(self) -> list[str]:
+        """Return the states that the row, as it is in the database now, may be led to.
+
+        Raises `DoesNotExist` if it is no longer there.
+        """
+        machine = self.machine
+        using = self.instance._state.db or router.db_for_read(machine.model, instance=self.instance)
+        guarded = [(state, way) for state, way in machine.ways() if way.guard is not None]
+        met = [models.Case(models.When(way.guard, then=True), default=False) for _, way in guarded]
+        rows = machine.model._base_manager.using(using).filter(**self._key())
+        state, *answers = rows.values_list(machine.field.attname, *met).get()
+        closed = {(before, way.to) for (before, way), answer in zip(guarded, answers, strict=True) if not answer}
+        return [way.to for way in machine.transitions.get(state, ()) if (state, way.to) not in closed]
+
+    def transition(self, to: str, *, reason: str | None = None, **extra: Any) -> Any:
+        """Lead the row to the state `to`, if it still is in the state that the instance has.
+
+        Returns the line of the log, which `reason` and `extra`, values for `transition_fields`, are written to. The
+        row is locked until the transaction ends; nothing else of the instance is saved.
+
+        Raises `TransitionConflict` if the row is in another state by now, `TransitionError` if the transition is not
+        declared or its guard is not true, and `DoesNotExist` if the row is gone.
+        """
+        machine, instance = self.machine, self.instance
+        signature = Signature(machine)
+        values = self._extra_values(signature, extra)
+        using = instance._state.db or router.db_for_write(machine.model, instance=instance)
+        expected = getattr(instance, machine.field.attname)
+        given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
+        casts = ", ".join(f"%s::{kind}" for _, kind in signature.arguments)
+        sql = f"SELECT * FROM {quote_name(signature.name)}({casts}, NULL)"
+        try:
+            with transaction.atomic(using=using):
+                [entry] = self._log._base_manager.using(using).raw(sql, self._parameters(signature, given, using))
+        except DatabaseError as error:
+            raise self._explained(error) or error from error
+        setattr(instance, machine.field.attname, entry.to_state)
+        return entry
+
+    def _extra_values(self, signature: Signature, extra: dict[str, Any]) -> dict[str, Any]:
+        """Return the values by the attributes of the fields, for a foreign key that of its instance."""
+        fields = signature.extra_fields
+        known = {name for field in fields for name in (field.name, field.attname)}
+        if unknown := sorted(extra.keys() - known):
+            raise TypeError(f"transition() got values for {unknown}, which transition_fields do not have.")
+        entry = self._log(**extra)
+        return {field.attname: getattr(entry, field.attname) for field in fields}
+
+    def _parameters(self, signature: Signature, given: dict[str, Any], using: str) -> list[Any]:
+        connection = connections[using]
+        fields = {field.attname: field for field in (*signature.key_fields, *signature.extra_fields)}
+        return [
+            fields[name].get_db_prep_save(value, connection) if name in fields else value
+            for name, value in given.items()
+        ]
+
+    def _explained(self, error: DatabaseError) -> Exception | None:
+        """Return what the error means, if it is one of the machine's own."""
+        cause: Any = error.__cause__
+        code: str | None = getattr(cause, "sqlstate", None)
+        details: Any = getattr(cause, "diag", None)
+        message = getattr(details, "message_primary", "")
+        if code == CONFLICT:
+            return TransitionConflict(message)
+        if code == MISSING:
+            return self.machine.model.DoesNotExist(message)  # type: ignore[attr-defined, no-any-return]
+        refused = isinstance(error, IntegrityError) and details and details.column_name and not details.constraint_name
+        if code == UNKNOWN_STATE or (refused and details.table_name == self.machine.model._meta.db_table):
+            return TransitionError(message)
+        return None
