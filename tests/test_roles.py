@@ -202,6 +202,20 @@ def test_an_authenticator_that_inherits_is_reported_with_its_remedy(database: st
     assert roles(database)[1] == ""
 
 
+@pytest.mark.parametrize("who", ["authenticator", "web"])
+def test_a_membership_that_the_setting_does_not_name_is_reported_with_its_remedy(
+    database: str, names: Names, who: str
+) -> None:
+    roles(database)
+    member = getattr(names, who)
+    run_sql(f"GRANT pg_read_all_data TO {quote_name(member)}")
+    _, warned = roles(database)
+    (line,) = [line for line in warned.splitlines() if "a token can name it" in line]
+    assert line.startswith(f"Warning: The role {member} is a member of pg_read_all_data")
+    run_sql(line.rpartition("To mend it: ")[2])
+    assert "a token can name it" not in roles(database)[1]
+
+
 def test_an_authenticator_that_is_a_request_role_is_refused(database: str, names: Names, settings: Any) -> None:
     settings.PGCRAFT = {**names.setting, "AUTHENTICATOR_ROLE": names.anon}
     with pytest.raises(CommandError, match="both AUTHENTICATOR_ROLE and a request role"):

@@ -153,7 +153,10 @@ END
 
 
 def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
-    """Yield a sentence for each attribute that lets a request do more than its grants say, or PostgREST less."""
+    """Yield a sentence for each attribute and membership that lets a request do more than its grants say.
+
+    Or that lets PostgREST do less than it has to.
+    """
     authenticator = config.authenticator_role
     names = [authenticator, *config.request_roles]
     with plain_errors("Looking at the roles"), connection.cursor() as cursor:
@@ -169,6 +172,18 @@ def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
             [names[1:], authenticator],
         )
         inherited = [name for (name,) in cursor.fetchall()]
+        cursor.execute(
+            "SELECT r.rolname, u.rolname FROM pg_catalog.pg_auth_members m"
+            " JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member"
+            " WHERE u.rolname = ANY (%s) AND r.rolname <> ALL (%s) GROUP BY 1, 2 ORDER BY 1, 2",
+            [names, names],
+        )
+        strangers = cursor.fetchall()
+    for role, member in strangers:
+        yield (
+            f"The role {member} is a member of {role}, which the setting PGCRAFT does not name: a token can name it, "
+            f"too. To mend it: REVOKE {quote_name(role)} FROM {quote_name(member)};"
+        )
     for name, (can_login, *flags) in attributes.items():
         for (attribute, danger), present in zip(DANGEROUS.items(), flags, strict=True):
             if present:

@@ -18,7 +18,7 @@ from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
 NOT_CARRIED_OVER = {"user", "password", "client_encoding"}  # they are about Django's own sessions
 SECRETS = {"password", "sslpassword"}
 # Django's search_path is for Django; PostgREST sets its own.
-SEARCH_PATH_OPTION = re.compile(r"(?:-c\s*|--)search_path=(?:\\.|[^\s\\])*\s*")
+SEARCH_PATH_OPTION = re.compile(r"(?:-c\s*|--)search_path=(?:\\.|[^\s\\])*\s*", re.DOTALL)
 
 
 @dataclass(frozen=True, repr=False)

@@ -229,6 +229,7 @@ def test_postgrest_reads_the_printed_file_and_the_environment_alike(
         ),
         ({"OPTIONS": {"options": '-c search_path="public",\\ "private" -c geqo=off'}}, {"options": "-c geqo=off"}),
         ({"OPTIONS": {"options": "--search_path=public"}}, {}),
+        ({"OPTIONS": {"options": '-c search_path="a\\\nb" -c geqo=off'}}, {"options": "-c geqo=off"}),
         ({"USER": "django", "PASSWORD": "django's", "OPTIONS": {"pool": False, "server_side_binding": True}}, {}),
     ],
     indirect=["database"],
