@@ -5,7 +5,7 @@ reverse is a swap, and a migration can be read as the change it makes. To change
 what a database has already), put one into `SeparateDatabaseAndState(state_operations=[...])`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import ProgrammingError, router
@@ -18,7 +18,7 @@ from django.db.models import Model
 
 from pgcraft_django.columns import AnyField
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, server_hint, server_message, sqlstate
-from pgcraft_django.errors import MigrationError
+from pgcraft_django.errors import IdentifierError, MigrationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import move_table_sql
@@ -61,7 +61,7 @@ class ObjectOperation(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._run(app_label, schema_editor, self.statements())
+        self._run(app_label, schema_editor, self.statements)
 
     def database_backwards(
         self,
@@ -70,12 +70,16 @@ class ObjectOperation(Operation):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._run(app_label, schema_editor, self.reversed_statements())
+        self._run(app_label, schema_editor, self.reversed_statements)
 
-    def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, statements: list[str]) -> None:
+    def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, render: Callable[[], list[str]]) -> None:
         connection = schema_editor.connection
         if connection.vendor != "postgresql" or not router.allow_migrate(connection.alias, app_label):
             return
+        try:
+            statements = render()
+        except IdentifierError as error:  # a comment with a NUL, for one
+            raise MigrationError(f"{self.describe()}: {error}") from error
         _settle(schema_editor)
         for statement in statements:
             try:

@@ -13,6 +13,7 @@ from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django import registry
 from pgcraft_django.api import API
+from pgcraft_django.errors import MigrationError
 from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.operations import AlterFieldType, Create, Drop, Replace, SetTableSchema
 from tests.support.catalog import differences
@@ -440,3 +441,10 @@ def test_a_model_moves_to_another_app_with_its_table(edit: Edit, site: Site, api
 def test_a_model_moves_to_an_earlier_app_with_its_table_and_its_view(edit: Edit, site: Site) -> None:
     edit(person(label="shop"), person(label="library"))
     assert as_role(site, "anon", "SELECT title FROM api.people") == []
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "\ud800"])
+def test_a_text_that_postgresql_cannot_hold_ends_in_a_message(world: World, site: Site, text: str) -> None:
+    migrations = world.evolve(person(age=models.IntegerField(null=True, help_text=text)))
+    with pytest.raises(MigrationError, match="PostgreSQL cannot hold the text"):
+        site.migrate(migrations)
