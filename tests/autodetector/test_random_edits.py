@@ -2,7 +2,6 @@
 
 import itertools
 import os
-import re
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from pgcraft_django.api import API
-from tests.support.catalog import Catalog, differences
+from tests.support.catalog import Catalog, differences, meaning
 from tests.support.project import FieldSpec, ModelSpec, Project, build_project
 from tests.support.world import Site, World, new_site
 
@@ -33,17 +32,6 @@ def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
     """Return in what the catalogs of two databases differ."""
     other = right.catalog() if isinstance(right, Site) else right
     return differences(meaning(left.catalog()), meaning(other))
-
-
-def meaning(catalog: Catalog) -> Catalog:
-    """Leave out what remembers the past without meaning anything: names of sequences, casts in defaults."""
-    return {
-        **catalog,
-        "relations": frozenset(row for row in catalog["relations"] if row[2] != "S"),
-        "columns": frozenset(
-            (*row[:5], re.sub(r"::[a-z ]+|[()]", "", row[5] or ""), *row[6:]) for row in catalog["columns"]
-        ),
-    }
 
 
 class Edits(RuleBasedStateMachine):

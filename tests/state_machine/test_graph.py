@@ -149,7 +149,7 @@ def test_named_machines_are_drawn_as_dot(project: ManagedProject) -> None:
 
 def test_what_cannot_be_drawn_is_said_in_one_line(project: ManagedProject) -> None:
     for name in ("shop.Person", "shop.Nobody", "Order"):
-        message = f"CommandError: No model '{name}' has states. Those that do are \"shop.Order\", \"shop.Parcel\".\n"
+        message = f'CommandError: No model \'{name}\' has states. Those that do are "shop.Order", "shop.Parcel".\n'
         assert graph(project, name, status=1).endswith(message)
     assert "invalid choice: 'png'" in graph(project, "--format", "png", status=2)
 

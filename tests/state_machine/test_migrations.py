@@ -1,17 +1,21 @@
 """The machine follows its declaration, forwards and backwards, and rows and logs stay."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
 from django.db import IntegrityError, models
+from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftSimple, Transition
-from tests.state_machine.orders import declare
-from tests.support.catalog import differences
+from tests.state_machine.orders import State, declare
+from tests.support.catalog import differences, meaning
 from tests.support.world import Site, World, new_site
 
+RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
 OPEN: dict[str, Any] = {
     "api": API(grants={"anon": ["select"], "webuser": "all"}),
     "transition_api": API(grants={"webuser": ["select"]}),
@@ -33,8 +37,31 @@ def step(site: Site, to: str, *, key: int = 1) -> None:
     site.query("UPDATE orders SET state = %s WHERE id = %s", [to, key])
 
 
+def walk(versions: list[dict[str, Any]], after_each: Callable[[Site, dict[str, Any]], None]) -> None:
+    """Make each version of the one before and of nothing, with the same outcome; then go all the way back."""
+    world = World()
+    with new_site() as site:
+        catalogs = [site.catalog()]
+        steps = [0]
+        for version in versions:
+            made = world.evolve(lambda apps, version=version: declare(apps, **version), RENAMED)
+            assert made
+            site.migrate(made)
+            fresh = World()
+            fresh.evolve(lambda apps, version=version: declare(apps, **version))
+            with new_site() as other:
+                other.migrate(fresh.order)
+                assert differences(meaning(site.catalog()), meaning(other.catalog())) == {}
+            after_each(site, version)
+            catalogs.append(site.catalog())
+            steps.append(len(site.applied))
+        for applied, catalog in reversed(list(zip(steps, catalogs, strict=True))):
+            while len(site.applied) > applied:
+                site.unmigrate()
+            assert differences(site.catalog(), catalog) == {}
+
+
 def test_each_change_is_found_and_can_be_taken_back(unblocked: None) -> None:
-    """Each version is made of the one before and of nothing, with the same outcome; then all the way back."""
     versions = [
         {},
         OPEN,
@@ -48,25 +75,43 @@ def test_each_change_is_found_and_can_be_taken_back(unblocked: None) -> None:
         {**OPEN, "transition_fields": {}},
         {**OPEN, "schema": "other", "transition_grants": {}},
     ]
-    world = World()
-    with new_site() as site:
-        catalogs = [site.catalog()]
-        steps = [0]
-        for version in versions:
-            made = world.evolve(lambda apps, version=version: declare(apps, **version))
-            assert made
-            site.migrate(made)
-            fresh = World()
-            fresh.evolve(lambda apps, version=version: declare(apps, **version))
-            with new_site() as other:
-                other.migrate(fresh.order)
-                assert differences(site.catalog(), other.catalog()) == {}
-            catalogs.append(site.catalog())
-            steps.append(len(site.applied))
-        for applied, catalog in reversed(list(zip(steps, catalogs, strict=True))):
-            while len(site.applied) > applied:
-                site.unmigrate()
-            assert differences(site.catalog(), catalog) == {}
+    walk(versions, lambda site, version: None)
+
+
+def test_what_is_renamed_or_moved_keeps_its_rows_log_and_rules(unblocked: None) -> None:
+    """The table, the model, the key, the state, a field of the log, the schema: one after the other, then at once."""
+    key = {"number": models.BigAutoField(primary_key=True)}
+    other_key = {"Nr": models.BigAutoField(primary_key=True)}
+    phase = {"state": None, "order": models.TextField(choices=State.choices, default=State.PENDING)}
+    code = {"transition_fields": {"Code": models.TextField(null=True)}}
+    sold = {**OPEN, "name": "Sale"}
+    versions: list[dict[str, Any]] = [
+        {**OPEN, "fields": key},
+        {**OPEN, "fields": key, "table": "Our sales"},
+        {**sold, "fields": key, "table": "Our sales"},
+        {**sold, "fields": other_key, "table": "Our sales"},
+        {**sold, "fields": {**other_key, **phase}, "state_field": "order", "table": "Our sales"},
+        {**sold, "fields": {**other_key, **phase}, "state_field": "order", "table": "Our sales", **code},
+        {**sold, "fields": {**other_key, **phase}, "state_field": "order", "table": "Our sales", "schema": "other"},
+        {**sold, "fields": {**other_key, **phase}, "state_field": "order", "table": "s" * 40, "schema": "public"},
+        {**sold, "fields": key, "table": "orders"},
+    ]
+    numbers = itertools.count(1)
+
+    def check(site: Site, version: dict[str, Any]) -> None:
+        table, schema = version.get("table", "orders"), version.get("schema", "private")
+        state, [key] = version.get("state_field", "state"), [name for name in version["fields"] if name[0] in "nN"]
+        for statement in (
+            f'INSERT INTO "{table}" (total) VALUES (5)',
+            f"""UPDATE "{table}" SET "{state}" = 'cancelled' WHERE "{state}" = 'pending'""",
+        ):
+            site.query(statement)
+        with pytest.raises(IntegrityError, match="is cancelled, and cannot become pending"):
+            site.query(f"""UPDATE "{table}" SET "{state}" = 'pending'""")
+        log = site.query(f'SELECT from_state, to_state FROM "{schema}"."{table}_transition" ORDER BY "{key}", at')
+        assert log == [(None, "pending"), ("pending", "cancelled")] * next(numbers)
+
+    walk(versions, check)
 
 
 def test_a_plain_model_becomes_a_machine_where_it_stands(unblocked: None) -> None:

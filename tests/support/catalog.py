@@ -1,5 +1,6 @@
 """The catalog of a database as plain values: what two databases must agree on to be the same."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -100,6 +101,20 @@ def read_catalog(connection: BaseDatabaseWrapper) -> Catalog:
                 tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in cursor.fetchall()
             )
     return found
+
+
+def meaning(catalog: Catalog) -> Catalog:
+    """Leave out what remembers the past without meaning anything, as Django does too when it renames a table.
+
+    Names of sequences, and casts in defaults.
+    """
+    return {
+        **catalog,
+        "relations": frozenset(row for row in catalog["relations"] if row[2] != "S"),
+        "columns": frozenset(
+            (*row[:5], re.sub(r"::[a-z ]+|[()]", "", row[5] or ""), *row[6:]) for row in catalog["columns"]
+        ),
+    }
 
 
 def differences(left: Catalog, right: Catalog) -> dict[str, dict[str, list[tuple[Any, ...]]]]:

@@ -28,7 +28,9 @@ class Command(PlainCommand):
         chosen = {name.lower(): known.get(name.lower()) for name in names}
         for name in names:
             if chosen[name.lower()] is None:
-                there = f"Those that do are {listed(item.model._meta.label for item in known.values())}." if known else ""
+                there = (
+                    f"Those that do are {listed(item.model._meta.label for item in known.values())}." if known else ""
+                )
                 raise CommandError(f"No model {name!r} has states. {there}".strip())
         machines = [machine for machine in chosen.values() if machine]
         self.stdout.write(FORMATS[options["format"]](machines), ending="")
