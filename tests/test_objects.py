@@ -247,6 +247,14 @@ def test_a_definer_function_pins_its_search_path(table: Site) -> None:
     assert paths == [(["search_path=pg_catalog, pg_temp"],)]
 
 
+def test_a_function_runs_with_its_settings(table: Site) -> None:
+    function = Function(**{**vars(TRIGGER_FUNCTION), "settings": {"enable_seqscan": "off", "odd.name": "it's"}})
+    run(table, function.create_sql())
+    assert table.query("SELECT proconfig[2:] FROM pg_proc WHERE proname = 'stamp'") == [
+        (["enable_seqscan=off", "odd.name=it's"],)
+    ]
+
+
 names = st.text(min_size=1, max_size=30).filter(lambda name: "\x00" not in name and len(name.encode()) <= MAX_BYTES)
 
 

@@ -41,6 +41,8 @@ class Function(DatabaseObject):
     reads: Reads = field(default_factory=dict)
     """Tables whose columns the body names. If they change, the function is dropped before, and created after."""
     optional: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    """Settings of the server while it runs: `{"enable_seqscan": "off"}`."""
 
     @property
     def key(self) -> ObjectKey:
@@ -66,12 +68,16 @@ class Function(DatabaseObject):
 
     def _create(self, verb: str) -> str:
         definer = f"\n    SECURITY DEFINER SET search_path = {SAFE_SEARCH_PATH}" if self.security_definer else ""
+        settings = "".join(
+            f"\n    SET {quote_name(*name.split('.'))} = {quote_text(value)}"
+            for name, value in sorted(self.settings.items())
+        )
         defaults = [f"{argument} DEFAULT NULL" for argument in self.optional]
         declared = ", ".join([*([self.arguments] if self.arguments else []), *defaults])
         return (
             f"{verb} FUNCTION {quote_name(self.schema, self.name)}({declared})\n"
             f"    RETURNS {self.returns}\n"
-            f"    LANGUAGE {quote_name(self.language)} {self.volatility.upper()}{definer}\n"
+            f"    LANGUAGE {quote_name(self.language)} {self.volatility.upper()}{definer}{settings}\n"
             f"{self.body}"
         )
 

@@ -64,6 +64,16 @@ def test_a_change_of_nothing_is_no_version_and_stamps_cannot_be_forged(students:
     assert versions(students) == [(1, 1, "a", "update")]
 
 
+def test_a_row_that_two_foreign_keys_set_to_null_at_once_has_a_version_for_each(students: Place) -> None:
+    for column in ("one", "other"):
+        students.query(f"ALTER TABLE students ADD {column} bigint REFERENCES schools ON DELETE SET NULL")
+    students.query("INSERT INTO schools (name) VALUES ('x')")
+    students.query("INSERT INTO students (name, data, marks, one, other) SELECT 'a', '{}', '{}', id, id FROM schools")
+    students.query("DELETE FROM schools")
+    assert [version for _, version, _, _ in versions(students)] == [1, 2]
+    assert students.query("SELECT version, one, other FROM students") == [(3, None, None)]
+
+
 def test_two_updates_in_one_transaction_are_two_versions_with_periods_that_meet(students: Place) -> None:
     students.query(INSERT, ["a"])
     students.query("BEGIN")

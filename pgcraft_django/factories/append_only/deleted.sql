@@ -8,8 +8,8 @@ BEGIN
         {ended_columns},
         ended."version", ended."valid_from",
         greatest(clock_timestamp(), ended."valid_from" + interval '1 microsecond'), 'delete',
-        {actor},
-        {reason}
+        (SELECT {actor}),
+        (SELECT {reason})
     FROM old_rows AS ended;
     RETURN NULL;
 END

@@ -2,15 +2,20 @@
 DECLARE
     former record;
 BEGIN
-    -- A transaction that is deleting the row of this key has to end first: its history is not to be seen before.
-    PERFORM FROM {table} AS entity WHERE {entity_is_new} FOR KEY SHARE;
-    SELECT max(history."version") AS "version", max(history."valid_to") AS "valid_to"
-    INTO former
-    FROM {history} AS history
-    WHERE {history_is_new};
-    IF former."version" IS NOT NULL THEN
-        NEW."version" := greatest(NEW."version", former."version" + 1);
-        NEW."valid_from" := greatest(NEW."valid_from", former."valid_to");
+    -- One look for the usual case, a key that is new.
+    IF EXISTS (SELECT FROM {table} AS entity WHERE {entity_is_new})
+        OR EXISTS (SELECT FROM {history} AS history WHERE {history_is_new})
+    THEN
+        -- A transaction that is deleting the row has to end first: its history is not to be seen before.
+        PERFORM FROM {table} AS entity WHERE {entity_is_new} FOR KEY SHARE;
+        SELECT max(history."version") AS "version", max(history."valid_to") AS "valid_to"
+        INTO former
+        FROM {history} AS history
+        WHERE {history_is_new};
+        IF former."version" IS NOT NULL THEN
+            NEW."version" := greatest(NEW."version", former."version" + 1);
+            NEW."valid_from" := greatest(NEW."valid_from", former."valid_to");
+        END IF;
     END IF;
     RETURN NEW;
 END

@@ -17,6 +17,10 @@ STAMPS = ("version", "valid_from")
 # Triggers of one event fire in order of their names: this one has to see what others have changed.
 LAST = "~pgcraft_history"
 
+# A plan is kept for the session. Made while the tables were small, it would read all of them for each row, also when
+# they have grown, be it by the same statement.
+GROWING = {"enable_seqscan": "off"}
+
 
 def history_objects(model: type[models.Model], history: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield the functions and triggers of a model with a history; both tables are in `schema`."""
@@ -46,7 +50,13 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
     reads = {quote_name(schema, table): column_types(model._meta.local_concrete_fields)}
 
     def trigger(
-        name: str, event: str, definition: str, trigger_name: str, *, definer: bool
+        name: str,
+        event: str,
+        definition: str,
+        trigger_name: str,
+        *,
+        definer: bool = True,
+        settings: dict[str, str] | None = None,
     ) -> Iterator[DatabaseObject]:
         function = Function(
             schema=schema,
@@ -56,6 +66,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
             security_definer=definer,
             body=read_body(__file__, name, **parts),
             reads=reads,
+            settings=settings or {},
         )
         yield function
         yield Trigger(
@@ -67,7 +78,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
             function=(function.schema, function.name),
         )
 
-    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", "pgcraft_history_insert", definer=True)
+    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", "pgcraft_history_insert", settings=GROWING)
     yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
     old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
     for name, event, tables in (
@@ -75,7 +86,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         ("deleted", "AFTER DELETE", old),
     ):
         definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
-        yield from trigger(name, event, definition, f"pgcraft_history_{name}", definer=True)
+        yield from trigger(name, event, definition, f"pgcraft_history_{name}")
     yield from guard(schema, former)
     yield from guard_truncate(schema, table)
 

@@ -6,7 +6,7 @@ BEGIN
     IF NEW OPERATOR(pg_catalog.*=) OLD THEN
         RETURN NEW;
     END IF;
-    IF ROW({new_key})::text OPERATOR(pg_catalog.<>) ROW({old_key})::text THEN
+    IF pg_catalog.record_image_ne(ROW({new_key}), ROW({old_key})) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'restrict_violation',
             MESSAGE = pg_catalog.format('The key of a row in %I.%I cannot change: it has a history.',
@@ -17,7 +17,7 @@ BEGIN
     -- The clock may stand still or run backwards, and now() is the beginning of the transaction.
     NEW."valid_from" := greatest(
         pg_catalog.clock_timestamp(),
-        OLD."valid_from" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => 0.000001)
+        OLD."valid_from" OPERATOR(pg_catalog.+) interval '1 microsecond'
     );
     RETURN NEW;
 END

@@ -1,5 +1,7 @@
 -- Keep the versions that an UPDATE has ended.
 BEGIN
+    -- A session plans this once, maybe for one row, and then has 10,000. A full join is never done by nested loops, and
+    -- stays one with a condition that lets NULL pass. A row may be there twice: foreign keys can set it to NULL in turn.
     INSERT INTO {history} (
         {columns},
         "version", "valid_from", "valid_to", "operation", "actor", "reason"
@@ -7,10 +9,10 @@ BEGIN
     SELECT
         {ended_columns},
         ended."version", ended."valid_from", begun."valid_from", 'update',
-        {actor},
-        {reason}
+        (SELECT {actor}),
+        (SELECT {reason})
     FROM old_rows AS ended
-    JOIN new_rows AS begun ON {same_key}
-    WHERE begun."version" <> ended."version";
+    FULL JOIN new_rows AS begun ON {same_key}
+    WHERE begun."version" IS NOT DISTINCT FROM ended."version" + 1;
     RETURN NULL;
 END
