@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.api import API as API
+    from pgcraft_django.attribution.context import history_context as history_context
     from pgcraft_django.registry import register as register
 
-__all__ = ["API", "register"]
+__all__ = ["API", "history_context", "register"]
 
-_HOMES = {"API": "pgcraft_django.api", "register": "pgcraft_django.registry"}
+_HOMES = {
+    "API": "pgcraft_django.api",
+    "history_context": "pgcraft_django.attribution.context",
+    "register": "pgcraft_django.registry",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -3,6 +3,9 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.db import connections as databases
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.db.models.signals import post_migrate, pre_migrate
 
 
@@ -23,6 +26,9 @@ class PGCraftConfig(AppConfig):
         pre_migrate.connect(connections.extend_search_path, sender=self)
         post_migrate.connect(_let_tests_truncate, sender=self)
         post_migrate.connect(_reload_schema, sender=self)
+        connection_created.connect(_attribute_writes, dispatch_uid="pgcraft_django.attribution")
+        for connection in databases.all(initialized_only=True):  # which an app before this one may have opened
+            _attribute_writes(connection)
 
 
 def _let_tests_truncate(using: str, **kwargs: Any) -> None:
@@ -35,3 +41,10 @@ def _reload_schema(using: str, **kwargs: Any) -> None:
     from pgcraft_django.postgrest.reload import notify_reload
 
     notify_reload(using)
+
+
+def _attribute_writes(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
+    if connection.vendor == "postgresql":
+        from pgcraft_django.attribution.teller import attach
+
+        attach(connection)

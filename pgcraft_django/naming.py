@@ -69,8 +69,8 @@ def quote_names(names: "tuple[str, ...] | list[str]") -> str:
     return ", ".join(quote_name(name) for name in names)
 
 
-def quote_text(value: str) -> str:
-    """Return `value` as a SQL string literal."""
+def check_text(value: str) -> None:
+    """Raise `IdentifierError` unless PostgreSQL can hold the text."""
     if "\x00" in value:
         raise IdentifierError(f"PostgreSQL cannot hold the text {value!r}: it contains a NUL character.")
     try:
@@ -79,6 +79,11 @@ def quote_text(value: str) -> str:
         raise IdentifierError(
             f"PostgreSQL cannot hold the text {value!r}: it is not text that UTF-8 can hold."
         ) from None
+
+
+def quote_text(value: str) -> str:
+    """Return `value` as a SQL string literal."""
+    check_text(value)
     from psycopg import sql
 
     return sql.Literal(value).as_string(None).lstrip()

@@ -21,6 +21,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.sessions",
     "pgcraft_django",
+    "tests.records",
     "tests.school",
 ]
 MIDDLEWARE = [

@@ -11,8 +11,8 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 
 # Each layer may import from the layers below it, and from itself.
 LAYERS = [
-    {"apps", "checks", "management"},
-    {"autodetector", "postgrest", "connections", "models"},
+    {"apps", "checks", "management", "middleware"},
+    {"autodetector", "postgrest", "connections", "models", "attribution"},
     {"declared", "operations", "writer", "embedding", "lifecycle"},
     {"registry"},
     {"options", "recorded"},
