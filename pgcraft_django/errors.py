@@ -6,6 +6,7 @@
     ├── MigrationError          a migration that this database user cannot run
     ├── TransitionError         a change of state that the database refuses
     │   └── TransitionConflict  somebody else was first
+    ├── IdempotencyConflict     a key of an entry that has another content
     └── ServerError             a program or server that is missing, unreachable or refuses
 
 Each message says what is wrong and what to do. Management commands turn them into `CommandError`,
@@ -38,6 +39,10 @@ class TransitionError(PGCraftError):
 
 class TransitionConflict(TransitionError):  # noqa: N818 - what it is, is what it is called
     """A change of state that came too late: the row is no longer in the state that was expected."""
+
+
+class IdempotencyConflict(PGCraftError):  # noqa: N818 - what it is, is what it is called
+    """An idempotency key that belongs to an entry with another content."""
 
 
 class ServerError(PGCraftError):

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.append_only.model import PGCraftAppendOnly as PGCraftAppendOnly
+    from pgcraft_django.factories.ledger.model import PGCraftLedger as PGCraftLedger
     from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
     from pgcraft_django.factories.state_machine.machine import Transition as Transition
     from pgcraft_django.factories.state_machine.model import PGCraftStateMachine as PGCraftStateMachine
 
-__all__ = ["PGCraftAppendOnly", "PGCraftSimple", "PGCraftStateMachine", "Transition"]
+__all__ = ["PGCraftAppendOnly", "PGCraftLedger", "PGCraftSimple", "PGCraftStateMachine", "Transition"]
 
 _HOMES = {
     "PGCraftAppendOnly": "pgcraft_django.factories.append_only.model",
+    "PGCraftLedger": "pgcraft_django.factories.ledger.model",
     "PGCraftSimple": "pgcraft_django.factories.simple",
     "PGCraftStateMachine": "pgcraft_django.factories.state_machine.model",
     "Transition": "pgcraft_django.factories.state_machine.machine",

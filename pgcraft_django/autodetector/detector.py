@@ -43,13 +43,10 @@ class DetectorMixin(MigrationAutodetector):
         return super()._detect_changes(convert_apps, graph)
 
     def generate_deleted_models(self) -> None:
-        from pgcraft_django.autodetector.kept import is_log
-        from pgcraft_django.recorded import recorded
+        from pgcraft_django.autodetector.kept import kept_models
 
-        for label, name in sorted(self.old_model_keys - self.new_model_keys):
-            if is_log(self.from_state.models[label, name], recorded(self.from_state).get(label, {})):
-                self.old_model_keys.discard((label, name))
-                self.kept_logs.append((label, name))
+        self.kept_logs = kept_models(self.old_model_keys - self.new_model_keys, self.from_state)
+        self.old_model_keys.difference_update(self.kept_logs)
         super().generate_deleted_models()
 
     def generate_altered_fields(self) -> None:

@@ -1,33 +1,53 @@
 """Logs that no model declares any more: their rows are kept until somebody drops the table by hand."""
 
+from collections.abc import Iterable
+
 from django.db.migrations.state import ModelState, ProjectState
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
 from pgcraft_django.factories.guard import GUARD
+from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement, Trigger
-from pgcraft_django.recorded import ObjectMap
+from pgcraft_django.recorded import ObjectMap, recorded
 
 
-def is_log(model: ModelState, recorded: ObjectMap) -> bool:
+def kept_models(gone: Iterable[tuple[str, str]], state: ProjectState) -> list[tuple[str, str]]:
+    """Return those of the models in `gone` whose tables stay: logs, and what the triggers of a log keep beside it."""
+    keys = sorted(gone)
+    logs = [key for key in keys if _is_log(state.models[key], recorded(state).get(key[0], {}))]
+    beside = {
+        table
+        for key in logs
+        for item in objects_of_table(model_table(state.models[key]), recorded(state).get(key[0], {})).values()
+        for table in item.columns_held
+    }
+    return [
+        key
+        for key in keys
+        if key in logs or any(table.endswith(f".{quote_name(model_table(state.models[key]))}") for table in beside)
+    ]
+
+
+def _is_log(model: ModelState, objects: ObjectMap) -> bool:
     """Tell whether rows of the model's table are never removed."""
     table = model_table(model)
-    return any(isinstance(item, Trigger) and (item.table, item.name) == (table, GUARD) for item in recorded.values())
+    return any(isinstance(item, Trigger) and (item.table, item.name) == (table, GUARD) for item in objects.values())
 
 
-def objects_of_table(table: str, recorded: ObjectMap) -> ObjectMap:
+def objects_of_table(table: str, known: ObjectMap) -> ObjectMap:
     """Return the objects that are part of the table, and those that they need."""
     queue: list[ObjectKey] = [
         key
-        for key, item in recorded.items()
+        for key, item in known.items()
         if (isinstance(item, TablePlacement) and item.name == table)
         or (isinstance(item, Trigger) and item.table == table)
     ]
     found: ObjectMap = {}
     while queue:
         key = queue.pop()
-        if key in recorded and key not in found:
-            found[key] = recorded[key]
-            queue += recorded[key].depends_on
+        if key in known and key not in found:
+            found[key] = known[key]
+            queue += known[key].depends_on
     return found
 
 

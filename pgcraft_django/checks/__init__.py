@@ -60,6 +60,15 @@ State machines
     E076  A field of the log of transitions cannot be there.
     E077  `transition_grants` name an unknown role or state.
     W071  No transition leads to a state.
+
+Ledgers
+    E091  The value cannot hold every amount exactly.
+    E092  The dimensions of a `Balance` are no fields of the ledger's own.
+    E093  Balances have no names of their own.
+    E094  A minimum is no number.
+    E095  A plugin for ledgers is on another model.
+    E096  `idempotency` is neither True nor False.
+    E097  `record_grants` name an unknown role.
 """
 
 from importlib import import_module

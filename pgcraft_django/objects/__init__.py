@@ -6,6 +6,7 @@ This import path is permanent: migrations are written with it. A new kind is one
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
 from pgcraft_django.objects.comment import Comment
 from pgcraft_django.objects.extension import Extension
+from pgcraft_django.objects.filling import Filling
 from pgcraft_django.objects.function import Function, SharedFunction
 from pgcraft_django.objects.grant import FunctionGrant, SchemaGrant, TableGrant
 from pgcraft_django.objects.policy import Policy
@@ -18,6 +19,7 @@ __all__ = [
     "Comment",
     "DatabaseObject",
     "Extension",
+    "Filling",
     "Function",
     "FunctionGrant",
     "MaterializedView",

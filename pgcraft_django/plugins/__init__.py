@@ -1,1 +1,20 @@
-"""Plugins: values in `PGCraft.plugins` that add something to one model. One file each."""
+"""Plugins: values in `PGCraft.plugins` that add something to one model. One file each.
+
+Those that belong to one factory live with it, and are imported when they are asked for.
+"""
+
+from importlib import import_module
+from typing import Any
+
+__all__ = ["Balance", "DoubleEntry"]
+
+_HOMES = {
+    "Balance": "pgcraft_django.factories.ledger.balance",
+    "DoubleEntry": "pgcraft_django.factories.ledger.double_entry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -76,6 +76,9 @@ class Edits(RuleBasedStateMachine):
         after = self.rows()
         assert {key: after[key] for key in rows if key in after} == {key: rows[key] for key in rows if key in after}
         for spec in project.values():
+            if spec.balance is not None:
+                self.check_balance(spec)
+                continue
             self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
             if spec.has_history:
                 self.check_history(spec)
@@ -87,6 +90,16 @@ class Edits(RuleBasedStateMachine):
         before = self.site.query(f'SELECT {columns} FROM "{spec.table}" WHERE id = {key}')
         self.site.query(f'DELETE FROM "{spec.table}" WHERE id = {key}')
         assert before == self.site.query(f'SELECT {columns} FROM "{spec.table}_history" WHERE id = {key}')
+
+    def check_balance(self, spec: ModelSpec) -> None:
+        """An entry is added to a balance, which is the sum of all entries of the group."""
+        self.site.query(f'INSERT INTO "{spec.table}" (value) VALUES (3), (-1)')
+        if spec.balance:
+            model = self.world.apps.get_model(spec.label, spec.name)
+            columns = ", ".join(f'"{model._meta.get_field(name).column}"' for name in spec.balance)
+            sums = f'SELECT min(id), {columns}, sum(value) FROM "{spec.table}" GROUP BY {columns}'
+            kept = f'SELECT id, {columns}, balance FROM "{spec.table}_balance"'
+            assert sorted(self.site.query(sums), key=repr) == sorted(self.site.query(kept), key=repr)
 
     def columns_of(self, spec: ModelSpec) -> list[str]:
         """Return the columns of the model's table."""
@@ -130,17 +143,39 @@ class Edits(RuleBasedStateMachine):
         spec = ModelSpec(label, f"Model{number}", f"table {number}", fields, schema, has_history=history)
         self.edit({**self.project, f"m{number}": spec})
 
+    @precondition(lambda self: len(self.project) < 4)
+    @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds)
+    def add_ledger(self, label: str, schema: str, kind: str) -> None:
+        number = next(self.numbers)
+        spec = ModelSpec(label, f"Ledger{number}", f"ledger {number}", {"first": FieldSpec(kind)}, schema)
+        self.edit({**self.project, f"l{number}": spec.but(balance=("first",))})
+
+    @precondition(lambda self: any(spec.balance is not None for spec in self.project.values()))
+    @rule(data=st.data())
+    def change_balance(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(key for key, spec in self.project.items() if spec.balance is not None)))
+        spec = self.project[key]
+        names = sorted(name for name, item in spec.fields.items() if item.kind != "many")
+        chosen = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
+        self.change(key, spec.but(balance=tuple(chosen)))
+
     @precondition(lambda self: len(self.project) > 1)
     @rule(data=st.data())
     def delete_model(self, data: st.DataObject) -> None:
         gone, spec = self.pick(data)
-        if spec.has_history:  # it would stay behind, which tests of its own show
+        if spec.has_history or spec.balance is not None:  # it would stay behind, which tests of its own show
             return
         rest = {key: item for key, item in self.project.items() if key != gone}
         for key, item in rest.items():
             kept = {name: one for name, one in item.fields.items() if one.target != spec.path}
             names = frozenset(kept)
-            rest[key] = item.but(fields=kept, indexes=item.indexes & names, checks=item.checks & names, apis=(API(),))
+            rest[key] = item.but(
+                fields=kept,
+                indexes=item.indexes & names,
+                checks=item.checks & names,
+                apis=(API(),),
+                balance=item.balance and tuple(name for name in item.balance if name in names),
+            )
         self.edit(rest)
 
     @rule(data=st.data())
@@ -186,9 +221,16 @@ class Edits(RuleBasedStateMachine):
         gone = data.draw(st.sampled_from(sorted(spec.fields)))
         fields = {name: item for name, item in spec.fields.items() if name != gone}
         names = frozenset(fields)
+        balance = spec.balance and tuple(name for name in spec.balance if name != gone)
         self.change(
             key,
-            spec.but(fields=fields, indexes=spec.indexes & names, checks=spec.checks & names, apis=(API(),)),
+            spec.but(
+                fields=fields,
+                indexes=spec.indexes & names,
+                checks=spec.checks & names,
+                apis=(API(),),
+                balance=balance,
+            ),
         )
 
     @rule(data=st.data())
@@ -202,7 +244,13 @@ class Edits(RuleBasedStateMachine):
         fields = {new if name == old else name: item for name, item in spec.fields.items()}
         self.change(
             key,
-            spec.but(fields=fields, indexes=spec.indexes - {old}, checks=spec.checks - {old}, apis=(API(),)),
+            spec.but(
+                fields=fields,
+                indexes=spec.indexes - {old},
+                checks=spec.checks - {old},
+                apis=(API(),),
+                balance=spec.balance and tuple(new if name == old else name for name in spec.balance),
+            ),
             RENAMED,
         )
 
@@ -228,7 +276,12 @@ class Edits(RuleBasedStateMachine):
         new = FieldSpec(kind) if spec.fields[name].kind == "many" else FieldSpec("many", target=target.path)
         self.change(
             key,
-            spec.with_field(name, new).but(indexes=spec.indexes - {name}, checks=spec.checks - {name}, apis=(API(),)),
+            spec.with_field(name, new).but(
+                indexes=spec.indexes - {name},
+                checks=spec.checks - {name},
+                apis=(API(),),
+                balance=spec.balance and tuple(one for one in spec.balance if one != name),
+            ),
         )
 
     @rule(data=st.data(), what=st.sampled_from(["indexes", "checks"]))

@@ -9,7 +9,8 @@ from django.db import models
 
 from pgcraft_django import registry
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftLedger, PGCraftSimple
+from pgcraft_django.plugins import Balance
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class ModelSpec:
     checks: frozenset[str] = frozenset()
     comment: str = ""
     has_history: bool = False
+    balance: tuple[str, ...] | None = None
+    """The dimensions of a ledger's balances, of which `()` has none; None for what is no ledger."""
 
     @property
     def path(self) -> str:
@@ -71,7 +74,8 @@ class ModelSpec:
 
     def columns(self) -> list[str]:
         """Return the fields that are columns."""
-        return ["id", *(name for name, spec in self.fields.items() if spec.kind != "many")]
+        own = ["id"] if self.balance is None else ["id", "entry_id", "created_at", "value"]
+        return [*own, *(name for name, spec in self.fields.items() if spec.kind != "many")]
 
     def build(self, apps: Apps) -> type[models.Model]:
         """Define the model class in `apps`."""
@@ -95,8 +99,9 @@ class ModelSpec:
             },
         )
         fields = {name: spec.build(name) for name, spec in self.fields.items()}
-        pgcraft = type("PGCraft", (), {"schema": self.schema, "api": list(self.apis)})
-        base = PGCraftAppendOnly if self.has_history else PGCraftSimple
+        plugins = [Balance(list(self.balance), -5)] if self.balance else []
+        pgcraft = type("PGCraft", (), {"schema": self.schema, "api": list(self.apis), "plugins": plugins})
+        base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
         return type(self.name, (base,), {"__module__": __name__, "Meta": meta, "PGCraft": pgcraft, **fields})
 
 

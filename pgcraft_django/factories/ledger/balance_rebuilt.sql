@@ -1,0 +1,8 @@
+-- Entries change only while a migration has set the guards aside: then the balances follow.
+BEGIN
+    IF EXISTS (SELECT FROM old_rows) THEN
+        DELETE FROM {balance};
+        {fill};
+    END IF;
+    RETURN NULL;
+END

@@ -1,0 +1,104 @@
+"""What can be wrong with the declaration of a ledger and its plugins."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.core.checks import CheckMessage
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.factories.ledger.shape import OWN, option
+from pgcraft_django.messages import corrected, error, listed, nearest, source
+from pgcraft_django.plugins.base import get_plugins
+
+if TYPE_CHECKING:
+    from pgcraft_django.factories.ledger.balance import Balance
+
+
+def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Yield what is wrong with the fields and options of a ledger."""
+    value = model._meta.get_field("value")
+    exact = isinstance(value, models.DecimalField) and value.max_digits is not None and value.decimal_places is not None
+    if not (exact or isinstance(value, models.IntegerField)) or value.null:
+        yield error(
+            "E091",
+            f"The field 'value' is a {type(value).__name__} that does not hold every amount exactly.",
+            hint="Write value = models.BigIntegerField(), or value = models.DecimalField(max_digits=20, "
+            "decimal_places=2), without null=True",
+            obj=model,
+        )
+    if not isinstance(option(model, "idempotency", False), bool):
+        yield error(
+            "E096",
+            f"idempotency in class PGCraft is {option(model, 'idempotency')!r}; it must be True or False.",
+            hint="Write idempotency = True",
+            obj=model,
+        )
+    yield from _grants(model)
+
+
+def _grants(model: type[models.Model]) -> Iterator[CheckMessage]:
+    roles: Any = option(model, "record_grants", ())
+    known = get_config().request_roles
+    if not is_names(roles):
+        message = f"record_grants in class PGCraft is {roles!r}; it must be a list of roles."
+        yield error("E097", message, hint=f"Write record_grants = {source(list(known[:1]))}", obj=model)
+    elif unknown := [role for role in roles if role not in known]:
+        message = f"record_grants names {listed(unknown)}, which no request can switch to."
+        fixed = corrected(roles, known) or list(known)
+        yield error("E097", message, hint=f"Write record_grants = {source(fixed)}", obj=model)
+
+
+def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Yield what is wrong with one `Balance` of `model`."""
+    from pgcraft_django.factories.ledger.balance import Balance, is_ledger
+
+    if not is_ledger(model):
+        yield not_a_ledger("Balance", model)
+        return
+    yield from _dimensions(plugin, model)
+    if plugin.minimum is not None and not plugin.has_minimum:
+        message = f"Balance has the minimum {plugin.minimum!r}, which is no number to compare with."
+        yield error("E094", message, hint="Write Balance(dimensions=[…], minimum=0)", obj=model)
+    apis = plugin.api if isinstance(plugin.api, list | tuple) else [plugin.api]
+    if any(not isinstance(api, API) for api in apis if api is not None):
+        message = f"Balance(api=…) is of type {type(plugin.api).__name__}; it must be an API or a list of them."
+        yield error("E022", message, hint='Write api=API(grants={"webuser": ["select"]})', obj=model)
+    same = [other for other in get_plugins(model) if isinstance(other, Balance) and other.name == plugin.name]
+    if not isinstance(plugin.name, str) or not plugin.name.isidentifier():
+        message = f"Balance has the name {plugin.name!r}, which is no name."
+        yield error("E093", message, hint='Write Balance(…, name="stock")', obj=model)
+    elif len(same) > 1 and same[0] is plugin:
+        message = f"Several balances of the model are called {plugin.name!r}."
+        example = "_".join(["by", *map(str, same[-1].dimensions)])
+        yield error("E093", message, hint=f"Write Balance(…, name={source(example)})", obj=model)
+
+
+def not_a_ledger(plugin: str, model: type[models.Model]) -> CheckMessage:
+    """Return that the plugin is on a model that is no ledger."""
+    return error(
+        "E095",
+        f"{plugin} is a plugin for ledgers, and the model is none.",
+        hint=f"Write class {model.__name__}(PGCraftLedger)",
+        obj=model,
+    )
+
+
+def _dimensions(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:
+    known = [field.name for field in model._meta.local_concrete_fields if field.name not in OWN]
+    names: Any = plugin.dimensions
+    example = f"Write Balance(dimensions={source(known[:2])})"
+    if not is_names(names) or not names:
+        message = f"Balance(dimensions=…) is {names!r}; it must be a list of names of fields."
+        yield error("E092", message, hint=example, obj=model)
+    elif len(set(names)) < len(names):
+        fixed = source(list(dict.fromkeys(names)))
+        yield error("E092", "Balance names a dimension twice.", hint=f"Write Balance(dimensions={fixed})", obj=model)
+    else:
+        for name in names:
+            if name not in known:
+                near = nearest(name, known)
+                message = f"Balance has the dimension {name!r}, which is no field of the ledger's own."
+                hint = f"Write {source(near)}" if near else f"The fields are {listed(known)}"
+                yield error("E092", message, hint=hint, obj=model)

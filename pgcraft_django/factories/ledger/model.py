@@ -1,0 +1,59 @@
+"""The abstract model, and the factory behind it."""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from django.contrib.postgres.functions import RandomUUID
+from django.core.checks import CheckMessage
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.ledger.shape import add_constraint, bound_of, constraint_name, value_field
+from pgcraft_django.factories.ledger.writing import LedgerManager
+
+if TYPE_CHECKING:
+    from pgcraft_django.objects import DatabaseObject
+
+
+class LedgerFactory(Factory):
+    """Entries are added and read."""
+
+    options = Factory.options | {"idempotency", "record_grants"}
+    privileges = frozenset({"select", "insert"})
+    stamped = frozenset({"id", "created_at"})
+
+    def prepare(self, model: type[models.Model]) -> None:
+        # The balance of a group goes by the first entry's id, and uses its sign.
+        name = constraint_name(model, "id")
+        add_constraint(model, models.CheckConstraint(condition=Q(id__gt=0), name=name))
+        if bound := bound_of(value_field(model)):
+            within = Q(value__gt=-bound, value__lt=bound)
+            add_constraint(model, models.CheckConstraint(condition=within, name=constraint_name(model, "value")))
+
+    def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":
+        from pgcraft_django.factories.ledger.objects import ledger_objects
+
+        return ledger_objects(model, schema)
+
+    def check(self, model: type[models.Model]) -> Iterable[CheckMessage]:
+        from pgcraft_django.factories.ledger.checks import check_ledger
+
+        return check_ledger(model)
+
+
+class PGCraftLedger(PGCraftModel):
+    """A table of entries that are never changed: what is booked stays booked, and is corrected by another entry."""
+
+    pgcraft_factory: ClassVar[Factory] = LedgerFactory()
+
+    id = models.BigAutoField(primary_key=True)
+    entry_id = models.UUIDField(db_default=RandomUUID(), editable=False, help_text="Tells which legs are one entry.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False, help_text="When it was booked.")
+    value = models.BigIntegerField()
+
+    objects = LedgerManager()
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True

@@ -1,0 +1,30 @@
+"""What every ledger has in PostgreSQL: entries are dated by it, and never changed."""
+
+from collections.abc import Iterator
+
+from django.db import models
+
+from pgcraft_django.bodies import read_body
+from pgcraft_django.factories.guard import guard
+from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
+
+STAMP = "pgcraft_created_at"
+"""Name of the function and of the trigger. Triggers fire in order of their names: others see the time that counts."""
+
+
+def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+    """Yield the triggers of the ledger's table."""
+    table = model._meta.db_table
+    yield from guard(schema, table)
+    yield SharedFunction(
+        schema=schema, name=STAMP, returns="trigger", language="plpgsql", body=read_body(__file__, "stamped")
+    )
+    yield Trigger(
+        schema=schema,
+        table=table,
+        name=STAMP,
+        event="BEFORE INSERT",
+        # So entries that come without a time, as nearly all do, do not pay for a function.
+        definition="FOR EACH ROW WHEN (NEW.created_at IS DISTINCT FROM pg_catalog.statement_timestamp())",
+        function=(schema, STAMP),
+    )

@@ -1,0 +1,120 @@
+"""Balances and their course over time, as querysets. What can be read from a balance row is not summed up."""
+
+import datetime
+from collections.abc import Mapping
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Count, Sum, Window
+from django.db.models.functions import Trunc
+from django.utils import timezone
+
+from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
+
+PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
+
+
+class Reading(models.QuerySet[Any]):
+    """What a ledger can be asked."""
+
+    def as_of(self, when: datetime.datetime) -> Self:
+        """Return the entries that were booked until `when`, which has a time zone; `ValueError` if it has none."""
+        if not isinstance(when, datetime.datetime) or timezone.is_naive(when):
+            raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
+        return self.filter(created_at__lte=when)
+
+    def balance(self, **dimensions: Any) -> Any:
+        """Return the balance of the entries that have `dimensions`, a number; 0 if there are none.
+
+        It is read from its row if a `Balance` of the ledger has exactly these dimensions, and else summed up.
+        """
+        kept = None if self._is_restricted() else self._kept(frozenset(map(self._field_name, dimensions)))
+        if kept is not None:
+            found = kept._base_manager.using(self.db).filter(**conditions(dimensions))
+            total = found.values_list("balance", flat=True).first()
+        else:
+            total = self.filter(**conditions(dimensions)).aggregate(total=self._sum())["total"]
+        return total_field(value_field(self.model)).to_python(0 if total is None else total)
+
+    def balances(self, *dimensions: str) -> Any:
+        """Return a queryset: a dict for each group of entries with the same `dimensions`, and their `balance`.
+
+        Without `dimensions`, those of the ledger's first `Balance`. Raises `ValueError` if it has none.
+        """
+        names = self._names(dimensions)
+        kept = None if self._is_restricted() else self._kept(frozenset(names))
+        if kept is not None:
+            rows = kept._base_manager.using(self.db)
+            return rows.order_by(*names).values(*names, "balance")
+        return self.order_by(*names).values(*names).annotate(balance=self._sum())
+
+    def running_balance(self, *dimensions: str) -> Self:
+        """Return the entries in order, each with the `running_balance` of its group after it.
+
+        Entries of other groups can be filtered out before; entries of a group that are filtered out do not count.
+        """
+        window = Window(
+            self._sum(),
+            partition_by=[models.F(name) for name in self._names(dimensions)],
+            order_by=models.F("id").asc(),
+        )
+        return self.annotate(running_balance=window).order_by("id")
+
+    def latest(self, *fields: Any, per: Any = None) -> Any:
+        """Return the last entry of each group with the same dimensions `per`, a list: a queryset.
+
+        With `fields`, or `get_latest_by` in `class Meta`, and without `per`, it is Django's `latest()`.
+        """
+        if per is None and (fields or self.model._meta.get_latest_by):
+            return super().latest(*fields)
+        names = self._names(tuple(per or ()))
+        return self.order_by(*names, "-id").distinct(*names)
+
+    def rollup(self, period: str, *dimensions: str) -> Any:
+        """Return a queryset: a dict for each `period` and group in which something was booked, in order.
+
+        It has the beginning of the `period` in the current time zone, the dimensions, the `change` of the balance, and
+        the number of `entries`. `period` is minute, hour, day, week, month, quarter or year.
+        """
+        rows = self._in_periods(period, dimensions)
+        return rows.annotate(change=self._sum(), entries=Count("id"))
+
+    def _in_periods(self, period: str, dimensions: tuple[str, ...]) -> Any:
+        if period not in PERIODS:
+            raise ValueError(f"{period!r} is no period; the periods are {', '.join(PERIODS)}.")
+        start = Trunc("created_at", period, tzinfo=timezone.get_current_timezone())
+        return self.annotate(period=start).order_by("period", *dimensions).values("period", *dimensions)
+
+    def _sum(self) -> Any:
+        return Sum(signed_expression(self.model))
+
+    def _names(self, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the fields, by default those of the first balance."""
+        if dimensions:
+            return tuple(map(self._field_name, dimensions))
+        for companion in balances_of(self.model).values():
+            return tuple(companion.pgcraft_dimensions)
+        raise ValueError(f"{self.model.__name__} has no Balance: say which dimensions are meant.")
+
+    def _field_name(self, name: str) -> str:
+        """Return the name of a field that is called so or, for a foreign key, `<name>_id`."""
+        own = {field.attname: field.name for field in self.model._meta.local_concrete_fields}
+        return str(own.get(name, name))
+
+    def _kept(self, names: frozenset[str]) -> Any:
+        """Return the model whose rows are the balances of these dimensions, or None."""
+        found = balances_of(self.model).values()
+        return next((companion for companion in found if frozenset(companion.pgcraft_dimensions) == names), None)
+
+    def _is_restricted(self) -> bool:
+        """Tell whether other entries than all of them are meant."""
+        query = self.query
+        return bool(query.where or query.is_sliced or query.distinct or query.combinator or query.is_empty())
+
+
+def conditions(dimensions: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lookups: NULL is a value of a dimension like any other."""
+    return {
+        name if value is not None else f"{name}__isnull": value if value is not None else True
+        for name, value in dimensions.items()
+    }

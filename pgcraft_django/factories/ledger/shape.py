@@ -1,0 +1,121 @@
+"""What a ledger's declaration means, read once for all who need it. What is wrong with it is left to the checks."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.db import models
+
+from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.naming import quote_name, shorten
+from pgcraft_django.plugins.base import get_plugins
+
+OWN = ("id", "entry_id", "created_at", "value")
+"""Fields that every ledger has."""
+DIRECTION = "direction"
+KEY = "idempotency_key"
+DEBIT, CREDIT = "debit", "credit"
+
+
+def option(model: type[models.Model], name: str, default: Any = None) -> Any:
+    """Return what the model's `class PGCraft` says."""
+    return getattr(getattr(model, "PGCraft", None), name, default)
+
+
+def is_double_entry(model: type[models.Model]) -> bool:
+    """Tell whether entries have legs of two directions."""
+    return any(getattr(plugin, "is_double_entry", False) for plugin in get_plugins(model))
+
+
+def is_idempotent(model: type[models.Model]) -> bool:
+    """Tell whether entries can have a key that makes a repetition harmless."""
+    return option(model, "idempotency") is True
+
+
+def value_field(model: type[models.Model]) -> AnyField:
+    """Return the field of what an entry adds."""
+    return model._meta.get_field("value")  # type: ignore[return-value]
+
+
+def written_fields(model: type[models.Model]) -> list[AnyField]:
+    """Return the fields that whoever records an entry gives, in the order of the model; not `entry_id` and the key."""
+    left_out = {"id", "entry_id", "created_at", KEY}
+    return [field for field in model._meta.local_concrete_fields if field.name not in left_out and not field.generated]
+
+
+def bound_of(value: AnyField) -> Decimal | None:
+    """Return what every value of a decimal field is below; NaN, which PostgreSQL sorts above all numbers, is not."""
+    if isinstance(value, models.DecimalField) and value.max_digits is not None and value.decimal_places is not None:
+        return Decimal(10) ** (value.max_digits - value.decimal_places)
+    return None
+
+
+def total_field(value: AnyField) -> AnyField:
+    """Return a field that holds the sum of any number of values: PostgreSQL refuses what is too big for it."""
+    if isinstance(value, models.DecimalField) and value.max_digits is not None:
+        digits = min(value.max_digits + 18, 1000)
+        return models.DecimalField(max_digits=digits, decimal_places=value.decimal_places, editable=False)
+    return models.BigIntegerField(editable=False)
+
+
+def used_fields(model: type[models.Model]) -> list[AnyField]:
+    """Return the fields beside the dimensions that a balance is worked out from."""
+    names = {"id", "value", *([DIRECTION] if is_double_entry(model) else [])}
+    return [field for field in model._meta.local_concrete_fields if field.name in names]
+
+
+def signed_value(model: type[models.Model], row: str = "") -> str:
+    """Return in SQL what an entry adds to a balance: a credit takes away."""
+    prefix = f"{row}." if row else ""
+    value = f"{prefix}{quote_name(column_name(value_field(model)))}"
+    if not is_double_entry(model):
+        return value
+    return f"CASE {prefix}{quote_name(DIRECTION)} WHEN '{CREDIT}' THEN -{value} ELSE {value} END"
+
+
+def signed_expression(model: type[models.Model]) -> Any:
+    """Return for the ORM what an entry adds to a balance."""
+    if not is_double_entry(model):
+        return models.F("value")
+    return models.Case(models.When(direction=CREDIT, then=-models.F("value")), default=models.F("value"))
+
+
+def balances_of(model: type[models.Model]) -> dict[str, Any]:
+    """Return name -> model of the balances of a ledger. The dimensions are its `pgcraft_dimensions`."""
+    # Not those of a model that it inherits from.
+    found: dict[str, Any] = model.__dict__.get("pgcraft_balances", {})
+    return found
+
+
+def add_constraint(model: type[models.Model], constraint: models.BaseConstraint) -> None:
+    """Add to `Meta.constraints` after the class is made, where Django's migrations look for it."""
+    meta: Any = model._meta
+    meta.constraints = [*meta.constraints, constraint]
+    meta.original_attrs["constraints"] = meta.constraints
+
+
+def add_index(model: type[models.Model], index: models.Index) -> None:
+    """Add to `Meta.indexes` after the class is made."""
+    meta: Any = model._meta
+    if index.name not in {other.name for other in meta.indexes}:
+        meta.indexes = [*meta.indexes, index]
+        meta.original_attrs["indexes"] = meta.indexes
+
+
+def index_entries(model: type[models.Model]) -> None:
+    """Let the legs of an entry be found by `entry_id`."""
+    # Django allows 30 characters for the name of an index.
+    add_index(model, models.Index(fields=["entry_id"], name=f"{shorten_to(model._meta.db_table, 21)}_entry_id"))
+
+
+def shorten_to(name: str, length: int) -> str:
+    """Return `name`, or its head and a hash that tells it from others with the same head."""
+    import hashlib
+
+    if len(name) <= length and name.isascii():
+        return name
+    return f"{name[: length - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+
+
+def constraint_name(model: type[models.Model], *parts: str) -> str:
+    """Return the name of a constraint of the model."""
+    return shorten("_".join((model._meta.db_table, *parts)))

@@ -1,0 +1,147 @@
+"""Booking entries: one statement each, all or nothing."""
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
+
+from pgcraft_django.diagnosis import server_message, sqlstate
+from pgcraft_django.errors import IdempotencyConflict
+from pgcraft_django.factories.ledger.reading import Reading, conditions
+from pgcraft_django.factories.ledger.shape import CREDIT, DEBIT, DIRECTION, KEY, is_double_entry, is_idempotent
+from pgcraft_django.naming import quote_name
+
+CONFLICT = "PT409"
+
+
+class LedgerQuerySet(Reading):
+    """A queryset that knows balances, and books entries."""
+
+    def record(
+        self,
+        legs: Iterable[Mapping[str, Any]] | None = None,
+        /,
+        *,
+        idempotency_key: str | None = None,
+        **leg: Any,
+    ) -> Any:
+        """Book one entry: `record(warehouse="A", value=5)`, or several legs of it, `record([{…}, {…}])`.
+
+        Returns the new instance, or a list of them. With an `idempotency_key` that an entry has already, nothing is
+        booked and that entry is returned. Raises `IdempotencyConflict` if its content is another one, and Django's
+        `IntegrityError` if a rule of the ledger is broken, such as a minimum balance.
+        """
+        if (legs is None) == (not leg):
+            raise TypeError("record() takes the fields of one entry, or a list of legs, and not both.")
+        rows = self._book([leg] if legs is None else list(legs), idempotency_key)
+        return rows[0] if legs is None else rows
+
+    def transfer(
+        self,
+        from_: Mapping[str, Any],
+        to: Mapping[str, Any],
+        /,
+        *,
+        value: Any,
+        idempotency_key: str | None = None,
+        **common: Any,
+    ) -> list[Any]:
+        """Book `value` from one group to another, as one entry of two legs, which are returned.
+
+        `from_` and `to` are dimensions, `common` what both legs have. With `DoubleEntry`, the legs are a credit and a
+        debit. Raises `ValueError` unless `value` is above 0, and what `record()` raises.
+        """
+        if not value > 0:
+            raise ValueError(f"A transfer takes a value above 0, and not {value!r}.")
+        if is_double_entry(self.model):
+            ways: list[dict[str, Any]] = [{DIRECTION: CREDIT, "value": value}, {DIRECTION: DEBIT, "value": value}]
+        else:
+            ways = [{"value": -value}, {"value": value}]
+        legs = [{**common, **group, **way} for group, way in zip((from_, to), ways, strict=True)]
+        return self._book(legs, idempotency_key)
+
+    def reconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Any]:
+        """Make balances what they should be: `reconcile([{"warehouse": "A", "balance": 40}])`.
+
+        Books the differences, as one entry whose legs are returned; where there is none, nothing. `common` is what all
+        legs have beside the dimensions. Nobody else can book until the transaction ends. Raises `ValueError` if
+        the groups have not all the same dimensions or one comes twice, and what `record()` raises.
+        """
+        wanted = [dict(group) for group in desired]
+        balances = [group.pop("balance", None) for group in wanted]
+        names = sorted(wanted[0]) if wanted else []
+        keys = [tuple(_plain(group.get(name)) for name in names) for group in wanted]
+        if any(sorted(group) != names for group in wanted) or None in balances or len(set(keys)) < len(keys):
+            raise ValueError(
+                "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
+                '[{"warehouse": "A", "balance": 40}].'
+            )
+        table = quote_name(self.model._meta.db_table)
+        with transaction.atomic(using=self._writing):
+            # Lock first, read in the next statement.
+            with connections[self._writing].cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
+            rows: Any = self.model._default_manager.using(self._writing)
+            asked = models.Q(*(models.Q(**conditions(group)) for group in wanted), _connector=models.Q.OR)
+            found = rows.balances(*names).filter(asked) if names else ()
+            there = {tuple(row[name] for name in names): row["balance"] for row in found}
+            legs = [
+                {**common, **group, **self._leg(balance - there.get(key, 0))}
+                for group, key, balance in zip(wanted, keys, balances, strict=True)
+                if balance != there.get(key, 0)
+            ]
+            return self._book(legs, None) if legs else []
+
+    def _leg(self, difference: Any) -> dict[str, Any]:
+        if not is_double_entry(self.model):
+            return {"value": difference}
+        return {DIRECTION: DEBIT if difference > 0 else CREDIT, "value": abs(difference)}
+
+    @property
+    def _writing(self) -> str:
+        from django.db import router
+
+        return self._db or router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]
+
+    def _book(self, legs: Sequence[Mapping[str, Any]], key: str | None) -> list[Any]:
+        if not legs:
+            raise ValueError("An entry has at least one leg.")
+        if key is not None and not is_idempotent(self.model):
+            raise TypeError(
+                f"{self.model.__name__} has no idempotency keys: write idempotency = True in class PGCraft."
+            )
+        entry = uuid.uuid4()
+        own = {"entry_id": entry} if key is None else {"entry_id": entry, KEY: key}
+        instances = [self.model(**{**leg, **own}) for leg in legs]
+        rows = self.model._base_manager.using(self._writing)
+        if key is None:
+            return list(rows.bulk_create(instances))
+        try:
+            with transaction.atomic(using=self._writing):
+                # The database leaves out what was booked before, so fewer rows may come back than go.
+                rows.bulk_create(instances, ignore_conflicts=True)
+                return self._booked(entry, key, len(legs))
+        except DatabaseError as error:
+            if sqlstate(error) == CONFLICT:
+                raise IdempotencyConflict(server_message(error)) from error
+            raise
+
+    def _booked(self, entry: uuid.UUID, key: str, legs: int) -> list[Any]:
+        rows = list(self.model._base_manager.using(self._writing).filter(**{KEY: key}).order_by("id"))
+        if len(rows) == legs:
+            return rows
+        if any(row.entry_id == entry for row in rows) or not rows:
+            raise IntegrityError(f"A leg of the entry {entry} breaks a unique constraint of {self.model.__name__}.")
+        raise IdempotencyConflict(
+            f"The idempotency key {key!r} belongs to the entry {rows[0].entry_id}, which has {len(rows)} legs and not "
+            f"{legs}."
+        )
+
+
+LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
+
+
+def _plain(value: Any) -> Any:
+    """Return what a foreign key's column holds."""
+    return value.pk if isinstance(value, models.Model) else value

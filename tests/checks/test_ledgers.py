@@ -1,0 +1,82 @@
+"""Declarations of ledgers and their plugins."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftLedger
+from pgcraft_django.plugins import Balance
+from tests.checks.declare import expect, messages, model
+
+
+def ledger(apps: Apps, *plugins: Any, value: models.Field | None = None, **options: Any) -> None:
+    fields = {"value": value} if value else {}
+    model(apps, base=PGCraftLedger, pgcraft={"plugins": list(plugins), **options}, **fields)
+
+
+def test_a_right_one_has_nothing_wrong(apps: Apps) -> None:
+    ledger(
+        apps,
+        Balance(["name"], Decimal("-0.5"), api=API(grants={"webuser": ["select"]})),
+        value=models.DecimalField(max_digits=9, decimal_places=2),
+        api=API(grants={"webuser": ["select", "insert"]}),
+        idempotency=True,
+        record_grants=["webuser"],
+    )
+    assert messages(apps) == []
+
+
+@pytest.mark.parametrize(
+    "value", [models.FloatField(), models.TextField(), models.BigIntegerField(null=True), models.DecimalField()]
+)
+def test_a_value_is_exact(apps: Apps, value: models.Field) -> None:
+    ledger(apps, value=value)
+    expect([item for item in messages(apps) if item.id.startswith("pgcraft")], "E091", "value = models.BigIntegerField")
+
+
+@pytest.mark.parametrize("names", [[], "name", None, ["nam"], ["name", "name"], ["value"], ["id"], [3]])
+def test_dimensions_are_fields(apps: Apps, names: Any) -> None:
+    ledger(apps, Balance(names))
+    expect(messages(apps), "E092", '"name"')
+
+
+def test_balances_have_names_of_their_own(apps: Apps) -> None:
+    ledger(apps, Balance(["name"]), Balance(["name"]))
+    expect(messages(apps), "E093", 'Balance(…, name="by_name")')
+
+
+@pytest.mark.parametrize("name", ["", "my balance", 3])
+def test_a_name_is_a_name(apps: Apps, name: Any) -> None:
+    ledger(apps, Balance(["name"], name=name))
+    expect(messages(apps), "E093", 'name="stock"')
+
+
+@pytest.mark.parametrize("minimum", ["0", True, Decimal("NaN"), Decimal("Infinity"), 0.5])
+def test_a_minimum_is_a_number(apps: Apps, minimum: Any) -> None:
+    ledger(apps, Balance(["name"], minimum))
+    expect(messages(apps), "E094", "minimum=0")
+
+
+def test_a_balance_is_of_a_ledger(apps: Apps) -> None:
+    model(apps, pgcraft={"plugins": [Balance(["name"])]})
+    expect(messages(apps), "E095", "class Person(PGCraftLedger)")
+
+
+def test_idempotency_is_on_or_off(apps: Apps) -> None:
+    ledger(apps, idempotency="yes")
+    expect(messages(apps), "E096", "idempotency = True")
+
+
+@pytest.mark.parametrize("roles", ["webuser", {"webuser": "all"}, ["webusr"]])
+def test_roles_that_record_are_known(apps: Apps, roles: Any) -> None:
+    ledger(apps, record_grants=roles)
+    expect(messages(apps), "E097", 'record_grants = ["')
+
+
+def test_a_balance_is_exposed_by_an_api(apps: Apps) -> None:
+    ledger(apps, Balance(["name"], api=3))
+    expect(messages(apps), "E022", "api=API(")

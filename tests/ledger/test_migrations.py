@@ -1,0 +1,136 @@
+"""A ledger follows its declaration, forwards and backwards, and no entry is lost."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, models
+from django.db.migrations.questioner import MigrationQuestioner
+
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.plugins import Balance
+from tests.ledger.conftest import Store, new_store
+from tests.ledger.stock import KEPT, declare
+from tests.support.catalog import differences
+from tests.support.world import World, new_site
+
+OPEN = API(grants={"anon": ["select"], "webuser": "all"})
+
+
+def test_each_change_is_found_and_can_be_taken_back(unblocked: None) -> None:
+    """Each version is made of the one before and of nothing, with the same outcome; then all the way back."""
+    versions: list[dict[str, Any]] = [
+        {"plugins": []},
+        {"plugins": [KEPT]},
+        {"plugins": [Balance(["warehouse"], 0, api=OPEN), Balance(["sku"], -5, name="by_sku")], "api": OPEN},
+        {"plugins": [Balance(["sku", "warehouse"])], "fields": {"value": models.IntegerField()}},
+        {"plugins": [KEPT], "schema": "other", "fields": {"sku": models.CharField(max_length=9, default="x")}},
+    ]
+    world = World()
+    with new_site() as site:
+        catalogs, steps = [site.catalog()], [0]
+        for version in versions:
+            made = world.evolve(lambda apps, version=version: declare(apps, **version))
+            assert made
+            site.migrate(made)
+            site.query("INSERT INTO inventory (value, warehouse, sku) VALUES (2, 'A', 'x')")
+            fresh = World()
+            fresh.evolve(lambda apps, version=version: declare(apps, **version))
+            with new_site() as other:
+                other.migrate(fresh.order)
+                assert differences(site.catalog(), other.catalog()) == {}
+            catalogs.append(site.catalog())
+            steps.append(len(site.applied))
+        assert site.query("SELECT balance FROM inventory_balance") == [(10,)]
+        for applied, catalog in reversed(list(zip(steps, catalogs, strict=True))):
+            while len(site.applied) > applied:
+                site.unmigrate()
+            assert differences(site.catalog(), catalog) == {}
+
+
+def test_a_balance_that_is_added_begins_with_what_is_there(unblocked: None) -> None:
+    with new_store(plugins=[]) as store:
+        store.add(5), store.add(-2), store.add(7, "B", None)
+        made = store.evolve(lambda apps: declare(apps))
+        assert store.balances() == store.sums() == {("A", "x"): 3, ("B", None): 7}
+        store.add(1)
+        for _ in made:
+            store.site.unmigrate()
+        assert store.query("SELECT count(*) FROM inventory") == [(4,)]
+
+
+def test_a_minimum_that_is_broken_already_is_not_migrated_to(unblocked: None) -> None:
+    with new_store(plugins=[]) as store:
+        store.add(-2)
+        with pytest.raises(IntegrityError, match="inventory_balance_minimum"):
+            store.evolve(lambda apps: declare(apps))
+
+
+def test_a_renamed_dimension_and_ledger_keep_their_balances(store: Store) -> None:
+    renamed = MigrationQuestioner({"ask_rename": True, "ask_rename_model": True})
+    store.add(5)
+    kept = Balance(dimensions=["place", "sku"], minimum=0)
+    for options in ({}, {"name": "Stock", "table": "stock", "schema": "other"}):
+        store.site.migrate(
+            store.world.evolve(
+                lambda apps, options=options: declare(
+                    apps, fields={"warehouse": None, "place": models.TextField()}, plugins=[kept], **options
+                ),
+                renamed,
+            )
+        )
+    with pytest.raises(IntegrityError, match="place A, sku x in stock"):
+        store.query("INSERT INTO stock (value, place, sku) VALUES (-6, 'A', 'x')")
+    store.query("INSERT INTO stock (value, place, sku) VALUES (1, 'A', 'x')")
+    assert store.query("SELECT place, balance FROM other.stock_balance") == [("A", 6)]
+
+
+def test_a_ledger_that_is_declared_no_more_is_kept_and_goes_on(store: Store) -> None:
+    store.add(5)
+    store.evolve(lambda apps: None)
+    store.add(-2)
+    assert store.balances() == store.sums() == {("A", "x"): 3}
+    with pytest.raises(IntegrityError, match="cannot fall below 0"):
+        store.add(-4)
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        store.query("DELETE FROM inventory")
+
+
+def test_a_plain_table_becomes_a_ledger_where_it_stands(unblocked: None) -> None:
+    world = World()
+
+    def plain(apps: Any) -> None:
+        declare(apps, base=PGCraftSimple, plugins=[])
+
+    with new_site() as site:
+        site.migrate(world.evolve(plain))
+        site.query("INSERT INTO inventory (value, warehouse) VALUES (3, 'A'), (4, 'A')")
+        site.migrate(world.evolve(lambda apps: declare(apps)))
+        assert site.query("SELECT balance FROM inventory_balance") == [(7,)]
+        assert site.query("SELECT count(DISTINCT entry_id) FROM inventory") == [(2,)]
+
+
+def test_foreign_keys_can_be_dimensions_and_names_anything(unblocked: None) -> None:
+    def shop(apps: Any, table: str) -> None:
+        meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "größe"})
+        type("Place", (PGCraftSimple,), {"__module__": __name__, "Meta": meta})
+        declare(
+            apps,
+            table=table,
+            fields={
+                "warehouse": models.ForeignKey("shop.Place", models.PROTECT, null=True),
+                "order": models.IntegerField(default=1),
+                "sku": models.TextField(db_column="Ärger & co"),
+            },
+            plugins=[Balance(["warehouse", "order", "sku"], 0)],
+        )
+
+    world = World()
+    with new_site() as site:
+        for table in ("Order Book", "select", "x" * 50):
+            site.migrate(world.evolve(lambda apps, table=table: shop(apps, table)))
+            site.query(f'INSERT INTO "{table}" (value, "Ärger & co", "order") VALUES (2, \'x\', 1)')
+            with pytest.raises(IntegrityError, match="warehouse_id NULL, order 1, Ärger & co x in"):
+                site.query(f'INSERT INTO "{table}" (value, "Ärger & co", "order") VALUES (-9, \'x\', 1)')
+        for _ in world.order:
+            site.unmigrate()
