@@ -67,7 +67,7 @@ Ledgers
     E093  Balances have no names of their own.
     E094  A minimum is no number.
     E095  A plugin for ledgers is on another model.
-    E096  `idempotency` is neither True nor False.
+    E096  `idempotency` is neither `True` nor `False`.
     E097  `record_grants` name an unknown role.
 """
 
