@@ -10,7 +10,13 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pgcraft_django.factories.base import Factory, PGCraftModel
-from pgcraft_django.factories.ledger.shape import add_constraint, bound_of, constraint_name, value_field
+from pgcraft_django.factories.ledger.shape import (
+    add_constraint,
+    bound_of,
+    constraint_name,
+    is_idempotent,
+    value_field,
+)
 from pgcraft_django.factories.ledger.writing import LedgerManager
 
 if TYPE_CHECKING:
@@ -31,6 +37,11 @@ class LedgerFactory(Factory):
         if bound := bound_of(value_field(model)):
             within = Q(value__gt=-bound, value__lt=bound)
             add_constraint(model, models.CheckConstraint(condition=within, name=constraint_name(model, "value")))
+
+        if is_idempotent(model):
+            from pgcraft_django.factories.ledger.keys import add_keys
+
+            add_keys(model)
 
     def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":
         from pgcraft_django.factories.ledger.objects import ledger_objects

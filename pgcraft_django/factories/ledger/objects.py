@@ -6,6 +6,7 @@ from django.db import models
 
 from pgcraft_django.bodies import read_body
 from pgcraft_django.factories.guard import guard
+from pgcraft_django.factories.ledger.shape import is_idempotent
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 
 STAMP = "pgcraft_created_at"
@@ -28,3 +29,7 @@ def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseO
         definition="FOR EACH ROW WHEN (NEW.created_at IS DISTINCT FROM pg_catalog.statement_timestamp())",
         function=(schema, STAMP),
     )
+    if is_idempotent(model):
+        from pgcraft_django.factories.ledger.keys import key_objects
+
+        yield from key_objects(model, schema)

@@ -1,0 +1,108 @@
+"""Idempotency keys: whoever asks twice, because an answer was lost, books once.
+
+A key is that of an entry, which may have several legs, so it cannot be unique in the ledger's own table. A table beside
+it has one row for each; the rival that comes second waits there until the first has committed.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from django.db import models
+
+from pgcraft_django.bodies import read_body
+from pgcraft_django.columns import column_name, column_types
+from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.companion import make_companion
+from pgcraft_django.factories.guard import guard_truncate
+from pgcraft_django.factories.ledger.shape import KEY, index_entries
+from pgcraft_django.naming import quote_name, quote_text, shorten
+from pgcraft_django.objects import DatabaseObject, Function, Trigger
+
+
+class KeyFactory(Factory):
+    """Keys are the database's own business."""
+
+    options = frozenset({"schema", "api"})
+    privileges = frozenset()
+
+
+class KeyModel(PGCraftModel):
+    """Abstract base of the companion: which entry a key belongs to."""
+
+    pgcraft_factory: ClassVar[Factory] = KeyFactory()
+
+    idempotency_key = models.TextField(primary_key=True, editable=False)
+    entry_id = models.UUIDField(editable=False)
+    created_at = models.DateTimeField(editable=False)
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True
+
+
+def add_keys(model: type[models.Model]) -> None:
+    """Give a ledger's entries keys, and a companion that has each of them once."""
+    if KEY not in {field.name for field in model._meta.local_fields}:
+        field: Any = models.TextField(
+            null=True, blank=True, editable=False, help_text="The same key again books nothing again."
+        )
+        model.add_to_class(KEY, field)
+    index_entries(model)
+    meta = {
+        "default_permissions": ["view"],
+        "verbose_name": f"key of {model._meta.verbose_name}",
+        "verbose_name_plural": f"keys of {model._meta.verbose_name_plural}",
+    }
+    model.pgcraft_keys = make_companion(model, "Key", {}, meta=meta, base=KeyModel)  # type: ignore[attr-defined]
+
+
+def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+    """Yield what takes note of keys and leaves repetitions out."""
+    companion: type[models.Model] = model.pgcraft_keys  # type: ignore[attr-defined]
+    table, keys = model._meta.db_table, companion._meta.db_table
+    fields = [field for field in model._meta.local_concrete_fields if not field.generated]
+    said = [column_name(field) for field in fields if field.name not in {"id", "entry_id", "created_at", KEY}]
+    parts = {
+        "table": quote_name(schema, table),
+        "keys": quote_name(schema, keys),
+        "ledger_name": quote_text(table),
+        "content_of_leg": _content("leg", said),
+        "content_of_new": _content("NEW", said),
+    }
+    reads = {
+        parts["table"]: column_types(fields),
+        parts["keys"]: column_types(companion._meta.local_concrete_fields),
+    }
+
+    def function(name: str, body: str) -> Function:
+        return Function(
+            schema=schema,
+            name=shorten(f"{table}_{name}"),
+            returns="trigger",
+            language="plpgsql",
+            security_definer=True,
+            body=read_body(__file__, body, **parts),
+            reads=reads,
+        )
+
+    def trigger(on: str, name: str, event: str, condition: str, called: Function) -> Trigger:
+        return Trigger(
+            schema=schema,
+            table=on,
+            name=name,
+            event=event,
+            definition=f"FOR EACH ROW WHEN ({condition})",
+            function=(called.schema, called.name),
+        )
+
+    keyed, closed = function("keyed", "keyed"), function("keys_closed", "keys_closed")
+    yield keyed
+    # Its name comes after that of the trigger that dates the entry.
+    yield trigger(table, "pgcraft_key", "BEFORE INSERT", f"NEW.{quote_name(KEY)} IS NOT NULL", keyed)
+    yield closed
+    outside = "pg_catalog.pg_trigger_depth() = 0"
+    yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", outside, closed)
+    yield from guard_truncate(schema, keys)
+
+
+def _content(row: str, columns: list[str]) -> str:
+    return f"pg_catalog.jsonb_build_array({', '.join(f'{row}.{quote_name(column)}' for column in columns)})"

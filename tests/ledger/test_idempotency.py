@@ -1,0 +1,139 @@
+"""The same key again gives the same entry, and with other content a conflict."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import psycopg
+import pytest
+from django.db import DatabaseError, IntegrityError, connections, transaction
+
+from pgcraft_django.errors import IdempotencyConflict
+from tests.ledger.conftest import Store, new_store
+from tests.ledger.stock import declare
+from tests.support.databases import administrator
+
+INSERT = "INSERT INTO inventory (value, warehouse, sku, idempotency_key) VALUES "
+
+
+@pytest.fixture
+def store(unblocked: None) -> Iterator[Store]:
+    with new_store(idempotency=True) as found:
+        yield found
+
+
+def values(store: Store) -> list[Any]:
+    return [row[0] for row in store.query("SELECT value FROM inventory ORDER BY id")]
+
+
+def test_a_repetition_books_nothing_and_other_content_is_a_conflict(store: Store) -> None:
+    for _ in range(3):
+        store.query(f"{INSERT} (5, 'A', NULL, 'k')")
+    store.query(f"{INSERT} (5, 'A', NULL, 'other'), (5, 'A', NULL, NULL), (5, 'A', NULL, NULL)")
+    assert values(store) == [5] * 4
+    for changed in (
+        "(6, 'A', NULL, 'k')",
+        "(5, 'B', NULL, 'k')",
+        "(5, 'A', 'x', 'k')",
+        "(5, 'A', NULL, 'k'), (6, 'A', NULL, 'k')",
+    ):
+        with pytest.raises(DatabaseError, match="key k belongs to the entry") as caught:
+            store.query(INSERT + changed)
+        assert caught.value.__cause__.sqlstate == "PT409"  # type: ignore[union-attr]
+    assert store.balances() == store.sums() == {("A", None): 20}
+
+
+def test_legs_of_one_entry_share_its_key(store: Store) -> None:
+    legs = [{"warehouse": "A", "value": 5}, {"warehouse": "B", "value": 5}, {"warehouse": "B", "value": 5}]
+    first = store.entries.record(legs, idempotency_key="k")
+    again = store.entries.record(legs, idempotency_key="k")
+    assert [leg.pk for leg in first] == [leg.pk for leg in again]
+    assert len({leg.entry_id for leg in first}) == 1
+    for other in (legs[:2], [*legs, legs[0]], [{"warehouse": "A", "value": 6}]):
+        with pytest.raises(IdempotencyConflict, match="key .*k.* belongs to the entry"):
+            store.entries.record(other, idempotency_key="k")
+    assert store.balances() == store.sums() == {("A", None): 5, ("B", None): 10}
+
+
+def test_an_entry_that_was_given_by_its_id_is_not_booked_twice_either(store: Store) -> None:
+    insert = (
+        "INSERT INTO inventory (value, warehouse, entry_id, idempotency_key)"
+        " VALUES (1, 'A', 'a0000000-0000-0000-0000-000000000000', 'k'),"
+        " (2, 'A', 'a0000000-0000-0000-0000-000000000000', 'k')"
+    )
+    for _ in range(2):
+        store.query(insert)
+    with transaction.atomic(using=store.site.alias):
+        store.query(insert)
+    assert values(store) == [1, 2]
+
+
+def test_a_single_record_and_a_transfer_take_a_key(store: Store) -> None:
+    entries = [store.entries.record(warehouse="A", value=9, idempotency_key="r") for _ in range(2)]
+    assert entries[0] == entries[1]
+    for _ in range(2):
+        store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=4, idempotency_key="t")
+    assert store.balances() == {("A", None): 5, ("B", None): 4}
+
+
+def test_a_key_is_free_again_if_its_entry_was_not_booked(store: Store) -> None:
+    with pytest.raises(IntegrityError, match="cannot fall below"):
+        store.entries.record(warehouse="A", value=-1, idempotency_key="k")
+    store.entries.record(warehouse="A", value=1, idempotency_key="k")
+    assert values(store) == [1]
+
+
+def test_rivals_with_one_key_book_once(store: Store) -> None:
+    def book(content: int) -> list[str]:
+        found = []
+        with administrator(store.database) as connection:
+            for number in range(30):
+                row = f"({1 + number % 3 * content}, 'A', NULL, 'k{number}')"
+                try:
+                    with connection.transaction():
+                        connection.execute(f"INSERT INTO private.{INSERT.removeprefix('INSERT INTO ')} {row}, {row}")
+                except psycopg.DatabaseError as error:
+                    found.append(str(error.sqlstate))
+        return found
+
+    with ThreadPoolExecutor(4) as pool:
+        refused = [state for states in pool.map(book, [0, 0, 1, 1]) for state in states]
+    # With other content, where there is another one: of two times two rivals, one side loses.
+    assert refused == ["PT409"] * 40
+    assert store.query("SELECT count(*), count(DISTINCT idempotency_key) FROM inventory") == [(30, 30)]
+    assert store.balances() == store.sums()
+
+
+def test_keys_are_written_by_nobody_else_and_come_back_with_the_entries(store: Store) -> None:
+    store.query(f"{INSERT} (5, 'A', NULL, 'k')")
+    [key] = store.query("SELECT * FROM inventory_key")
+    assert key[:2] == ("k", store.query("SELECT entry_id FROM inventory")[0][0])
+    store.query("INSERT INTO inventory_key VALUES ('z', gen_random_uuid(), now())")
+    for statement in (
+        "DELETE FROM inventory_key",
+        "UPDATE inventory_key SET entry_id = gen_random_uuid()",
+        "TRUNCATE inventory_key",
+    ):
+        with pytest.raises(IntegrityError, match="refused"):
+            store.query(statement)
+    assert store.query("SELECT * FROM inventory_key") == [key]
+    line = "8\tb0000000-0000-0000-0000-000000000000\t2000-01-01 00:00Z\t{}\tA\t\\N\tm\n"
+    with connections[store.site.alias].cursor() as cursor, cursor.copy("COPY inventory FROM STDIN") as copy:
+        copy.write(line.format(3) + line.format(4).replace("8", "9", 1))
+    assert values(store) == [5, 3, 4]
+    store.query(f"{INSERT} (4, 'A', NULL, 'm')")
+    assert values(store) == [5, 3, 4]
+
+
+def test_keys_can_be_added_and_taken_away(unblocked: None) -> None:
+    with new_store() as store:
+        store.add(5)
+        catalog = store.site.catalog()
+        made = store.evolve(lambda apps: declare(apps, idempotency=True))
+        store.query(f"{INSERT} (1, 'A', NULL, 'k')")
+        for _ in made:
+            store.site.unmigrate()
+        assert store.site.catalog() == catalog
+        store.site.migrate(made)
+        store.evolve(lambda apps: declare(apps))
+        assert store.site.catalog() == catalog
