@@ -69,6 +69,7 @@ Ledgers
     E095  A plugin for ledgers is on another model.
     E096  `idempotency` is neither `True` nor `False`.
     E097  `record_grants` name an unknown role.
+    E098  A field has the name of one that the ledger adds.
 """
 
 from importlib import import_module

@@ -26,6 +26,9 @@ class Trigger(DatabaseObject):
     reads: dict[str, list[str]] = field(default_factory=dict)
     """Quoted table -> columns that the event or the condition names."""
 
+    deferred: bool = False
+    """Fires when the transaction ends, or earlier if a session says so; only AFTER, FOR EACH ROW."""
+
     @property
     def key(self) -> ObjectKey:
         return ObjectKey("trigger", self.schema, self.name, self.table)
@@ -40,9 +43,12 @@ class Trigger(DatabaseObject):
         return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
 
     def create_sql(self) -> list[str]:
+        verb = "CREATE CONSTRAINT TRIGGER" if self.deferred else "CREATE TRIGGER"
+        when = "    DEFERRABLE INITIALLY DEFERRED\n" if self.deferred else ""
         return [
-            f"CREATE TRIGGER {quote_name(self.name)} {self.event}\n"
+            f"{verb} {quote_name(self.name)} {self.event}\n"
             f"    ON {quote_name(self.schema, self.table)}\n"
+            f"{when}"
             f"    {self.definition}\n"
             f"    EXECUTE FUNCTION {quote_name(*self.function)}()"
         ]

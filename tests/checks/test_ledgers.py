@@ -9,7 +9,7 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftLedger
-from pgcraft_django.plugins import Balance
+from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.checks.declare import expect, messages, model
 
 
@@ -80,3 +80,18 @@ def test_roles_that_record_are_known(apps: Apps, roles: Any) -> None:
 def test_a_balance_is_exposed_by_an_api(apps: Apps) -> None:
     ledger(apps, Balance(["name"], api=3))
     expect(messages(apps), "E022", "api=API(")
+
+
+def test_double_entry_is_of_a_ledger(apps: Apps) -> None:
+    model(apps, pgcraft={"plugins": [DoubleEntry()]})
+    expect(messages(apps), "E095", "class Person(PGCraftLedger)")
+
+
+def test_fields_that_are_added_are_not_declared(apps: Apps) -> None:
+    model(apps, base=PGCraftLedger, pgcraft={"plugins": [DoubleEntry()]}, direction=models.TextField())
+    expect(messages(apps), "E098", "direction_ = …")
+
+
+def test_the_key_is_not_declared(apps: Apps) -> None:
+    model(apps, base=PGCraftLedger, pgcraft={"idempotency": True}, idempotency_key=models.TextField())
+    expect(messages(apps), "E098", "idempotency_key_ = …")

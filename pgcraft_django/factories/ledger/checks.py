@@ -8,7 +8,7 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.factories.ledger.shape import OWN, option
+from pgcraft_django.factories.ledger.shape import DIRECTION, KEY, OWN, is_idempotent, option
 from pgcraft_django.messages import corrected, error, listed, nearest, source
 from pgcraft_django.plugins.base import get_plugins
 
@@ -35,6 +35,8 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
             hint="Write idempotency = True",
             obj=model,
         )
+    if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
+        yield taken(KEY, "idempotency = True", model)
     yield from _grants(model)
 
 
@@ -73,6 +75,26 @@ def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[Chec
         message = f"Several balances of the model are called {plugin.name!r}."
         example = "_".join(["by", *map(str, same[-1].dimensions)])
         yield error("E093", message, hint=f"Write Balance(…, name={source(example)})", obj=model)
+
+
+def check_double_entry(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Yield what is wrong with `DoubleEntry` on `model`."""
+    from pgcraft_django.factories.ledger.balance import is_ledger
+
+    if not is_ledger(model):
+        yield not_a_ledger("DoubleEntry", model)
+    elif "pgcraft_unbalanced" not in model.__dict__:
+        yield taken(DIRECTION, "DoubleEntry", model)
+
+
+def taken(name: str, what: str, model: type[models.Model]) -> CheckMessage:
+    """Return that the model has a field that `what` adds."""
+    return error(
+        "E098",
+        f"The model has a field {name!r}, which {what} adds by itself.",
+        hint=f"Remove {name} = …, or write {name}_ = … instead",
+        obj=model,
+    )
 
 
 def not_a_ledger(plugin: str, model: type[models.Model]) -> CheckMessage:

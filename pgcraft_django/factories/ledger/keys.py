@@ -41,11 +41,12 @@ class KeyModel(PGCraftModel):
 
 def add_keys(model: type[models.Model]) -> None:
     """Give a ledger's entries keys, and a companion that has each of them once."""
-    if KEY not in {field.name for field in model._meta.local_fields}:
-        field: Any = models.TextField(
-            null=True, blank=True, editable=False, help_text="The same key again books nothing again."
-        )
-        model.add_to_class(KEY, field)
+    if KEY in {field.name for field in model._meta.local_fields}:
+        return  # which the checks report
+    field: Any = models.TextField(
+        null=True, blank=True, editable=False, help_text="The same key again books nothing again."
+    )
+    model.add_to_class(KEY, field)
     index_entries(model)
     meta = {
         "default_permissions": ["view"],
@@ -57,7 +58,9 @@ def add_keys(model: type[models.Model]) -> None:
 
 def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield what takes note of keys and leaves repetitions out."""
-    companion: type[models.Model] = model.pgcraft_keys  # type: ignore[attr-defined]
+    companion: type[models.Model] | None = model.__dict__.get("pgcraft_keys")
+    if companion is None:
+        return
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
     said = [column_name(field) for field in fields if field.name not in {"id", "entry_id", "created_at", KEY}]

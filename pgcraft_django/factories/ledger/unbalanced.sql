@@ -1,0 +1,9 @@
+-- Entries that this statement has left unbalanced are looked at again when the transaction ends.
+BEGIN
+    INSERT INTO {pending} ("entry_id")
+    SELECT "entry_id"
+    FROM new_rows
+    GROUP BY "entry_id"
+    HAVING sum({amount}) <> 0;
+    RETURN NULL;
+END
