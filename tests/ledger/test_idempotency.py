@@ -50,7 +50,7 @@ def test_legs_of_one_entry_share_its_key(store: Store) -> None:
     assert [leg.pk for leg in first] == [leg.pk for leg in again]
     assert len({leg.entry_id for leg in first}) == 1
     for other in (legs[:2], [*legs, legs[0]], [{"warehouse": "A", "value": 6}]):
-        with pytest.raises(IdempotencyConflict, match="key .*k.* belongs to the entry"):
+        with pytest.raises(IdempotencyConflict, match="belongs to the entry"):
             store.entries.record(other, idempotency_key="k")
     assert store.balances() == store.sums() == {("A", None): 5, ("B", None): 10}
 

@@ -18,6 +18,7 @@ from pgcraft_django.factories.ledger.shape import (
     value_field,
 )
 from pgcraft_django.factories.ledger.writing import LedgerManager
+from pgcraft_django.plugins.base import ColumnGrant
 
 if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
@@ -47,6 +48,11 @@ class LedgerFactory(Factory):
         from pgcraft_django.factories.ledger.objects import ledger_objects
 
         return ledger_objects(model, schema)
+
+    def column_grants(self, model: type[models.Model]) -> Iterable[ColumnGrant]:
+        from pgcraft_django.factories.ledger.api import recording_grants
+
+        return recording_grants(model)
 
     def check(self, model: type[models.Model]) -> Iterable[CheckMessage]:
         from pgcraft_django.factories.ledger.checks import check_ledger

@@ -6,6 +6,7 @@ from django.db import models
 
 from pgcraft_django.bodies import read_body
 from pgcraft_django.factories.guard import guard
+from pgcraft_django.factories.ledger.api import recording_objects
 from pgcraft_django.factories.ledger.shape import is_idempotent
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 
@@ -33,3 +34,4 @@ def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseO
         from pgcraft_django.factories.ledger.keys import key_objects
 
         yield from key_objects(model, schema)
+    yield from recording_objects(model, schema)

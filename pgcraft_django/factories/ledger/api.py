@@ -1,0 +1,197 @@
+"""Functions that book an entry over HTTP: `rpc/<name>_record` for one leg, `rpc/<name>_record_legs` for several.
+
+They write with the rights of who asks, so that row-level security holds. They are parsed when they are made, so that
+the caller needs no access to the schema of the table.
+"""
+
+from collections.abc import Iterator
+
+from django.db import models
+from django.db.models.fields import NOT_PROVIDED
+
+from pgcraft_django.api import API
+from pgcraft_django.bodies import read_body
+from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
+from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.factories.base import database_default
+from pgcraft_django.factories.ledger.shape import KEY, is_idempotent, option, written_fields
+from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, quote_value, shorten
+from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant
+from pgcraft_django.plugins.base import ColumnGrant
+
+
+def recording_roles(model: type[models.Model]) -> list[str]:
+    """Return the roles that may book, by `record_grants`."""
+    declared = option(model, "record_grants", ())
+    return sorted(plain_text(role) for role in declared if is_identifier(role)) if is_names(declared) else []
+
+
+def recording_grants(model: type[models.Model]) -> Iterator[ColumnGrant]:
+    """Yield what the roles need on the table: the functions write and read as who asks."""
+    given = {column_name(field) for field in written_fields(model)} | {"entry_id"}
+    given |= {KEY} if is_idempotent(model) else set()
+    for role in recording_roles(model):
+        for field in model._meta.local_concrete_fields:
+            yield ColumnGrant(role, "select", column_name(field))
+            if column_name(field) in given:
+                yield ColumnGrant(role, "insert", column_name(field))
+
+
+def recording_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+    """Yield the functions of the API and what is behind them."""
+    roles = recording_roles(model)
+    api = _first_api(model)
+    place = plain_text(api.schema or get_config().api_schema)
+    name = plain_text(api.name or model._meta.db_table)
+    if roles and is_identifier(place) and is_identifier(name):
+        functions = _Functions(model, schema)
+        yield Schema(name=place)
+        made = list(functions.behind())
+        made += functions.exposed(made[-1], place, name)
+        yield from made
+        for role in roles:
+            yield Role(name=role)
+            yield SchemaGrant(schema=place, role=role)
+            for item in made:
+                yield FunctionGrant(schema=item.schema, function=item.name, arguments=item.parameters, role=role)
+
+
+def _first_api(model: type[models.Model]) -> API:
+    declared = option(model, "api", API())
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return next((item for item in items if isinstance(item, API)), API())
+
+
+class _Functions:
+    def __init__(self, model: type[models.Model], schema: str) -> None:
+        self.schema = schema
+        self.name = model._meta.db_table
+        self.table = quote_name(schema, self.name)
+        self.fields = written_fields(model)
+        self.keyed = is_idempotent(model)
+        self.reads = {self.table: column_types(model._meta.local_concrete_fields)}
+        keys = getattr(model, "pgcraft_keys", None)
+        self.keys = quote_name(schema, keys._meta.db_table) if keys else ""
+
+    def behind(self) -> Iterator[Function]:
+        """Yield what judges the legs and, last, what books them: an entry's id, its legs, and perhaps its key."""
+        names = [column_name(field) for field in self.fields]
+        parts = {
+            "table": self.table,
+            "keys": self.keys,
+            "ledger_name": quote_text(self.name),
+            "names": f"ARRAY[{', '.join(map(quote_text, names))}]",
+            "example": quote_text(f"Each leg has the names {', '.join(names)}."),
+        }
+        legs = Function(
+            schema=self.schema,
+            name=shorten(f"{self.name}_legs"),
+            arguments="jsonb",
+            returns="jsonb",
+            language="plpgsql",
+            volatility="immutable",
+            body=read_body(__file__, "legs", **parts),
+        )
+        yield legs
+        requires = [tuple(legs.key)]
+        if self.keyed:
+            repeated = Function(
+                schema=self.schema,
+                name=shorten(f"{self.name}_repeated"),
+                arguments="text, bigint",
+                returns="uuid",
+                language="plpgsql",
+                security_definer=True,
+                body=read_body(__file__, "repeated", **parts),
+                reads=self.reads,
+            )
+            yield repeated
+            requires.append(tuple(repeated.key))
+        yield self._record(legs, repeated if self.keyed else None, requires)
+
+    def _record(self, legs: Function, repeated: Function | None, requires: list[tuple[str, ...]]) -> Function:
+        columns = ["entry_id", *(column_name(field) for field in self.fields), *([KEY] if self.keyed else [])]
+        given = ", ".join(["$1", *map(_value, self.fields), *(["$3"] if self.keyed else [])])
+        typed = ", ".join(f"{quote_name(column_name(field))} {_type(field)}" for field in self.fields)
+        insert = (
+            f"INSERT INTO {self.table} ({quote_names(columns)})\n"
+            f"    SELECT {given}\n"
+            f"    FROM jsonb_to_recordset({quote_name(legs.schema, legs.name)}($2)) AS leg ({typed})"
+        )
+        if repeated is None:
+            statements = [f"{insert}\n    RETURNING *"]
+        else:
+            # In a statement of its own, which sees what a rival with the same key has booked.
+            found = f"{quote_name(repeated.schema, repeated.name)}($3, jsonb_array_length($2))"
+            statements = [
+                insert,
+                f"SELECT *\n    FROM {self.table} AS entry\n"
+                f"    WHERE entry.entry_id = CASE WHEN $3 IS NULL THEN $1 ELSE (SELECT {found}) END\n"
+                "    ORDER BY entry.id",
+            ]
+        body = "".join(f"    {statement};\n" for statement in statements)
+        return Function(
+            schema=self.schema,
+            name=shorten(f"{self.name}_record"),
+            arguments="uuid, jsonb, text" if self.keyed else "uuid, jsonb",
+            returns=f"SETOF {self.table}",
+            body=f"BEGIN ATOMIC\n{body}END",
+            requires=requires,
+            reads=self.reads,
+        )
+
+    def exposed(self, record: Function, place: str, name: str) -> list[Function]:
+        """Return the functions of the API."""
+        key = [f"{quote_name(KEY)} text"] if self.keyed else []
+        needed = [field for field in self.fields if not _may_be_left_out(field)]
+        rest = [field for field in self.fields if _may_be_left_out(field)]
+        pairs = ", ".join(
+            f"{quote_text(column_name(field))}, ${number}" for number, field in enumerate([*needed, *rest], 1)
+        )
+        return [
+            self._exposed(
+                record,
+                place,
+                shorten(f"{name}_record"),
+                [f"{quote_name(column_name(field))} {_type(field)}" for field in needed],
+                [*(f"{quote_name(column_name(field))} {_type(field)}" for field in rest), *key],
+                f"jsonb_build_array(jsonb_build_object({pairs}))",
+            ),
+            self._exposed(record, place, shorten(f"{name}_record_legs"), ['"legs" jsonb'], key, "$1"),
+        ]
+
+    def _exposed(
+        self, record: Function, place: str, name: str, needed: list[str], optional: list[str], legs: str
+    ) -> Function:
+        key = f", ${len(needed) + len(optional)}" if self.keyed else ""
+        call = f"{quote_name(record.schema, record.name)}(gen_random_uuid(), {legs}{key})"
+        return Function(
+            schema=place,
+            name=name,
+            arguments=", ".join(needed),
+            optional=optional,
+            returns=f"SETOF {self.table}",
+            body=f"BEGIN ATOMIC\n    SELECT * FROM {call};\nEND",
+            requires=[tuple(record.key)],
+            reads=self.reads,
+        )
+
+
+def _type(field: AnyField) -> str:
+    return str(field.db_type(postgresql()))
+
+
+def _default(field: AnyField) -> object:
+    """Return a constant that stands for what is left out, or None."""
+    default = database_default(field)
+    return None if default is NOT_PROVIDED or hasattr(default, "resolve_expression") else default
+
+
+def _may_be_left_out(field: AnyField) -> bool:
+    return field.null or _default(field) is not None
+
+
+def _value(field: AnyField) -> str:
+    column = f"leg.{quote_name(column_name(field))}"
+    default = _default(field)
+    return column if default is None else f"coalesce({column}, {quote_value(default)})"

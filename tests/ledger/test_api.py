@@ -1,0 +1,184 @@
+"""A ledger over HTTP, by a PostgREST that is up."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.plugins import Balance, DoubleEntry
+from tests.ledger.stock import declare
+from tests.support.served import Served, serve
+from tests.support.world import World, new_site
+
+READING = API(grants={"anon": ["select"], "webuser": ["select"]})
+
+
+@pytest.fixture(scope="module")
+def server(django_db_blocker: Any) -> Iterator[Served]:
+    with ExitStack() as stack:
+        stack.enter_context(django_db_blocker.unblock())
+        world = World()
+        site = stack.enter_context(new_site())
+        site.migrate(world.evolve(everything))
+        yield stack.enter_context(serve(site.alias, site.alias))
+
+
+def everything(apps: Any) -> None:
+    declare(
+        apps,
+        api=API(grants={"anon": ["select"], "webuser": "all"}),
+        idempotency=True,
+        record_grants=["webuser"],
+        plugins=[Balance(["warehouse", "sku"], 0, api=READING)],
+        fields={"order": models.IntegerField(default=1), "day": models.DateField(null=True)},
+    )
+    plugins = [DoubleEntry()]
+    declare(apps, name="Account", table="accounts", api=None, record_grants=["webuser"], plugins=plugins)
+
+
+@pytest.fixture
+def api(server: Served, unblocked: None) -> Served:
+    return server
+
+
+def record(api: Served, what: str = "inventory_record", /, **arguments: object) -> Any:
+    return api.webuser.post(f"/rpc/{what}", json=arguments)
+
+
+def balance(api: Served, warehouse: str) -> Any:
+    answer = api.anon.get("/inventory_balance", params={"warehouse": f"eq.{warehouse}", "select": "balance"})
+    return [row["balance"] for row in answer.json()]
+
+
+def test_one_leg_by_names_and_types(api: Served) -> None:
+    answer = record(api, value="5.5", warehouse="one", sku="x", day="2020-01-31")
+    assert answer.status_code == 200, answer.text
+    [row] = answer.json()
+    assert {name for name in ("id", "entry_id", "created_at") if row.pop(name)} == {"id", "entry_id", "created_at"}
+    assert row == {
+        "value": 5.5,
+        "warehouse": "one",
+        "sku": "x",
+        "order": 1,
+        "day": "2020-01-31",
+        "idempotency_key": None,
+    }
+    assert balance(api, "one") == [5.5]
+
+
+def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:
+    legs = [{"value": 5, "warehouse": "two"}, {"value": -2, "warehouse": "two", "order": 7}]
+    rows = record(api, "inventory_record_legs", legs=legs).json()
+    assert [(row["value"], row["order"]) for row in rows] == [(5, 1), (-2, 7)]
+    assert len({row["entry_id"] for row in rows}) == 1
+    assert balance(api, "two") == [3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        ({"value": 1}, 404, "Could not find the function api.inventory_record(value)"),
+        ({"value": "much", "warehouse": "bad"}, 400, "invalid input syntax"),
+        ({"value": "NaN", "warehouse": "bad"}, 400, "inventory_value"),
+        ({"value": -1, "warehouse": "bad"}, 400, "would be -1.00; it cannot fall below 0"),
+        ({"value": 1, "warehouse": "bad", "created_at": "2000-01-01"}, 404, "created_at"),
+        ({"legs": [{"value": 1, "warehouse": "bad", "id": 7}]}, 400, "A leg of inventory has no id"),
+        ({"legs": []}, 400, "at least one object"),
+        ({"legs": {"value": 1}}, 400, "at least one object"),
+        ({"legs": [3]}, 400, "cannot call"),
+        ({"legs": [{"value": 5, "warehouse": "bad"}, {"value": -6, "warehouse": "bad"}]}, 400, "cannot fall below 0"),
+        ({"legs": [{"value": 5}]}, 400, "null value in column"),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_booked(
+    api: Served, arguments: dict[str, Any], status: int, message: str
+) -> None:
+    answer = record(api, "inventory_record_legs" if "legs" in arguments else "inventory_record", **arguments)
+    assert (answer.status_code, message in answer.text) == (status, True), answer.text
+    assert balance(api, "bad") == []
+
+
+def test_the_same_key_gives_the_same_entry_and_another_content_a_conflict(api: Served) -> None:
+    first = record(api, value=5, warehouse="key", idempotency_key="a").json()
+    assert record(api, value=5, warehouse="key", idempotency_key="a").json() == first
+    assert len(first) == 1
+    for other in ({"value": 6, "warehouse": "key"}, {"value": 5, "warehouse": "other"}):
+        answer = record(api, **other, idempotency_key="a")
+        assert (answer.status_code, "belongs to the entry" in answer.text) == (409, True), answer.text
+    legs = [{"value": 5, "warehouse": "key"}] * 2
+    answer = record(api, "inventory_record_legs", legs=legs, idempotency_key="a")
+    assert (answer.status_code, "has 1 legs and not 2" in answer.text) == (409, True), answer.text
+    rows = [record(api, "inventory_record_legs", legs=legs, idempotency_key="b").json() for _ in range(2)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 2
+    assert balance(api, "key") == [15]
+
+
+def test_rivals_with_one_key_get_the_same_entry(api: Served) -> None:
+    def ask(_: int) -> Any:
+        return record(api, value=1, warehouse="rivals", idempotency_key="r").json()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(16)))
+    assert all(answer == answers[0] for answer in answers)
+    assert balance(api, "rivals") == [1]
+
+
+def test_a_plain_insert_books_too(api: Served) -> None:
+    row = {"value": 5, "warehouse": "plain", "idempotency_key": "p"}
+    for expected in (1, 0):
+        answer = api.webuser.post("/inventory", json=row, headers={"Prefer": "return=representation"})
+        assert (answer.status_code, len(answer.json())) == (201, expected), answer.text
+    answer = api.webuser.post("/inventory", json={**row, "value": 6})
+    assert answer.status_code == 409
+    for forged in ({"created_at": "2000-01-01"}, {"id": 7}):
+        assert api.webuser.post("/inventory", json={"value": 1, "warehouse": "plain", **forged}).status_code == 403
+    assert api.webuser.patch("/inventory", json={"value": 1}, params={"id": "gt.0"}).status_code == 403
+    assert api.webuser.delete("/inventory", params={"id": "gt.0"}).status_code == 403
+    assert balance(api, "plain") == [5]
+
+
+def test_balances_are_read_only_and_keys_are_nobodys_business(api: Served) -> None:
+    [row] = api.anon.get("/inventory_balance", params={"limit": 1}).json()
+    assert set(row) == {"warehouse", "sku", "balance"}
+    assert api.webuser.post("/inventory_balance", json={"warehouse": "x", "balance": 5}).status_code == 403
+    assert api.webuser.patch("/inventory_balance", json={"balance": 5}, params={"sku": "eq.x"}).status_code == 403
+    for hidden in ("inventory_key", "accounts", "accounts_unbalanced"):
+        assert api.webuser.get(f"/{hidden}").status_code == 404
+
+
+def test_only_whom_it_is_granted_to_may_book(api: Served) -> None:
+    for what, body in (("inventory_record", {"value": 1, "warehouse": "no"}), ("accounts_record_legs", {"legs": []})):
+        assert api.anon.post(f"/rpc/{what}", json=body).status_code == 401
+    assert balance(api, "no") == []
+    found = api.execute("""
+        SELECT DISTINCT grantee::regrole::text FROM pg_proc p, aclexplode(proacl)
+        WHERE proname ~ 'record|legs' AND grantee <> proowner
+    """)
+    assert found == [("webuser",)]
+
+
+def test_debits_and_credits_of_a_call_are_equal(api: Served) -> None:
+    legs = [
+        {"value": 5, "direction": "debit", "warehouse": "A", "sku": "x"},
+        {"value": 5, "direction": "credit", "warehouse": "B", "sku": "x"},
+    ]
+    assert record(api, "accounts_record_legs", legs=legs).status_code == 200
+    answer = record(api, "accounts_record_legs", legs=legs[:1])
+    assert (answer.status_code, "Debits and credits" in answer.text) == (400, True), answer.text
+
+
+def test_row_level_security_is_not_passed_by(api: Served) -> None:
+    api.execute("""
+        ALTER TABLE inventory ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY own ON inventory USING (warehouse = 'mine');
+    """)
+    try:
+        assert record(api, value=1, warehouse="theirs").status_code == 403
+        assert record(api, value=1, warehouse="mine").status_code == 200
+    finally:
+        api.execute("DROP POLICY own ON inventory; ALTER TABLE inventory DISABLE ROW LEVEL SECURITY")
