@@ -70,7 +70,7 @@ class DoubleEntry(Plugin):
         above = Q(value__gt=0)
         add_constraint(model, models.CheckConstraint(condition=above, name=constraint_name(model, "above_zero")))
         index_entries(model)
-        meta = {"default_permissions": []}
+        meta: dict[str, Any] = {"default_permissions": []}
         model.pgcraft_unbalanced = make_companion(  # type: ignore[attr-defined]
             model, "Unbalanced", {}, meta=meta, base=UnbalancedModel
         )
