@@ -19,6 +19,20 @@ GUARD = "pgcraft_guard"
 """Name of the function, and of the trigger for UPDATE and DELETE."""
 TRUNCATE_GUARD = "pgcraft_guard_truncate"
 """Name of the trigger for TRUNCATE."""
+INSERT_GUARD = "pgcraft_guard_insert"
+"""Name of the trigger for INSERT."""
+
+RESTORING = """\
+pg_catalog.current_setting('row_security') = 'off'
+AND pg_catalog.current_setting('check_function_bodies') = 'off'
+AND pg_catalog.has_table_privilege(
+    coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), TG_RELID, 'TRIGGER'
+)"""
+"""Whether the rows of a dump come back, which are to stay as they were: SQL for functions of triggers.
+
+Everything that `pg_dump` writes begins with these two settings, which no application has. They count only for who may
+make triggers on the table, and could do without ours: nobody gets more by them than they have.
+"""
 
 
 def guard(schema: str, table: str) -> Iterator[DatabaseObject]:
@@ -48,9 +62,28 @@ def guard_truncate(schema: str, table: str) -> Iterator[DatabaseObject]:
     )
 
 
+def guard_insert(schema: str, table: str) -> DatabaseObject:
+    """Return what refuses INSERT to everybody, unless a trigger does it or a dump is restored.
+
+    The object needs those of `guard()`.
+    """
+    return Trigger(
+        schema=schema,
+        table=table,
+        name=INSERT_GUARD,
+        event="BEFORE INSERT",
+        definition="FOR EACH STATEMENT",
+        function=(schema, GUARD),
+    )
+
+
 def _function(schema: str) -> DatabaseObject:
     return SharedFunction(
-        schema=schema, name=GUARD, returns="trigger", language="plpgsql", body=read_body(__file__, "guard")
+        schema=schema,
+        name=GUARD,
+        returns="trigger",
+        language="plpgsql",
+        body=read_body(__file__, "guard", restoring=RESTORING),
     )
 
 

@@ -85,9 +85,9 @@ def test_nothing_in_a_name_or_guard_means_something_in_mermaid() -> None:
     lines = mermaid([machine(ODD)]).splitlines()
     declared = dict(re.match(r'    state "(.*)" as (\w+)', line).groups()[::-1] for line in lines if " as " in line)
     assert {decoded(text) for text in declared.values()} == {HOSTILE, "end", "größe & co"}
+    text = r"[\w .,()='+*/!?#;-]+"
     statement = re.compile(
-        r'stateDiagram-v2|    (state "[\w .,()=\'+*/!?#;-]+" as m_\d'
-        r"|(\[\*\]|\w+) --> (\[\*\]|\w+)( : [\w .,()='+*/!?#;-]+)?"
+        rf'stateDiagram-v2|    (state "{text}" as m_\d|(\[\*\]|\w+) --> (\[\*\]|\w+)( : {text})?'
         r"|classDef unreachable stroke-dasharray: 4 4|class \w+ unreachable)"
     )
     assert [line for line in lines if not statement.fullmatch(line)] == []

@@ -25,11 +25,11 @@ def assert_survives_dump(site: Site, tables: Sequence[str]) -> None:
     assert all(count for count, _ in before.values()), f"a table without rows shows nothing: {before}"
     with tempfile.TemporaryDirectory() as folder:
         archive, script = Path(folder) / "archive", Path(folder) / "script.sql"
-        _run("pg_dump", site, "--format=custom", f"--file={archive}")
-        _run("pg_dump", site, "--data-only", f"--file={script}")
+        run_tool("pg_dump", site, "--format=custom", f"--file={archive}")
+        run_tool("pg_dump", site, "--data-only", f"--file={script}")
         with temporary_database(OPTIONS=connections.settings[site.alias]["OPTIONS"]) as alias:
             whole = Site(alias)
-            _run("pg_restore", whole, "--exit-on-error", archive)
+            run_tool("pg_restore", whole, "--exit-on-error", archive)
             assert hashes(whole, tables) == before
             assert whole.catalog() == site.catalog()
         for program, *arguments in (
@@ -38,7 +38,7 @@ def assert_survives_dump(site: Site, tables: Sequence[str]) -> None:
         ):
             with new_site() as empty:
                 empty.migrate(site.applied)
-                _run(str(program), empty, *arguments)
+                run_tool(str(program), empty, *arguments)
                 assert hashes(empty, tables) == before
                 assert _sequences(empty) == _sequences(site)
 
@@ -58,7 +58,8 @@ def _sequences(site: Site) -> list[tuple[object, ...]]:
     return site.query("SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2")
 
 
-def _run(program: str, site: Site, *arguments: object) -> None:
+def run_tool(program: str, site: Site, *arguments: object) -> None:
+    """Run a tool of PostgreSQL on the database of a site; raise `AssertionError` with what it says if it fails."""
     settings = connections.settings[site.alias]
     connections[site.alias].close()
     where = [f"--host={settings['HOST']}", f"--port={settings['PORT']}", f"--username={settings['USER']}"]

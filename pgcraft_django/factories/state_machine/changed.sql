@@ -2,7 +2,8 @@
 #variable_conflict use_column
 DECLARE
     context jsonb := nullif(pg_catalog.current_setting('pgcraft.transition', true), '');
-    entry {log};
+    given_reason text;
+    {given}
 BEGIN
     IF {key_changed} THEN
         RAISE EXCEPTION USING
@@ -34,8 +35,11 @@ BEGIN
     END IF;
 
     -- What transition functions say about this very step.
-    IF context -> 'of' = {identity} THEN
-        entry := pg_catalog.jsonb_populate_record(entry, context -> 'entry');
+    IF context IS NOT NULL THEN
+        IF context -> 'of' = {step} THEN
+            given_reason := context ->> 'reason';
+            {take_extras}
+        END IF;
     END IF;
     INSERT INTO {log} ({key}, from_state, to_state, at, actor, reason{extras})
     VALUES (
@@ -46,12 +50,11 @@ BEGIN
             pg_catalog.clock_timestamp(),
             (
                 SELECT earlier.at FROM {log} AS earlier
-                WHERE {same_key}
-                ORDER BY earlier.transition_id DESC LIMIT 1
+                {latest}
             ) + interval '1 microsecond'
         ),
         {actor},
-        coalesce(entry.reason, {reason}){extra_values}
+        coalesce(given_reason, {reason}){extra_values}
     );
     RETURN NULL;
 END

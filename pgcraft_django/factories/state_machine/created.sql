@@ -2,17 +2,9 @@
 DECLARE
     wrong text;
 BEGIN
-    -- COPY is how a dump comes back: with rows in any state, and the log of how they got there.
-    IF pg_catalog.left(pg_catalog.current_query(), 100) ~* '^\s*copy\s' THEN
-        PERFORM pg_catalog.pg_stat_clear_snapshot();
-        IF EXISTS (
-            SELECT FROM pg_catalog.pg_stat_progress_copy AS progress
-            WHERE progress.pid = pg_catalog.pg_backend_pid() AND coalesce(progress.relid, TG_RELID) = TG_RELID
-        ) THEN
-            RETURN NULL;
-        END IF;
+    IF {restoring} THEN
+        RETURN NULL;
     END IF;
-
     SELECT coalesce(entity.{state}, 'NULL') INTO wrong
     FROM new_rows AS entity
     WHERE entity.{state} IS DISTINCT FROM {initial}
@@ -25,6 +17,18 @@ BEGIN
             ),
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
     END IF;
+    IF EXISTS (
+        SELECT FROM new_rows AS fresh
+        WHERE (SELECT entity.{state} FROM {table} AS entity WHERE {same_entity}) <> {initial}
+    ) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = pg_catalog.format(
+                'A trigger for each new row of %I leads it on before its log has begun.', TG_TABLE_NAME
+            ),
+            HINT = 'Make it a trigger FOR EACH STATEMENT, whose name comes after that of the triggers of the states.',
+            SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
+    END IF;
 
     INSERT INTO {log} ({key}, from_state, to_state, at, actor, reason)
     SELECT
@@ -35,8 +39,7 @@ BEGIN
             pg_catalog.clock_timestamp(),
             (
                 SELECT earlier.at FROM {log} AS earlier
-                WHERE {same_key}
-                ORDER BY earlier.transition_id DESC LIMIT 1
+                {latest}
             ) + interval '1 microsecond'
         ),
         {actor},

@@ -9,21 +9,22 @@ from django.db.models.expressions import Col
 from django.db.models.sql import Query
 
 from pgcraft_django.columns import AnyField, column_name, postgresql
-from pgcraft_django.naming import quote_name, quote_value
+from pgcraft_django.naming import quote_value
 
 
-def guard_sql(model: type[models.Model], guard: models.Q) -> tuple[str, list[AnyField]]:
-    """Return the condition, with columns by their plain names, and the fields that it reads.
+def guard_sql(model: type[models.Model], guard: models.Q, row: str = "") -> tuple[str, list[AnyField]]:
+    """Return the condition, with columns by their plain names or as those of `row`, and the fields that it reads.
 
     Raises `FieldError` if it is no condition on columns of the model.
     """
     if not isinstance(guard, models.Q):
         raise FieldError(f"it is of type {type(guard).__name__}, and no Q.")
-    query = Query(model, alias_cols=False)
+    query = Query(model, alias_cols=bool(row))
     try:
         where = query.build_where(guard)
     except (TypeError, ValueError, ValidationError) as wrong:
         raise FieldError(str(wrong)) from wrong
+    where = where.relabeled_clone({model._meta.db_table: row})
     connection = postgresql()
     sql, parameters = where.as_sql(query.get_compiler(connection=connection), connection)
     fields = {column_name(field): field for field in _fields(where)}
@@ -35,11 +36,3 @@ def _fields(expression: Any) -> Iterator[AnyField]:
         yield expression.target
     for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
         yield from _fields(part)
-
-
-def of_changed_row(condition: str, fields: list[AnyField]) -> str:
-    """Return whether the condition is true of the row that a trigger sees."""
-    columns = ", ".join(f"NEW.{quote_name(column_name(field))}" for field in fields)
-    row = ", ".join(quote_name(column_name(field)) for field in fields)
-    source = f" FROM (VALUES ({columns})) AS changed ({row})" if fields else ""
-    return f"EXISTS (SELECT{source} WHERE {condition})"

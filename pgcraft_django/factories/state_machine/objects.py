@@ -7,15 +7,20 @@ from django.core.exceptions import FieldError
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.actor import ACTOR, REASON
-from pgcraft_django.factories.guard import guard
-from pgcraft_django.factories.state_machine.guards import guard_sql, of_changed_row
+from pgcraft_django.factories.guard import RESTORING, guard, guard_insert
+from pgcraft_django.factories.state_machine.guards import guard_sql
 from pgcraft_django.factories.state_machine.machine import Machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant, Trigger
 
-TRIGGER = "pgcraft_state"
+# Triggers of one event fire in order of their names: these come before those of the project, which may lead a row on.
+TRIGGER = "!pgcraft_state"
 """What the names of the triggers begin with."""
+
+
+# A session keeps its plans. One that was made for a small table would read all of it, also when it has grown.
+GROWING = {"enable_seqscan": "off"}
 
 
 class Parts:
@@ -40,8 +45,18 @@ class Parts:
         """Return whether `row` has the key `values`."""
         return " AND ".join(f"{left} = {right}" for left, right in zip(self.key_of(row), values, strict=True))
 
-    def identity(self, values: list[str]) -> str:
-        """Return what tells a row from all rows of all tables."""
+    def latest(self, values: list[str]) -> str:
+        """Return what leads to the latest line of the log `earlier` for the key `values`.
+
+        With an equation PostgreSQL may look for it through the log of all rows, from the end.
+        """
+        columns = self.key_of("earlier")
+        row, key = ", ".join(columns), ", ".join(values)
+        order = ", ".join(f"{column} DESC" for column in [*columns, "earlier.transition_id"])
+        return f"WHERE ({row}) >= ({key}) AND ({row}) <= ({key})\nORDER BY {order} LIMIT 1"
+
+    def step(self, *values: str) -> str:
+        """Return what tells a step, the values of the key and both states, from those of all rows of all tables."""
         return f"pg_catalog.jsonb_build_array({', '.join([quote_text(self.table), *values])})"
 
     @property
@@ -60,6 +75,7 @@ class Parts:
 def machine_objects(parts: Parts) -> Iterator[DatabaseObject]:
     """Yield what writes the log and refuses what is not declared, and the function that lets one of two rivals win."""
     yield from guard(parts.schema, parts.log_model._meta.db_table)
+    yield guard_insert(parts.schema, parts.log_model._meta.db_table)
     created = _created(parts)
     yield created
     yield Trigger(
@@ -93,6 +109,7 @@ def _created(parts: Parts) -> Function:
         returns="trigger",
         language="plpgsql",
         security_definer=True,
+        settings=GROWING,
         body=read_body(
             __file__,
             "created",
@@ -101,8 +118,11 @@ def _created(parts: Parts) -> Function:
             initial=quote_text(parts.machine.initial),
             log=parts.log,
             key=quote_names(parts.keys),
+            table=parts.table,
+            same_entity=parts.same_key("entity", parts.key_of("fresh")),
             entity_key=", ".join(parts.key_of("entity")),
-            same_key=parts.same_key("earlier", parts.key_of("entity")),
+            latest=parts.latest(parts.key_of("entity")),
+            restoring=RESTORING,
             actor=ACTOR,
             reason=REASON,
         ),
@@ -112,7 +132,9 @@ def _created(parts: Parts) -> Function:
 
 def _changed(parts: Parts) -> Function:
     unmet, fields = _unmet(parts)
-    extras = [quote_name(column_name(field)) for field in parts.signature.extra_fields]
+    extras = column_types(parts.signature.extra_fields)
+    names = list(map(quote_name, extras))
+    given = [f"given_{number}" for number in range(len(extras))]
     new_key = parts.key_of("NEW")
     return Function(
         schema=parts.schema,
@@ -120,6 +142,7 @@ def _changed(parts: Parts) -> Function:
         returns="trigger",
         language="plpgsql",
         security_definer=True,
+        settings=GROWING,
         body=read_body(
             __file__,
             "changed",
@@ -132,10 +155,12 @@ def _changed(parts: Parts) -> Function:
             key_changed=f"({', '.join(parts.key_of('OLD'))}) IS DISTINCT FROM ({', '.join(new_key)})",
             key_text=_shown(new_key),
             new_key=", ".join(new_key),
-            same_key=parts.same_key("earlier", new_key),
-            identity=parts.identity(new_key),
-            extras="".join(f", {name}" for name in extras),
-            extra_values="".join(f",\nentry.{name}" for name in extras),
+            latest=parts.latest(new_key),
+            step=parts.step(*new_key, f"OLD.{parts.state}", f"NEW.{parts.state}"),
+            given="\n".join(f"{name} {kind};" for name, kind in zip(given, extras.values(), strict=True)),
+            take_extras=_take_extras(parts.log, names, given),
+            extras="".join(f", {name}" for name in names),
+            extra_values="".join(f",\n{name}" for name in given),
             actor=ACTOR,
             reason=REASON,
         ),
@@ -143,9 +168,34 @@ def _changed(parts: Parts) -> Function:
     )
 
 
+def _take_extras(log: str, names: list[str], given: list[str]) -> str:
+    """Return what reads the values of the extra columns, with the types that they have in the log."""
+    if not names:
+        return "-- The log has no columns of its own."
+    values = ", ".join(f"extras.{name}" for name in names)
+    return (
+        "IF context -> 'extras' <> 'null' THEN\n"
+        f"    SELECT {values} INTO {', '.join(given)}\n"
+        f"    FROM pg_catalog.jsonb_populate_record(NULL::{log}, context -> 'extras') AS extras;\n"
+        "END IF;"
+    )
+
+
+def _given_extras(signature: Signature) -> str:
+    """Return the values of the extra columns as `jsonb`, or NULL if there are none."""
+    names = [column_name(field) for field in signature.extra_fields]
+    if not names:
+        return "NULL"
+    positions = list(map(signature.position, names))
+    pairs = ", ".join(f"{quote_text(name)}, {place}" for name, place in zip(names, positions, strict=True))
+    return (
+        f"CASE WHEN pg_catalog.num_nonnulls({', '.join(positions)}) > 0\n"
+        f"    THEN pg_catalog.jsonb_build_object({pairs}) END"
+    )
+
+
 def _transition(parts: Parts) -> Function:
     keys = [parts.signature.position(key) for key in parts.keys]
-    entry = ["reason", *(column_name(field) for field in parts.signature.extra_fields)]
     return Function(
         schema=parts.schema,
         name=parts.signature.name,
@@ -153,6 +203,7 @@ def _transition(parts: Parts) -> Function:
         returns=parts.log,
         language="plpgsql",
         security_definer=True,
+        settings=GROWING,
         body=read_body(
             __file__,
             "transition",
@@ -163,13 +214,15 @@ def _transition(parts: Parts) -> Function:
             declared=parts.declared,
             log=parts.log,
             same_key=parts.same_key("entity", keys),
+            latest=parts.latest(keys),
             key_text=_shown(keys),
-            identity=parts.identity(keys),
+            step=parts.step(*keys, "found_state", parts.signature.position("to")),
             to=parts.signature.position("to"),
             expected=parts.signature.position("from"),
             caller=parts.signature.caller,
             allowed=",\n".join(_allowed(parts)),
-            entry=", ".join(f"{quote_text(name)}, {parts.signature.position(name)}" for name in entry),
+            reason=parts.signature.position("reason"),
+            extras=_given_extras(parts.signature),
         ),
         reads=parts.reads,
     )
@@ -246,11 +299,10 @@ def _unmet(parts: Parts) -> tuple[str, list[AnyField]]:
         if way.guard is None:
             continue
         try:
-            condition, fields = guard_sql(parts.machine.model, way.guard)
+            condition, fields = guard_sql(parts.machine.model, way.guard, row="new")
         except FieldError:  # left to the checks; until then nobody goes this way
             condition, fields = "false", []
         pair = f"({quote_text(state)}, {quote_text(way.to)})"
-        met = of_changed_row(condition, fields)
-        cases.append(f"    WHEN (OLD.{parts.state}, NEW.{parts.state}) = {pair} THEN NOT {met}")
+        cases.append(f"    WHEN (OLD.{parts.state}, NEW.{parts.state}) = {pair} THEN ({condition}) IS NOT TRUE")
         read += fields
     return ("\n".join(["CASE", *cases, "    ELSE false", "END"]) if cases else "false"), read

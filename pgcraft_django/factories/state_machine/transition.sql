@@ -5,21 +5,24 @@ DECLARE
     before text := pg_catalog.current_setting('pgcraft.transition', true);
     entry {log};
 BEGIN
-    IF {caller} IS NOT NULL AND NOT EXISTS (
-        SELECT
-        FROM (VALUES
-            {allowed}
-        ) AS rule (role, target)
-        WHERE rule.target = {to} AND pg_catalog.pg_has_role({caller}, rule.role, 'USAGE')
-    ) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'insufficient_privilege',
-            MESSAGE = pg_catalog.format('%s may not lead %I to %s.', {caller}, {shown_table}, coalesce({to}, 'NULL'));
+    IF {caller} IS NOT NULL THEN
+        IF NOT EXISTS (
+            SELECT
+            FROM (VALUES
+                {allowed}
+            ) AS rule (role, target)
+            WHERE rule.target = {to} AND pg_catalog.pg_has_role({caller}, rule.role, 'USAGE')
+        ) THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'insufficient_privilege',
+                MESSAGE = pg_catalog.format(
+                    '%s may not lead %I to %s.', {caller}, {shown_table}, coalesce({to}, 'NULL')
+                );
+        END IF;
     END IF;
 
-    -- Lock first, read in the next statement: it sees what whoever had the lock before has done.
-    PERFORM FROM {table} AS entity WHERE {same_key} FOR NO KEY UPDATE;
-    SELECT entity.{state} INTO found_state FROM {table} AS entity WHERE {same_key};
+    -- Who has to wait for the lock reads the row as it is afterwards.
+    SELECT entity.{state} INTO found_state FROM {table} AS entity WHERE {same_key} FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'PT404',
@@ -44,20 +47,24 @@ BEGIN
             MESSAGE = pg_catalog.format('%I %s is now %s, and cannot become %s.', {shown_table}, {key_text}, found_state, {to});
     END IF;
 
-    PERFORM pg_catalog.set_config(
+    -- Assignments, because PERFORM would run a query for each.
+    entry.reason := pg_catalog.set_config(
         'pgcraft.transition',
-        pg_catalog.jsonb_build_object(
-            'of', {identity},
-            'entry', pg_catalog.jsonb_build_object({entry})
-        )::text,
+        pg_catalog.jsonb_build_object('of', {step}, 'reason', {reason}, 'extras', {extras})::text,
         true
     );
     UPDATE {table} AS entity SET {state} = {to} WHERE {same_key};
-    PERFORM pg_catalog.set_config('pgcraft.transition', coalesce(before, ''), true);
+    IF NOT FOUND THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'object_not_in_prerequisite_state',
+            MESSAGE = pg_catalog.format(
+                '%I %s stayed %s: a trigger or policy of its own holds it.', {shown_table}, {key_text}, found_state
+            );
+    END IF;
+    before := pg_catalog.set_config('pgcraft.transition', coalesce(before, ''), true);
 
     SELECT * INTO entry
-    FROM {log} AS entity
-    WHERE {same_key}
-    ORDER BY entity.transition_id DESC LIMIT 1;
+    FROM {log} AS earlier
+    {latest};
     RETURN entry;
 END
