@@ -29,6 +29,7 @@ from pgcraft_django.objects import (
     View,
 )
 from pgcraft_django.plugins.base import get_plugins
+from pgcraft_django.policies.objects import policy_objects
 from pgcraft_django.recorded import ObjectMap
 from pgcraft_django.registry import get_resources, is_factory_model, possible_models, table_schema
 
@@ -50,13 +51,13 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
         add(resource.app_label, *_resource_objects(resource))
         table = resource.table_schema, resource.model._meta.db_table
         tables.setdefault(table, _TableNeeds(resource.app_label)).add_resource(resource)
-    for model in possible_models(apps):
-        if is_factory_model(model):
-            for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
-                add(model._meta.app_label, *part.objects(model, table_schema(model)))
-                for grant in part.column_grants(model):
-                    table = table_schema(model), model._meta.db_table
-                    tables.setdefault(table, _TableNeeds(model._meta.app_label)).add(*grant)
+    for model in filter(is_factory_model, possible_models(apps)):
+        needs = tables.setdefault((table_schema(model), model._meta.db_table), _TableNeeds(model._meta.app_label))
+        for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
+            add(model._meta.app_label, *part.objects(model, table_schema(model)))
+            for grant in part.column_grants(model):
+                needs.add(*grant)
+        add(model._meta.app_label, *policy_objects(model, needs.columns))
     for (schema, name), needs in tables.items():
         add(needs.app_label, *needs.grants(schema, name))
     for app_label, item in embedding_objects(resources):

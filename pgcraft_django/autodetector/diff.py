@@ -18,7 +18,10 @@ from pgcraft_django.recorded import ObjectMap
 States = Mapping[str, ObjectMap]
 
 # In this order things are made and read best; a kind of its own comes last.
-KINDS = ("role", "membership", "schema", "usage", "extension", "function", "relation", "comment", "grant", "execute")
+KINDS = (
+    *("role", "membership", "schema", "usage", "extension", "function"),
+    *("relation", "row security", "policy", "comment", "grant", "execute"),
+)
 
 
 class Ref(NamedTuple):

@@ -70,6 +70,14 @@ Ledgers
     E096  `idempotency` is neither `True` nor `False`.
     E097  `record_grants` name an unknown role.
     E098  A field has the name of one that the ledger adds.
+
+Row-level security
+    E101  `policies` is no list of policies.
+    E102  The name of a policy cannot be held, or is taken.
+    E103  A policy has unknown commands.
+    E104  A policy names a role that no request can switch to.
+    E105  A policy has no condition on rows, or one that cannot be understood.
+    W101  No index helps to find the rows of a policy.
 """
 
 from importlib import import_module
@@ -99,6 +107,7 @@ def register() -> None:
     register_check(_Check("settings", "check_settings"), TAG)
     register_check(_Check("models", "check_models"), TAG, Tags.models)
     register_check(_Check("api", "check_apis"), TAG, Tags.models)
+    register_check(_Check("policies", "check_policies"), TAG, Tags.models)
     register_check(_Check("resources", "check_resources"), TAG, Tags.models)
     register_check(_Check("commands", "check_commands"), TAG, Tags.commands)
     # Not with our tag: Django from 6.1 on runs a check that has a tag asked for on all databases.

@@ -15,7 +15,7 @@ from pgcraft_django.plugins.base import Plugin, get_plugins
 class Factory(Plugin):
     """What a kind of model has beside Django's fields: the hooks of a plugin, and what may be declared and granted."""
 
-    options: frozenset[str] = frozenset({"schema", "api", "plugins"})
+    options: frozenset[str] = frozenset({"schema", "api", "plugins", "policies"})
     """What `class PGCraft` may say."""
     privileges: frozenset[str] = frozenset({"select", "insert", "update", "delete"})
     """What can be granted at all; `"all"` means these."""

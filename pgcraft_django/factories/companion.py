@@ -28,8 +28,20 @@ def plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Field
 
     A foreign key stays one for the ORM, but the database no longer insists on the row that it points to.
     """
+    copy = _plain_copy(field, **options)
+    copy.pgcraft_copied = field.name  # type: ignore[attr-defined]
+    return copy
+
+
+def copied_names(model: type[models.Model]) -> dict[str, "models.Field[Any, Any]"]:
+    """Return name in the original -> field of a companion model that is a copy of it."""
+    fields = model._meta.local_concrete_fields
+    return {field.pgcraft_copied: field for field in fields if hasattr(field, "pgcraft_copied")}
+
+
+def _plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Field[Any, Any]":
     if isinstance(field, models.GeneratedField):
-        return plain_copy(_named(field.output_field, field), **options)  # type: ignore[arg-type]
+        return _plain_copy(_named(field.output_field, field), **options)  # type: ignore[arg-type]
     if isinstance(field, models.ForeignKey):
         return _copy_of_reference(field, **options)
     _, _, arguments, keywords = field.deconstruct()

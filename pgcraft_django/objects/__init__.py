@@ -12,6 +12,7 @@ from pgcraft_django.objects.grant import FunctionGrant, SchemaGrant, TableGrant
 from pgcraft_django.objects.policy import Policy
 from pgcraft_django.objects.relation import MaterializedView, TablePlacement, View
 from pgcraft_django.objects.role import Role, RoleMembership
+from pgcraft_django.objects.row_security import RowSecurity
 from pgcraft_django.objects.schema import Schema
 from pgcraft_django.objects.trigger import Trigger
 
@@ -27,6 +28,7 @@ __all__ = [
     "Policy",
     "Role",
     "RoleMembership",
+    "RowSecurity",
     "Schema",
     "SchemaGrant",
     "SharedFunction",

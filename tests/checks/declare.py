@@ -8,6 +8,7 @@ from django.db import models
 
 from pgcraft_django.checks.api import check_apis
 from pgcraft_django.checks.models import check_models
+from pgcraft_django.checks.policies import check_policies
 from pgcraft_django.checks.resources import check_resources
 from pgcraft_django.checks.settings import check_settings
 from pgcraft_django.declared import declared
@@ -42,7 +43,8 @@ def messages(apps: Apps) -> list[CheckMessage]:
     """Return what all checks of settings and models say. The declared state must be there whatever they say."""
     declared(apps)
     table_schemas(apps)
-    return [*check_settings(), *check_models(apps=apps), *check_apis(apps=apps), *check_resources(apps=apps)]
+    of_models = (check_models, check_apis, check_policies, check_resources)
+    return [*check_settings(), *(message for check in of_models for message in check(apps=apps))]
 
 
 def expect(found: list[CheckMessage], number: str, line: str) -> None:

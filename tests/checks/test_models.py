@@ -47,7 +47,7 @@ def linked(apps: Apps, **options: Any) -> None:
 
 BAD: list[tuple[str, Callable[[Apps], object], str]] = [
     ("E021", lambda apps: model(apps, pgcraft={"shema": "private"}), "Write schema = "),
-    ("E021", lambda apps: model(apps, pgcraft={"zzzzzz": 1}), '"api", "plugins", "schema"'),
+    ("E021", lambda apps: model(apps, pgcraft={"zzzzzz": 1}), '"api", "plugins", "policies", "schema"'),
     ("E021", lambda apps: model(apps, base=abstract(apps, {"apis": API()})), "Write api = "),
     ("E022", lambda apps: model(apps, pgcraft={"schema": 5}), 'schema = "private"'),
     ("E022", lambda apps: model(apps, pgcraft={"api": {"name": "people"}}), "api = API()"),

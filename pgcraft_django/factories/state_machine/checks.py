@@ -9,8 +9,8 @@ from django.db import models
 
 from pgcraft_django.api import ALL
 from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.conf import get_config
-from pgcraft_django.factories.state_machine.guards import guard_sql
 from pgcraft_django.factories.state_machine.machine import (
     Machine,
     Transition,
@@ -125,7 +125,7 @@ def _guards(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 def _wrong_guard(model: type[models.Model], way: Transition) -> str:
     try:
-        guard_sql(model, way.guard)  # type: ignore[arg-type]
+        condition_sql(model, way.guard)  # type: ignore[arg-type]
     except FieldError as wrong:
         return str(wrong)
     return ""

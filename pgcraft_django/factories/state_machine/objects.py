@@ -6,9 +6,9 @@ from django.core.exceptions import FieldError
 
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.actor import ACTOR, REASON
 from pgcraft_django.factories.guard import RESTORING, guard, guard_insert
-from pgcraft_django.factories.state_machine.guards import guard_sql
 from pgcraft_django.factories.state_machine.machine import Machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
@@ -299,7 +299,7 @@ def _unmet(parts: Parts) -> tuple[str, list[AnyField]]:
         if way.guard is None:
             continue
         try:
-            condition, fields = guard_sql(parts.machine.model, way.guard, row="new")
+            condition, fields = condition_sql(parts.machine.model, way.guard, row="new")
         except FieldError:  # left to the checks; until then nobody goes this way
             condition, fields = "false", []
         pair = f"({quote_text(state)}, {quote_text(way.to)})"

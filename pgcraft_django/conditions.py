@@ -1,4 +1,4 @@
-"""A guard as SQL: a `Q` over the model's own columns, rendered without a database."""
+"""A condition as SQL: a `Q` over a model's own columns, rendered without a database."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,27 +12,33 @@ from pgcraft_django.columns import AnyField, column_name, postgresql
 from pgcraft_django.naming import quote_value
 
 
-def guard_sql(model: type[models.Model], guard: models.Q, row: str = "") -> tuple[str, list[AnyField]]:
+def condition_sql(model: type[models.Model], condition: models.Q, row: str = "") -> tuple[str, list[AnyField]]:
     """Return the condition, with columns by their plain names or as those of `row`, and the fields that it reads.
 
     Raises `FieldError` if it is no condition on columns of the model.
     """
-    if not isinstance(guard, models.Q):
-        raise FieldError(f"it is of type {type(guard).__name__}, and no Q.")
+    if not isinstance(condition, models.Q):
+        raise FieldError(f"it is of type {type(condition).__name__}, and no Q.")
     query = Query(model, alias_cols=bool(row))
     try:
-        where = query.build_where(guard)
+        where = query.build_where(condition)
     except (TypeError, ValueError, ValidationError) as wrong:
         raise FieldError(str(wrong)) from wrong
     where = where.relabeled_clone({model._meta.db_table: row})
     connection = postgresql()
     sql, parameters = where.as_sql(query.get_compiler(connection=connection), connection)
-    fields = {column_name(field): field for field in _fields(where)}
-    return sql % tuple(quote_value(value) for value in parameters), list(fields.values())
+    fields = {column_name(field): field for field in fields_of(where)}
+    return literal(sql, parameters), list(fields.values())
 
 
-def _fields(expression: Any) -> Iterator[AnyField]:
+def literal(sql: str, parameters: Any) -> str:
+    """Return the statement with its parameters in their places."""
+    return sql % tuple(quote_value(value) for value in parameters)
+
+
+def fields_of(expression: Any) -> Iterator[AnyField]:
+    """Yield the field of each column that a resolved expression names."""
     if isinstance(expression, Col):
         yield expression.target
     for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
-        yield from _fields(part)
+        yield from fields_of(part)

@@ -1,0 +1,130 @@
+"""`policies` in `class PGCraft`: what is none, what PostgreSQL would refuse, and what would be slow."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django.apps import AppConfig
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.core.checks import CheckMessage
+from django.core.exceptions import FieldError
+from django.db import models
+
+from pgcraft_django.api import ALL, PRIVILEGES
+from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
+from pgcraft_django.naming import is_identifier
+from pgcraft_django.policies.conditions import Rendered, render
+from pgcraft_django.policies.declaration import Policy, expand_commands, get_policies
+from pgcraft_django.registry import is_factory_model
+
+EXAMPLE = 'policies = [OwnerPolicy("user")]'
+
+
+def check_policies(
+    *, app_configs: Sequence[AppConfig] | None = None, apps: Apps = global_apps, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what is wrong with the policies of the models of `app_configs`."""
+    return of_apps(_check(apps), app_configs)
+
+
+def _check(apps: Apps) -> Iterator[CheckMessage]:
+    for model in filter(is_factory_model, apps.get_models()):
+        declared = getattr(getattr(model, "PGCraft", None), "policies", ())
+        if not isinstance(declared, list | tuple) or not all(isinstance(item, Policy) for item in declared):
+            yield error(
+                "E101", "policies in class PGCraft must be a list of policies.", hint=f"Write {EXAMPLE}", obj=model
+            )
+        policies = get_policies(model)
+        yield from _names(model, policies)
+        for policy in policies:
+            yield from _commands(model, policy)
+            yield from _roles(model, policy)
+            yield from _conditions(model, policy)
+
+
+def _names(model: type[models.Model], policies: Sequence[Policy]) -> Iterator[CheckMessage]:
+    names = Counter(policy.name if isinstance(policy.name, str) else "" for policy in policies)
+    for name, times in names.items():
+        if not is_identifier(name):
+            message = f"A policy is called {name!r}, which PostgreSQL cannot hold."
+            yield error("E102", message, hint='Write Policy("owner", …)', obj=model)
+        elif times > 1:
+            message = f"{times} policies are called {name!r}."
+            yield error("E102", message, hint=f"Write name={source(f'{name}_2')} in one of them", obj=model)
+
+
+def _commands(model: type[models.Model], policy: Policy) -> Iterator[CheckMessage]:
+    commands = policy.commands
+    unknown = [] if commands == ALL or not is_names(commands) else [item for item in commands if item not in PRIVILEGES]
+    if unknown or not expand_commands(commands):
+        near = nearest(unknown[0], PRIVILEGES) if unknown else None
+        yield error(
+            "E103",
+            f'The policy {policy.name!r} has commands={commands!r}; it must be "all" or a list of commands.',
+            hint=f"Write {source(near)}" if near else f"The commands are {listed(PRIVILEGES)}",
+            obj=model,
+        )
+
+
+def _roles(model: type[models.Model], policy: Policy) -> Iterator[CheckMessage]:
+    roles = get_config().request_roles
+    if not is_names(policy.roles):
+        message = f"The policy {policy.name!r} has roles={policy.roles!r}; it must be a list of names."
+        yield error("E104", message, hint=f"Write roles={source(list(roles[:1]))}", obj=model)
+        return
+    for role in policy.roles:
+        if role not in roles:
+            yield error(
+                "E104",
+                f"The policy {policy.name!r} names the role {role!r}, which no request can switch to.",
+                hint=f'Write one of {listed(roles)}, or "ROLES": {source(sorted({*roles, role}))} in PGCRAFT',
+                obj=model,
+            )
+
+
+def _conditions(model: type[models.Model], policy: Policy) -> Iterator[CheckMessage]:
+    if not policy.conditions or (policy.using is None and set(expand_commands(policy.commands)) - {"insert"}):
+        yield error(
+            "E105",
+            f"The policy {policy.name!r} does not say which rows it is about.",
+            hint=f'Write Policy({source(policy.name)}, using=Q(user=Claim("sub")))',
+            obj=model,
+        )
+    for part, condition in policy.conditions.items():
+        try:
+            rendered = render(model, condition, policy.name)
+        except FieldError as wrong:
+            yield error(
+                "E105",
+                f"{part} of the policy {policy.name!r} is no condition on a row: {wrong}",
+                hint=f'Write {part}=Q(user=Claim("sub")), with the names of fields of {model.__name__}',
+                obj=model,
+            )
+            continue
+        if part == "using" and not isinstance(condition, str):
+            yield from _indexes(model, policy, rendered)
+
+
+def _indexes(model: type[models.Model], policy: Policy, rendered: Rendered) -> Iterator[CheckMessage]:
+    """Each request filters by what a policy compares: at least one of its columns has to be found by an index."""
+    if rendered.fields and not any(_is_indexed(model, field) for field in rendered.fields):
+        names = [field.name for field in rendered.fields]
+        yield warning(
+            "W101",
+            f"No index begins with {listed(names)}: for the policy {policy.name!r} each request reads all rows.",
+            hint=f"Write db_index=True in the field {source(names[0])}",
+            obj=model,
+        )
+
+
+def _is_indexed(model: type[models.Model], field: Any) -> bool:
+    if field.primary_key or field.unique or field.db_index or isinstance(field, models.BooleanField):
+        return True
+    options: Any = model._meta
+    lists = [
+        *options.unique_together,
+        *(getattr(item, "fields", ()) for item in (*options.indexes, *options.constraints)),
+    ]
+    return any(names and names[0].lstrip("-") in (field.name, field.attname) for names in lists)

@@ -1,0 +1,37 @@
+"""What a request says of itself: the claims of its JWT, which PostgREST has verified."""
+
+from typing import Any
+
+from django.db import models
+
+from pgcraft_django.columns import AnyField, postgresql
+
+
+class Claim(models.Expression):
+    """A claim, `Claim("sub")`, or one inside another, `Claim("app_metadata", "tenant")`; NULL where there is none.
+
+    In a `Q` it is of the type of what it is compared with; elsewhere a text, unless `output_field` says otherwise.
+    """
+
+    def __init__(self, *path: str, output_field: "AnyField | None" = None) -> None:
+        super().__init__(output_field=output_field or models.TextField())
+        self.path = path
+        self.has_type = output_field is not None
+
+    def of_type(self, field: AnyField) -> "Claim":
+        """Return the claim as it compares with `field`."""
+        while isinstance(field, models.ForeignKey):
+            field = field.target_field
+        return self if self.has_type else Claim(*self.path, output_field=field)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str, ...]]:
+        # In a SELECT of its own it is evaluated once in a statement, and not once in a row. A setting that was given
+        # for one transaction is an empty text afterwards, not NULL.
+        claims = "nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb"
+        steps = " -> ".join([claims, *["%s"] * (len(self.path) - 1)])
+        return f"(SELECT ({steps} ->> %s){self._cast()})", self.path
+
+    def _cast(self) -> str:
+        # A length or a precision would cut the claim, and make it that of somebody else.
+        kind = str(self.output_field.rel_db_type(postgresql())).partition("(")[0]
+        return "" if kind in ("text", "varchar", "char") else f"::{kind}"

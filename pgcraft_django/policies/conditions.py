@@ -1,0 +1,172 @@
+"""Conditions of policies as SQL: on columns of the row itself, and, through relations, on those of other rows.
+
+What is behind a relation is read by a function with the rights of the tables' owner, so that a role needs no privilege
+on the other table, and the other table's own policies do not count. It returns the keys of all rows that it is true
+of: PostgreSQL asks it once in a statement.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.core.exceptions import FieldError
+from django.db import models
+from django.db.models.constants import LOOKUP_SEP
+from django.db.models.sql import Query
+from django.db.models.sql.datastructures import Join
+
+from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
+from pgcraft_django.conditions import condition_sql, fields_of, literal
+from pgcraft_django.naming import dollar_quote, quote_name, shorten
+from pgcraft_django.objects import Function
+from pgcraft_django.objects.relation import Reads
+from pgcraft_django.policies.claims import Claim
+from pgcraft_django.policies.declaration import Condition
+from pgcraft_django.registry import table_schema
+
+
+@dataclass
+class Rendered:
+    """A condition as SQL, with the fields of the row that it reads and the functions that it calls."""
+
+    sql: str
+    fields: list[AnyField]
+    functions: list[Function] = field(default_factory=list)
+
+
+def render(model: type[models.Model], condition: Condition, name: str) -> Rendered:
+    """Return the condition on rows of `model`; `name` is what its functions begin with.
+
+    Raises `FieldError` if it is no condition on rows of the model.
+    """
+    if isinstance(condition, str):
+        # What SQL reads is not known, so every column counts.
+        constant = condition.strip().lower() in ("true", "false")
+        return Rendered(condition, [] if constant else list(model._meta.local_concrete_fields))
+    functions: list[Function] = []
+
+    def reach(field: AnyField, target: AnyField, rest: models.Q) -> "_Reached":
+        functions.append(keys_of(table_schema(model), f"{name}_{len(functions) + 1}", target, rest))
+        return _Reached(field, functions[-1])
+
+    prepared = _prepared(model, as_q(condition), reach)
+    sql, fields = condition_sql(model, prepared)
+    return Rendered(sql or "true", fields, functions)
+
+
+def as_q(condition: Condition) -> models.Q:
+    """Return a condition that is not SQL as a `Q`. Raises `FieldError` if it is not true or false."""
+    if isinstance(condition, models.Q):
+        return condition
+    if not getattr(condition, "conditional", False):
+        raise FieldError(f"it is of type {type(condition).__name__}, which is not true or false.")
+    return models.Q(condition)
+
+
+class _Reached(models.Expression):
+    """Whether a column's value is among the keys that a function returns."""
+
+    conditional = True
+
+    def __init__(self, field: AnyField, function: Function) -> None:
+        super().__init__(output_field=models.BooleanField())
+        self.column: Any = models.F(field.attname)
+        self.function = function
+
+    def get_source_expressions(self) -> list[Any]:
+        return [self.column]
+
+    def set_source_expressions(self, expressions: Any) -> None:
+        [self.column] = expressions
+
+    def as_sql(self, compiler: Any, connection: Any) -> Any:
+        column, parameters = compiler.compile(self.column)
+        return in_keys(column, self.function).replace("%", "%%"), parameters
+
+
+Reach = Callable[[AnyField, AnyField, models.Q], _Reached]
+
+
+def _prepared(model: type[models.Model], condition: models.Q, reach: Reach | None) -> models.Q:
+    """Return the condition with each claim typed, and, with `reach`, what goes through a relation handed to it."""
+    prepared = models.Q(_connector=condition.connector, _negated=condition.negated)
+    prepared.children = [_prepared_child(model, child, reach) for child in condition.children]
+    return prepared
+
+
+def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) -> Any:
+    if isinstance(child, models.Q):
+        return _prepared(model, child, reach)
+    if not isinstance(child, tuple):
+        return child
+    path, value = child
+    names = path.split(LOOKUP_SEP)
+    hops, _, [target, *_], _ = Query(model).names_to_path(names, model._meta, fail_on_missing=False)
+    # `user`, `user_id` and `user__id` are the foreign key's own column.
+    if reach is None or not hops or (len(hops) == 1 and target in hops[0].target_fields and hops[0].direct):
+        return path, value.of_type(target) if isinstance(value, Claim) else value
+    field: Any = model._meta.get_field(names[0])
+    first, *further = field.path_infos
+    [(here, there)] = first.join_field.get_joining_fields()
+    onward = names[1:] or ["pk"]
+    if further:  # many-to-many: the next table is the linking one
+        onward = [further[0].join_field.name, *onward]
+    return reach(here, there, models.Q((LOOKUP_SEP.join(onward), value)))
+
+
+def in_keys(column: str, function: Function) -> str:
+    """Return whether the column's value is among the keys that the function returns."""
+    return f"{column} IN (SELECT {quote_name(function.schema, function.name)}())"
+
+
+def keys_of(schema: str, name: str, target: AnyField, condition: Condition) -> Function:
+    """Return the function that returns the values of `target` of all rows that `condition` is true of."""
+    if isinstance(condition, str):
+        column, table = quote_name(column_name(target)), _table(target.model)
+        sql = f"SELECT {column}\nFROM {table}\nWHERE {condition}"
+        reads: Reads = {table: column_types(target.model._meta.local_concrete_fields)}
+    else:
+        sql, reads = _select(target, _prepared(target.model, as_q(condition), None))
+    return Function(
+        schema=schema,
+        name=shorten(name),
+        returns=f"SETOF {target.rel_db_type(postgresql())}",
+        volatility="stable",
+        security_definer=True,
+        body=f"AS {dollar_quote(sql)}",
+        reads=reads,
+    )
+
+
+def _select(target: AnyField, condition: models.Q) -> tuple[str, Reads]:
+    """Return the query for `target`, and the columns that it reads."""
+    query: Any = models.QuerySet(target.model).filter(condition).order_by().query
+    query.add_fields([target.attname], allow_m2m=False)
+    columns = _qualify(query)
+    for item in fields_of(query.where):
+        columns.setdefault(item.model, set()).add(item)
+    columns.setdefault(target.model, set()).add(target)
+    connection = postgresql()
+    sql, parameters = query.get_compiler(connection=connection).as_sql()
+    reads = {_table(model): column_types(sorted(fields, key=column_name)) for model, fields in columns.items()}
+    return literal(sql, parameters), reads
+
+
+def _qualify(query: Any) -> dict[type[models.Model], set[AnyField]]:
+    """Name each table with its schema, so that no search path decides; return the columns of the joins."""
+    query.change_aliases({alias: f"t{number}" for number, alias in enumerate(list(query.alias_map), 1)})
+    columns: dict[type[models.Model], set[AnyField]] = {}
+    for table in query.alias_map.values():
+        model = query.get_meta().model
+        if isinstance(table, Join):
+            join: Any = table.join_field
+            for one, other in join.get_joining_fields():
+                columns.setdefault(one.model, set()).add(one)
+                columns.setdefault(other.model, set()).add(other)
+                model = other.model
+        table.table_name = _table(model)
+    return columns
+
+
+def _table(model: type[models.Model]) -> str:
+    return quote_name(table_schema(model), model._meta.db_table)

@@ -1,0 +1,98 @@
+"""Policies as models declare them. As long as a model has any, nobody sees or writes a row that none lets through.
+
+The owner of the tables, which Django usually is, passes them by.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import models
+
+from pgcraft_django.api import ALL, PRIVILEGES
+from pgcraft_django.policies.claims import Claim
+
+Condition = models.Q | models.Expression | str
+"""A `Q`, a Django expression that is true or false, or SQL over the table's columns."""
+
+
+class Policy:
+    """Lets `roles` (default: whoever has the privilege) use `commands` on the rows for which `using` is true.
+
+    `commands` is `"all"` or a list of `select`, `insert`, `update`, `delete`. Rows that are written have to meet
+    `check`, which is `using` unless given. With `permissive=False` it opens no rows, but closes others.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        using: Condition | None = None,
+        check: Condition | None = None,
+        roles: Sequence[str] = (),
+        commands: str | Sequence[str] = ALL,
+        permissive: bool = True,
+    ) -> None:
+        self.name = name
+        self.using = using
+        self.check = check
+        self.roles = roles
+        self.commands = commands
+        self.permissive = permissive
+
+    @property
+    def conditions(self) -> dict[str, Condition]:
+        """What was given, by its argument's name."""
+        given = {"using": self.using, "check": self.check}
+        return {name: condition for name, condition in given.items() if condition is not None}
+
+
+class OwnerPolicy(Policy):
+    """Lets a request use the rows whose `field` is what its token claims as `claim`."""
+
+    def __init__(self, field: str, *, claim: str = "sub", name: str = "owner", **options: Any) -> None:
+        super().__init__(name, using=models.Q(**{field: Claim(claim)}), **options)
+
+
+class TenantPolicy(Policy):
+    """Lets a request use the rows of the tenant that its token claims."""
+
+    def __init__(self, field: str, *, claim: str = "tenant_id", name: str = "tenant", **options: Any) -> None:
+        super().__init__(name, using=models.Q(**{field: Claim(claim)}), **options)
+
+
+class TenantOwnerPolicy(Policy):
+    """Lets a request use the rows that are its own within the tenant that its token claims."""
+
+    def __init__(
+        self,
+        tenant: str,
+        owner: str,
+        *,
+        tenant_claim: str = "tenant_id",
+        owner_claim: str = "sub",
+        name: str = "tenant_owner",
+        **options: Any,
+    ) -> None:
+        using = models.Q(**{tenant: Claim(tenant_claim), owner: Claim(owner_claim)})
+        super().__init__(name, using=using, **options)
+
+
+class PublicReadPolicy(Policy):
+    """Lets everybody who may select see all rows."""
+
+    def __init__(self, *, name: str = "public_read", **options: Any) -> None:
+        super().__init__(name, **{"using": "true", "commands": ["select"], **options})
+
+
+def get_policies(model: type[models.Model]) -> list[Policy]:
+    """Return the policies that `class PGCraft` lists; what is none is left to the system checks."""
+    declared = getattr(getattr(model, "PGCraft", None), "policies", ())
+    return [item for item in declared if isinstance(item, Policy)] if isinstance(declared, list | tuple) else []
+
+
+def expand_commands(commands: object) -> tuple[str, ...]:
+    """Return the commands that PostgreSQL needs a policy for: `all`, or each one."""
+    if commands == ALL:
+        return (ALL,)
+    named = commands if isinstance(commands, list | tuple) else ()
+    return tuple(command for command in PRIVILEGES if command in named)

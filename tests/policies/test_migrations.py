@@ -1,0 +1,87 @@
+"""Policies come, change and go like everything else."""
+
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import models
+from django.db.models import Q
+
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
+from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
+from tests.support.catalog import differences
+from tests.support.world import Site, World, new_site
+
+
+def declare(
+    apps: Apps, *policies: Policy, base: Any = PGCraftSimple, table: str = "notes", tenant: Any = None, **more: Any
+) -> None:
+    meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": table})
+    inner = type("PGCraft", (), {"policies": list(policies), "api": API(grants={"webuser": "all"}), **more})
+    fields = {"owner": models.TextField(db_index=True), "tenant": tenant or models.TextField(db_index=True)}
+    parent = models.ForeignKey("self", models.CASCADE, null=True)
+    type("Note", (base,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields, "parent": parent})
+
+
+def security(site: Site) -> tuple[set[Any], set[Any]]:
+    """Return the tables with row-level security, and the policies."""
+    catalog = site.catalog()
+    return {row[1] for row in catalog["relations"] if row[4]}, {row[1:4] for row in catalog["policies"]}
+
+
+STEPS: list[Any] = [
+    lambda apps: declare(apps),
+    lambda apps: declare(apps, OwnerPolicy("owner")),
+    lambda apps: declare(apps, OwnerPolicy("owner", commands=["select", "update"]), PublicReadPolicy(roles=["anon"])),
+    lambda apps: declare(apps, OwnerPolicy("tenant"), base=PGCraftAppendOnly),
+    lambda apps: declare(apps, Policy("owner", using=Q(parent__owner=Claim("sub"))), base=PGCraftAppendOnly),
+    lambda apps: declare(
+        apps,
+        Policy("owner", using=Q(parent__owner=Claim("sub"))),
+        Policy("sql", using="tenant = 'x'"),
+        base=PGCraftAppendOnly,
+        table="Odd notes",
+        schema="other",
+    ),
+    lambda apps: declare(
+        apps,
+        Policy("owner", using=Q(parent__tenant=Claim("sub"))),
+        Policy("sql", using="tenant::text = 'x'"),
+        base=PGCraftAppendOnly,
+        table="Odd notes",
+        schema="other",
+        tenant=models.CharField(max_length=20, db_index=True),
+    ),
+    lambda apps: declare(apps, base=PGCraftAppendOnly),
+]
+
+
+def test_every_change_is_found_and_the_same_at_once_and_backwards(unblocked: None) -> None:
+    world = World()
+    with new_site() as site:
+        for step in STEPS:
+            before = site.catalog()
+            made = world.evolve(step)
+            site.migrate(made)
+            for _ in made:
+                site.unmigrate()
+            assert differences(site.catalog(), before) == {}
+            site.migrate(made)
+            fresh = World()
+            fresh.evolve(step)
+            with new_site() as other:
+                other.migrate(fresh.order)
+                assert security(site) == security(other)
+
+
+def test_a_table_is_closed_as_soon_as_it_has_a_policy_and_open_when_it_has_none(site: Site) -> None:
+    world = World()
+    site.migrate(world.evolve(STEPS[1]))
+    assert security(site) == ({"notes"}, {("notes", "owner", "*")})
+    site.migrate(world.evolve(STEPS[3]))
+    assert security(site) == (
+        {"notes", "notes_history"},
+        {("notes", "owner", "*"), ("notes_history", "owner", "r")},
+    )
+    site.migrate(world.evolve(STEPS[0]))
+    assert security(site)[1] == set()
