@@ -65,6 +65,7 @@ def declare(apps: Apps) -> None:
         policies=[OwnerPolicy("person")],
         transitions={"new": ["done"]},
         transition_api=API(grants=READ),
+        transition_grants={"webuser": "all"},
     )
     define(
         "Pupil",

@@ -105,6 +105,10 @@ def test_a_log_is_seen_by_who_sees_the_row(school: School) -> None:
     log = f"/orders_transition?id=eq.{row['id']}&select=to_state"
     assert school.rows(log, ANN) == [{"to_state": "new"}]
     assert school.rows(log, BOB) == []
+    step = {"id": row["id"], "to": "done"}
+    assert school.ask("POST", "/rpc/orders_transition", BOB, step).status_code == 404
+    assert school.rows(log, ANN) == [{"to_state": "new"}]
+    assert school.ask("POST", "/rpc/orders_transition", ANN, step).status_code == 200
 
 
 def test_a_token_leaves_nothing_behind_on_the_connection(school: School) -> None:
@@ -112,3 +116,17 @@ def test_a_token_leaves_nothing_behind_on_the_connection(school: School) -> None
     for _ in range(10):
         assert school.rows("/notes", ANN)
         assert school.rows("/notes", None) == []
+
+
+def test_a_claim_is_read_once_in_a_statement_and_an_index_finds_its_rows(school: School) -> None:
+    execute = school.served.execute
+    execute("INSERT INTO notes (text, person_id) SELECT 'n' || i, 1 + i % 3 FROM generate_series(1, 3000) AS i")
+    execute("ANALYZE notes")
+    execute("SET ROLE webuser")
+    execute("""SELECT set_config('request.jwt.claims', '{"sub": "99"}', false)""")
+    plan = "\n".join(line for (line,) in execute("EXPLAIN SELECT * FROM api.notes"))
+    execute("RESET ROLE")
+    execute("SELECT set_config('request.jwt.claims', '', false)")
+    assert "InitPlan" in plan
+    assert "Index Cond: (person_id = " in plan
+    assert "current_setting" not in plan.split("Index Cond")[1].split("InitPlan")[0]
