@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from pgcraft_django.api import API as API
     from pgcraft_django.attribution.context import history_context as history_context
     from pgcraft_django.registry import register as register
+    from pgcraft_django.request_role import as_role as as_role
 
-__all__ = ["API", "history_context", "register"]
+__all__ = ["API", "as_role", "history_context", "register"]
 
 _HOMES = {
     "API": "pgcraft_django.api",
+    "as_role": "pgcraft_django.request_role",
     "history_context": "pgcraft_django.attribution.context",
     "register": "pgcraft_django.registry",
 }

@@ -4,6 +4,7 @@
     ├── ConfigurationError      settings, options or declarations that cannot be used
     │   └── IdentifierError     an identifier PostgreSQL cannot hold
     ├── MigrationError          a migration that this database user cannot run
+    ├── RoleError               a role that cannot be switched to
     ├── TransitionError         a change of state that the database refuses
     │   └── TransitionConflict  somebody else was first
     ├── IdempotencyConflict     a key of an entry that has another content
@@ -31,6 +32,10 @@ class IdentifierError(ConfigurationError, ValueError):
 
 class MigrationError(PGCraftError, CommandError):
     """A migration that this database user cannot run; `migrate` prints it without a traceback."""
+
+
+class RoleError(PGCraftError):
+    """A role that no request can switch to, or that Django's database user may not."""
 
 
 class TransitionError(PGCraftError):

@@ -13,7 +13,7 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 LAYERS = [
     {"apps", "checks", "management", "middleware"},
     {"autodetector", "postgrest", "connections", "models", "attribution"},
-    {"declared", "operations", "writer", "embedding", "lifecycle"},
+    {"declared", "operations", "writer", "embedding", "lifecycle", "request_role"},
     {"policies"},
     {"registry"},
     {"options", "recorded"},

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations.state import ProjectState
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
 
@@ -30,6 +31,18 @@ class PGCraftModel(models.Model):
 
     class Meta:
         abstract = True
+
+    # Django writes all columns, those too that the database fills and that no role is granted: DEFAULT in an INSERT,
+    # and the value that was read in an UPDATE. Leaving them out is the same for PostgreSQL, and needs no privilege.
+
+    def _do_insert(self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool) -> Any:
+        given = [field for field in fields if not isinstance(getattr(self, field.attname), DatabaseDefault)]
+        return super()._do_insert(manager, using, given or fields, returning_fields, raw)  # type: ignore[misc]
+
+    def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any, **options: Any) -> Any:
+        stamped = self.pgcraft_factory.stamped
+        values = [value for value in values if value[0].name not in stamped]
+        return super()._do_update(base_qs, using, pk_val, values, *args, **options)
 
 
 def _prepare(sender: type[models.Model], **kwargs: Any) -> None:

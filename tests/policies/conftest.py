@@ -81,8 +81,9 @@ def declare(apps: Apps) -> None:
 class School:
     """The API, and who may ask it."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, apps: Apps) -> None:
         self.served = served
+        self.apps = apps
         self.anon = served.anon
 
     def ask(self, method: str, path: str, person: int | None, body: Any = None, **claims: Any) -> httpx.Response:
@@ -99,16 +100,16 @@ class School:
 
 
 @pytest.fixture(scope="module")
-def served(django_db_blocker: Any) -> Iterator[Served]:
+def made(django_db_blocker: Any) -> Iterator[School]:
     with ExitStack() as stack:
         stack.enter_context(django_db_blocker.unblock())
         world = World()
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
         site.query("INSERT INTO persons (name) VALUES ('Ann'), ('Bob'), ('Cid')")
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield School(stack.enter_context(serve(site.alias, site.alias)), world.apps)
 
 
 @pytest.fixture
-def school(served: Served, unblocked: None) -> School:
-    return School(served)
+def school(made: School, unblocked: None) -> School:
+    return made

@@ -1,0 +1,74 @@
+"""Django's own queries with the rights of a request: `as_role()`.
+
+Inside the block the connection has the role and the claims that PostgREST would give the request, and finds the API's
+views where it otherwise finds the tables. So the ORM sees and writes what the API would let through: the columns that
+are exposed, what is granted, and the rows of the policies. All of it is set for one transaction, and goes with it.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
+
+from pgcraft_django.conf import get_config
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, sqlstate
+from pgcraft_django.errors import RoleError
+from pgcraft_django.messages import listed
+from pgcraft_django.naming import quote_name, quote_names
+from pgcraft_django.registry import api_schemas
+
+SETTINGS = ("role", "request.jwt.claims", "search_path")
+
+
+@cache
+def _api_path() -> str:
+    return quote_names(list(api_schemas()))
+
+
+@contextmanager
+def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = DEFAULT_DB_ALIAS) -> Iterator[None]:
+    """Run the block's queries on the database `using` as the request role `role`, whose token says `claims`.
+
+    The block is a transaction, or a savepoint in one. Querysets have to be evaluated inside of it.
+
+    Raises `RoleError` if no request can switch to the role, or Django's database user may not, and `TypeError` if the
+    claims are nothing that JSON can hold.
+    """
+    if role not in get_config().request_roles:
+        raise RoleError(f"No request can switch to {role!r}. The roles are {listed(get_config().request_roles)}.")
+    given = {
+        "role": role,
+        "request.jwt.claims": json.dumps({**(claims or {}), "role": role}),
+    }
+    with transaction.atomic(using=using):
+        before = _read(using)
+        try:
+            _set(using, {**given, "search_path": f"{_api_path()}, {before['search_path']}"})
+        except ProgrammingError as error:
+            if sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                raise
+            user = quote_name(connections[using].settings_dict["USER"] or "…")
+            raise RoleError(
+                f"Django's database user may not switch to {role!r}. Let a DBA run: GRANT {quote_name(role)} TO {user}"
+            ) from error
+        yield
+        # An error takes the settings back with the transaction or savepoint; otherwise one around it goes on as before.
+        _set(using, before)
+
+
+def _read(using: str) -> dict[str, str]:
+    with connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT " + ", ".join(["coalesce(pg_catalog.current_setting(%s, true), '')"] * len(SETTINGS)), SETTINGS
+        )
+        return dict(zip(SETTINGS, cursor.fetchone(), strict=True))
+
+
+def _set(using: str, values: Mapping[str, str]) -> None:
+    """Set all at once, until the transaction ends."""
+    parameters = [text for pair in values.items() for text in pair]
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(["pg_catalog.set_config(%s, %s, true)"] * len(values)), parameters)
