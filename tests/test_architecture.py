@@ -12,7 +12,7 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 # Each layer may import from the layers below it, and from itself.
 LAYERS = [
     {"apps", "checks", "management", "middleware"},
-    {"autodetector", "postgrest", "connections", "models", "attribution"},
+    {"tokens"},
     {"declared", "operations", "writer", "embedding", "lifecycle", "request_role"},
     {"policies"},
     {"registry"},

@@ -47,11 +47,11 @@ class Served:
 
 
 @contextmanager
-def serve(alias: str, administrator: str) -> Iterator[Served]:
+def serve(alias: str, administrator: str, secret: str | None = None) -> Iterator[Served]:
     """Serve the database `alias`; `administrator` is its alias for who may make roles."""
     with ExitStack() as stack:
         login = stack.enter_context(_authenticator(administrator))
-        secret = secrets.token_urlsafe(48)
+        secret = secret or secrets.token_urlsafe(48)
         url = stack.enter_context(_postgrest(login, secret, alias))
         anon, webuser = (stack.enter_context(httpx.Client(base_url=url)) for _ in range(2))
         served = Served(alias, anon, webuser, secret)

@@ -7,7 +7,7 @@ that no row can get to has a dashed one. Beside a transition stands its guard.
 import re
 from collections.abc import Iterator, Sequence
 
-from pgcraft_django.factories.state_machine.guards import guard_sql
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.state_machine.machine import Machine, Transition
 
 # Texts of SQL stay as they are; names that need no quotes are read better without them.
@@ -107,7 +107,7 @@ def guard_label(machine: Machine, way: Transition) -> str:
     """Return the guard as PostgreSQL is asked it, or an empty text. Raises `FieldError` for one that checks refuse."""
     if way.guard is None:
         return ""
-    condition, _ = guard_sql(machine.model, way.guard)
+    condition, _ = condition_sql(machine.model, way.guard)
     return _TEXT_OR_NAME.sub(lambda found: found[1] or found[2], condition)
 
 

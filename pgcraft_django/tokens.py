@@ -1,0 +1,164 @@
+"""Tokens: what a request shows to say who it is. Signed here, checked by PostgREST.
+
+They are JSON Web Tokens (RFC 7519), signed with the secret that PostgREST has (`jwt-secret`, HS256), or with a private
+key whose public half PostgREST has as a JSON Web Key Set (RS256, ES256). PyJWT does the work: `pgcraft-django[tokens]`.
+"""
+
+import base64
+import binascii
+import os
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pgcraft_django.conf import get_config
+from pgcraft_django.errors import ConfigurationError, RoleError
+from pgcraft_django.messages import listed
+from pgcraft_django.postgrest.config import collect
+
+PRIVATE_KEY_VARIABLE = "PGCRAFT_JWT_PRIVATE_KEY"
+LEAST_SECRET = 32
+"""Bytes: as many as HS256 puts out (RFC 7518, 3.2), and what PostgREST asks for."""
+
+
+@dataclass(frozen=True)
+class SigningKey:
+    """A key with what a token says of it. It does not show itself."""
+
+    key: Any
+    algorithm: str
+    id: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<SigningKey {self.algorithm}>"
+
+
+def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: timedelta = timedelta(hours=1)) -> str:
+    """Return a token for requests as `role`, with further claims, that is valid until `expires` has passed.
+
+    `iat`, `exp` and `jti` are added, and `aud` if PostgREST asks for one (`jwt-aud`). Raises `RoleError` for a role
+    that no request can switch to, `ConfigurationError` if there is no key to sign with, or a weak one, and `TypeError`
+    for claims that JSON cannot hold.
+    """
+    jwt = _pyjwt()
+    if role not in get_config().request_roles:
+        raise RoleError(f"No request can switch to {role!r}. The roles are {listed(get_config().request_roles)}.")
+    now = int(time.time())
+    audience = collect().get("jwt-aud")
+    said = {
+        **({"aud": audience} if audience else {}),
+        "jti": str(uuid.uuid4()),
+        **(claims or {}),
+        "role": role,
+        "iat": now,
+        "exp": now + int(expires.total_seconds()),
+    }
+    signing = signing_key()
+    return str(jwt.encode(said, signing.key, signing.algorithm, headers={"kid": signing.id} if signing.id else None))
+
+
+def signing_key() -> SigningKey:
+    """Return the private key that `PGCRAFT_JWT_PRIVATE_KEY` holds or names, or else PostgREST's secret.
+
+    Raises `ConfigurationError` if there is none, or it cannot be used.
+    """
+    if given := os.environ.get(PRIVATE_KEY_VARIABLE):
+        return _private_key(given)
+    settings = collect()
+    secret = str(settings.get("jwt-secret", ""))
+    if secret.startswith("@"):
+        secret = _read(Path(secret[1:]), "jwt-secret").rstrip("\n")
+    if not secret:
+        raise ConfigurationError(
+            "There is no secret to sign with. Set the environment variable PGRST_JWT_SECRET, for PostgREST too, to the "
+            'output of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+        )
+    if secret.lstrip().startswith("{"):
+        raise ConfigurationError(
+            "jwt-secret is a JSON Web Key (Set), which holds no private key to sign with. Set "
+            f"{PRIVATE_KEY_VARIABLE} to the path of the private key, a PEM file."
+        )
+    key = _decoded(secret) if settings.get("jwt-secret-is-base64") in (True, "true") else secret.encode()
+    if len(key) < LEAST_SECRET:
+        raise ConfigurationError(
+            f"jwt-secret has {len(key)} bytes, and at least {LEAST_SECRET} are needed: a shorter one can be guessed. "
+            'Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+        )
+    return SigningKey(key, "HS256")
+
+
+def key_set() -> dict[str, Any]:
+    """Return the public half of the private key as a JSON Web Key Set (RFC 7517): PostgREST's `jwt-secret`.
+
+    Raises `ConfigurationError` if there is no private key.
+    """
+    given = os.environ.get(PRIVATE_KEY_VARIABLE)
+    if not given:
+        raise ConfigurationError(f"Set {PRIVATE_KEY_VARIABLE} to the path of a private key, a PEM file.")
+    signing = _private_key(given)
+    return {"keys": [{**_public(signing.key), "kid": signing.id, "alg": signing.algorithm, "use": "sig"}]}
+
+
+def _pyjwt() -> Any:
+    try:
+        import jwt
+    except ImportError as error:
+        raise ConfigurationError('Tokens need PyJWT. Run: pip install "pyjwt[crypto]"') from error
+    return jwt
+
+
+def _private_key(given: str) -> SigningKey:
+    _pyjwt()
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    text = given if "PRIVATE KEY" in given else _read(Path(given), PRIVATE_KEY_VARIABLE)
+    try:
+        key = serialization.load_pem_private_key(text.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(f"{PRIVATE_KEY_VARIABLE} is no private key in PEM form without a password.") from None
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 2048:
+        algorithm = "RS256"
+    elif isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1):
+        algorithm = "ES256"
+    else:
+        raise ConfigurationError(f"{PRIVATE_KEY_VARIABLE} must be an RSA key of 2048 bits or more, or a P-256 key.")
+    return SigningKey(key, algorithm, _thumbprint(_public(key)))
+
+
+def _public(key: Any) -> dict[str, Any]:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from jwt.algorithms import ECAlgorithm, RSAAlgorithm
+
+    maker: Any = RSAAlgorithm if isinstance(key, rsa.RSAPrivateKey) else ECAlgorithm
+    found: dict[str, Any] = maker.to_jwk(key.public_key(), as_dict=True)
+    return {name: value for name, value in found.items() if name in ("kty", "n", "e", "crv", "x", "y")}
+
+
+def _thumbprint(public: Mapping[str, Any]) -> str:
+    """Return the key's name: RFC 7638."""
+    import hashlib
+    import json
+
+    canonical = json.dumps(dict(sorted(public.items())), separators=(",", ":"))
+    return base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).rstrip(b"=").decode()
+
+
+def _read(path: Path, name: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
+        raise ConfigurationError(f"{name} names a file that cannot be read: {reason}.") from None
+
+
+def _decoded(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.translate(str.maketrans("-_", "+/")) + "==")
+    except binascii.Error:
+        raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not base64.") from None
