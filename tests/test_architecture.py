@@ -12,7 +12,8 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 # Each layer may import from the layers below it, and from itself.
 LAYERS = [
     {"apps", "checks", "management", "middleware"},
-    {"tokens"},
+    {"tokens", "drift"},
+    {"autodetector", "postgrest", "connections", "models", "attribution"},
     {"declared", "operations", "writer", "embedding", "lifecycle", "request_role"},
     {"policies"},
     {"registry"},

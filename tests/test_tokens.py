@@ -64,8 +64,12 @@ def test_a_token_says_its_claims_and_how_long_it_is_valid(capsys: pytest.Capture
     assert said["exp"] - said["iat"] == 7200
     assert len(said.pop("jti")) == 36
     assert {**said, "exp": 0, "iat": 0} == {
-        "role": "webuser", "sub": "1", "levels": [1, 2], "a": "b=c",
-        "exp": 0, "iat": 0,
+        "role": "webuser",
+        "sub": "1",
+        "levels": [1, 2],
+        "a": "b=c",
+        "exp": 0,
+        "iat": 0,
     }
 
 

@@ -1,0 +1,21 @@
+-- Comments on tables, views and their columns: PostgREST shows them.
+SELECT
+    noted.name,
+    noted.text,
+    pg_catalog.format('COMMENT ON %%s IS %%L', noted.name, noted.text),
+    pg_catalog.format('COMMENT ON %%s IS NULL', noted.name)
+FROM (
+    SELECT
+        CASE
+            WHEN d.objsubid > 0 THEN pg_catalog.format('COLUMN %%s.%%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.attname)
+            WHEN c.relkind = 'v' THEN 'VIEW ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+            WHEN c.relkind = 'm' THEN 'MATERIALIZED VIEW ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+            ELSE 'TABLE ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+        END AS name,
+        d.description AS text
+    FROM pg_catalog.pg_description d
+    JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    LEFT JOIN pg_catalog.pg_attribute t ON (t.attrelid, t.attnum) = (c.oid, d.objsubid)
+    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+) AS noted

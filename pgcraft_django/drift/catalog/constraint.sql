@@ -1,0 +1,13 @@
+-- Constraints of tables.
+SELECT
+    pg_catalog.format('%%I ON %%s', o.conname, pg_catalog.format('%%I.%%I', n.nspname, c.relname)),
+    pg_catalog.pg_get_constraintdef(o.oid),
+    pg_catalog.format(
+        'ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I, ADD CONSTRAINT %%2$I %%s',
+        pg_catalog.format('%%I.%%I', n.nspname, c.relname), o.conname, pg_catalog.pg_get_constraintdef(o.oid)
+    ),
+    pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), o.conname)
+FROM pg_catalog.pg_constraint o
+JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE o.contype <> 'n' AND o.conislocal AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))

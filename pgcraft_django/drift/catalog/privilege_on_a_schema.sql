@@ -1,0 +1,15 @@
+-- Privileges on schemas, one by one. PUBLIC is everybody.
+SELECT
+    pg_catalog.format('%%s %%s to %%s', pg_catalog.lower(granted.privilege), granted.object, granted.grantee),
+    CASE WHEN granted.is_grantable THEN 'with grant option' ELSE '' END,
+    pg_catalog.format('GRANT %%s ON %%s TO %%s', granted.privilege, granted.object, granted.grantee),
+    pg_catalog.format('REVOKE %%s ON %%s FROM %%s', granted.privilege, granted.object, granted.grantee)
+FROM (
+    SELECT
+        pg_catalog.format('SCHEMA %%I', n.nspname) AS object,
+        CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END AS grantee,
+        a.privilege_type AS privilege,
+        a.is_grantable
+    FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) AS a
+    WHERE a.grantee <> n.nspowner AND n.nspname = ANY (%(schemas)s)
+) AS granted

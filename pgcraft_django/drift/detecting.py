@@ -1,0 +1,38 @@
+"""All that a database has otherwise than its migrations made it."""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.loader import MigrationLoader
+
+from pgcraft_django.conf import get_config
+from pgcraft_django.drift.comparing import Difference, differences
+from pgcraft_django.drift.reading import read_catalog
+from pgcraft_django.drift.roles import read_roles
+from pgcraft_django.drift.scratch import migrated_scratch
+from pgcraft_django.naming import DEFAULT_SCHEMA
+from pgcraft_django.objects import Schema
+from pgcraft_django.recorded import recorded
+
+
+def find_drift(connection: BaseDatabaseWrapper) -> list[Difference]:
+    """Return what is otherwise than the migrations made it, in the order in which it is mended.
+
+    Raises `ServerError` if no scratch database can be made.
+    """
+    schemas, tables = _managed()
+    found = read_catalog(connection, schemas, tables)
+    wanted_roles, roles = read_roles(connection, get_config())
+    with migrated_scratch(connection):
+        expected = read_catalog(connection, schemas, tables)
+    return differences(wanted_roles, roles) + differences(expected, found)
+
+
+def _managed() -> tuple[list[str], list[str]]:
+    """Return the schemas that migrations make, and the tables elsewhere that they protect or expose."""
+    objects = [item for known in recorded(MigrationLoader(None).project_state()).values() for item in known.values()]
+    schemas = {item.name for item in objects if isinstance(item, Schema)} - {DEFAULT_SCHEMA}
+    tables = {
+        f"{item.key.schema}.{item.key.name}"
+        for item in objects
+        if item.key.kind in ("grant", "policy", "row security") and item.key.schema == DEFAULT_SCHEMA
+    }
+    return sorted(schemas), sorted(tables)

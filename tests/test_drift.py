@@ -1,0 +1,82 @@
+"""`pgcraft_drift`: every way to leave what the migrations made is found, and mended by the SQL that it prints."""
+
+import json
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from pgcraft_django.conf import get_config
+from pgcraft_django.drift.detecting import find_drift
+from tests.support.databases import administrator, run_sql, temporary_database
+
+# What somebody does by hand -> what is said of it.
+TAMPERING = {
+    "ALTER VIEW api.clubs SET (security_invoker = false)": "changed: view api.clubs",
+    "GRANT DELETE ON api.clubs TO anon": "not declared: privilege on a relation delete api.clubs to anon",
+    "REVOKE SELECT ON api.clubs FROM anon": "missing: privilege on a relation select api.clubs to anon",
+    "GRANT UPDATE (id) ON private.clubs TO anon": "privilege on a column update private.clubs.id to anon",
+    "GRANT USAGE ON SCHEMA private TO anon": "not declared: privilege on a schema usage SCHEMA private to anon",
+    "ALTER TABLE private.clubs ENABLE ROW LEVEL SECURITY": "changed: row security private.clubs",
+    "CREATE POLICY mine ON private.clubs USING (true)": "not declared: policy mine ON private.clubs",
+    "CREATE FUNCTION api.evil() RETURNS int LANGUAGE sql RETURN 1": "not declared: function api.evil()",
+    "CREATE VIEW api.stray AS SELECT 1 AS one": "not declared: view api.stray",
+    "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
+    "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
+    "COMMENT ON VIEW api.clubs IS 'hacked'": "comment VIEW api.clubs",
+}
+
+
+@pytest.fixture
+def alias(settings: Any, unblocked: None) -> Iterator[str]:
+    """A database with all migrations applied, and an authenticator of its own."""
+    name = f"authenticator_{secrets.token_hex(4)}"
+    settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": name}
+    with temporary_database() as alias:
+        call_command("pgcraft_roles", database=alias, verbosity=0)
+        call_command("migrate", database=alias, verbosity=0)
+        yield alias
+        run_sql(f"DROP OWNED BY {name}", database=connections[alias].settings_dict["NAME"])
+    run_sql(f"DROP ROLE {name}")
+
+
+def databases() -> set[str]:
+    with administrator() as connection:
+        return {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+
+
+def execute(alias: str, *statements: str) -> None:
+    with connections[alias].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest.CaptureFixture[str]) -> None:
+    before = databases()
+    call_command("pgcraft_drift", database=alias)
+    assert "as the migrations make it" in capsys.readouterr().out
+    authenticator = get_config().authenticator_role
+    execute(alias, *TAMPERING, f"ALTER ROLE {authenticator} CREATEDB", f"REVOKE anon FROM {authenticator}")
+    with pytest.raises(CommandError, match="differences"):
+        call_command("pgcraft_drift", database=alias)
+    said = capsys.readouterr().out
+    expected = [
+        *TAMPERING.values(),
+        f"changed: role {authenticator}",
+        f'missing: membership "{authenticator}" in "anon"',
+    ]
+    assert [line for line in expected if line not in said] == []
+    execute(alias, "INSERT INTO private.stray VALUES (1)")
+    execute(alias, said)  # comments say what cannot be mended
+    assert [item.describe() for item in find_drift(connections[alias])] == ["not declared: table private.stray"]
+    with pytest.raises(CommandError):
+        call_command("pgcraft_drift", database=alias, as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert {item["problem"] for item in found} == {"not declared"}
+    assert set(found[0]) == {"kind", "name", "problem", "expected", "found", "repair"}
+    execute(alias, "DROP TABLE private.stray")
+    assert find_drift(connections[alias]) == []
+    assert {name for name in databases() if "drift" in name} == {name for name in before if "drift" in name}
