@@ -68,8 +68,10 @@ def _missing_or_changed(expected: Catalog, found: Catalog) -> Iterator[Differenc
 
 def _whole(keys: Set[tuple[str, str]]) -> set[tuple[str, str]]:
     """Leave out what every table has of its own, where the table itself is among the keys."""
-    tables = {name for kind, name in keys if kind in ("table", "view", "materialized view", "function")}
-    parts = {key for key in keys if key[0] in ("owner", "row security") and key[1] in tables}
-    return (
-        keys - parts - {(kind, name) for kind, name in keys if kind == "column" and name.rpartition(".")[0] in tables}
-    )
+    wholes = {name for kind, name in keys if kind in ("table", "view", "materialized view", "function")}
+    own = {"owner": wholes, "row security": wholes}
+    return {
+        (kind, name)
+        for kind, name in keys
+        if name not in own.get(kind, ()) and not (kind == "column" and name.rpartition(".")[0] in wholes)
+    }
