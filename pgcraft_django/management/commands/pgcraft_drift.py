@@ -41,7 +41,7 @@ def _shown(item: Difference) -> str:
     lines = [f"-- {item.describe()}"]
     if item.problem == "changed":
         lines += [f"--   is         {_flat(item.found)}", f"--   should be  {_flat(item.expected)}"]
-    lines.append(f"{item.repair};\n" if item.repair else "--   no statement mends this by itself\n")
+    lines.append(f"{item.repair};" if item.repair else "--   no statement mends this by itself")
     return "\n".join(lines)
 
 
