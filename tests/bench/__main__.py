@@ -15,15 +15,15 @@ from django.conf import settings
 from pgcraft_django import embedded
 from pgcraft_django.errors import PGCraftError
 from pgcraft_django.postgrest.binary import detect_version, find_binary, format_version
-from tests.bench import api, migrations, startup
+from tests.bench import api, history, migrations, startup
 from tests.bench.project import connect
 from tests.bench.report import Figure, Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / ".bench"
-PARTS = ("startup", "api", "migrations")
-RUNS = {"startup": 31, "api": 61, "migrations": 9}
-QUICK_RUNS = {"startup": 11, "api": 21, "migrations": 3}
+RUNS = {"startup": 31, "api": 61, "history": 61, "migrations": 9}
+QUICK_RUNS = {"startup": 11, "api": 21, "history": 11, "migrations": 3}
+PARTS = tuple(RUNS)
 
 
 def say(text: str) -> None:
@@ -54,6 +54,8 @@ def measure(server: embedded.Server, options: argparse.Namespace) -> Iterator[Fi
         yield from startup.measure(runs["startup"])
     if "api" in parts:
         yield from api.measure(server, runs["api"], say)
+    if "history" in parts:
+        yield from history.measure(server, runs["history"], say)
     if "migrations" in parts:
         sizes = migrations.SIZES[:-1] if options.quick else migrations.SIZES
         yield from migrations.measure(server, runs["migrations"], sizes, say)

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from pgcraft_django.embedded import Server
+from tests.bench.measuring import Pair, alternate, compare
 from tests.bench.project import Project, Usage, drop_database, empty_database
-from tests.bench.report import Figure, Pair, alternate, medians, ratio
+from tests.bench.report import Figure
 
 SIZE = 300
 """Number of models that the ratios are judged at."""
@@ -78,18 +79,13 @@ def measure(server: Server, runs: int, sizes: tuple[int, ...], say: Callable[[st
 
 
 def _ratio(size: int, name: str, pairs: list[Pair], unit: str) -> Figure:
-    ours, theirs = medians(pairs)
-    return Figure(
+    return compare(
+        pairs,
         part=f"Migrations of {size:,} models",
         name=name,
-        value=ratio(pairs),
-        unit="x",
         at_most=MOST_TIMES if size == SIZE else None,
-        ours=ours,
-        theirs=theirs,
         medians_unit=unit,
         against="plain Django",
-        runs=len(pairs),
     )
 
 

@@ -2,11 +2,14 @@
 
 import os
 import pstats
+import secrets
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,6 +17,7 @@ import psycopg
 
 from pgcraft_django.embedded import Server
 from pgcraft_django.naming import quote_name
+from pgcraft_django.postgrest.binary import find_binary
 
 MANAGE = """\
 import os, sys
@@ -22,6 +26,12 @@ from django.core.management import execute_from_command_line
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 if __name__ == "__main__":
     execute_from_command_line(sys.argv)
+"""
+
+
+TABLES = """
+SELECT format('%I.%I', schemaname, tablename)
+FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 """
 
 
@@ -50,6 +60,7 @@ class Project:
     apps: Sequence[str]
     models: str
     pgcraft: Mapping[str, Any]
+    environment: Mapping[str, str] = field(default_factory=clean_environment)
 
     def write(self) -> None:
         """Write its files."""
@@ -71,14 +82,14 @@ class Project:
     def start(self, *arguments: str, **options: Any) -> "subprocess.Popen[str]":
         """Start `manage.py` with `arguments`."""
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.Popen(command, cwd=self.folder, text=True, **{"env": clean_environment(), **options})
+        return subprocess.Popen(command, cwd=self.folder, text=True, **{"env": self.environment, **options})
 
-    def manage(self, *arguments: str, **options: Any) -> Usage:
+    def manage(self, *arguments: str) -> Usage:
         """Run `manage.py` to its end. Raises `RuntimeError` with its output if it fails."""
         log = self.folder / "output.txt"
         with log.open("w") as output:
             began = time.perf_counter()
-            process = self.start(*arguments, stdout=output, stderr=output, **options)
+            process = self.start(*arguments, stdout=output, stderr=output)
             _, status, usage = os.wait4(process.pid, 0)
             seconds = time.perf_counter() - began
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -91,7 +102,7 @@ class Project:
         """Run `manage.py` and return how many functions were called. Raises `CalledProcessError` if it fails."""
         profile = self.folder / "calls.prof"
         command = [sys.executable, "-m", "cProfile", "-o", str(profile), "manage.py", *arguments]
-        subprocess.run(command, cwd=self.folder, env=clean_environment(), check=True, capture_output=True)
+        subprocess.run(command, cwd=self.folder, env=self.environment, check=True, capture_output=True)
         return int(pstats.Stats(str(profile)).total_calls)  # type: ignore[attr-defined]
 
 
@@ -113,3 +124,41 @@ def empty_database(server: Server, name: str) -> None:
     drop_database(server, name)
     with connect(server) as connection:
         connection.execute(f"CREATE DATABASE {quote_name(name)}")
+
+
+@contextmanager
+def migrated(
+    server: Server, database: str, models: str, *, apps: Sequence[str] = (), by_hand: str = "", **pgcraft: Any
+) -> Iterator[Project]:
+    """Yield a project of `models` whose database is migrated, and has what SQL adds by hand.
+
+    `apps` are installed beside pgcraft_django; `pgcraft` are its settings.
+    """
+    with tempfile.TemporaryDirectory(prefix="pgcraft-bench-") as folder:
+        project = Project(
+            folder=Path(folder, "project"),
+            server=server,
+            database=database,
+            apps=["pgcraft_django", *apps, "shop"],
+            models=models,
+            pgcraft=pgcraft,
+            # The project's folder is outside of the checkout, with its node_modules.
+            environment={
+                **clean_environment(),
+                "PGRST_DB_PASSWORD": secrets.token_urlsafe(),
+                "PGCRAFT_POSTGREST": str(find_binary()),
+            },
+        )
+        project.write()
+        empty_database(server, database)
+        try:
+            project.manage("makemigrations", "shop")
+            project.manage("pgcraft_init")
+            with connect(server, database) as connection:
+                connection.execute(by_hand)
+                # It would come upon one side only.
+                for [table] in connection.execute(TABLES).fetchall():
+                    connection.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+            yield project
+        finally:
+            drop_database(server, database)

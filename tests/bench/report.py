@@ -1,16 +1,9 @@
 """Figures, their bounds, and how they are written down."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import TypeVar
-
-Measured = TypeVar("Measured")
-
-Pair = tuple[float, float]
-"""One measurement of each side: pgcraft_django's and the other's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,32 +88,3 @@ def _row(figure: Figure) -> str:
         str(figure.runs),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def medians(pairs: Sequence[Pair]) -> Pair:
-    """Return the median of each side."""
-    return median(ours for ours, _ in pairs), median(theirs for _, theirs in pairs)
-
-
-def ratio(pairs: Sequence[Pair]) -> float:
-    """Return the median of the ratios of neighbours: what slows the machine down for a while slows both."""
-    return median(ours / theirs for ours, theirs in pairs)
-
-
-def difference(pairs: Sequence[Pair]) -> float:
-    """Return the median of the differences of neighbours."""
-    return median(ours - theirs for ours, theirs in pairs)
-
-
-def alternate(
-    runs: int, ours: Callable[[], Measured], theirs: Callable[[], Measured]
-) -> list[tuple[Measured, Measured]]:
-    """Measure both sides `runs` times, each first every other time."""
-    pairs = []
-    for number in range(runs):
-        if number % 2:
-            other = theirs()
-            pairs.append((ours(), other))
-        else:
-            pairs.append((ours(), theirs()))
-    return pairs

@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+from tests.bench.measuring import alternate, difference, medians
 from tests.bench.project import clean_environment
-from tests.bench.report import Figure, alternate, difference, medians
+from tests.bench.report import Figure
 
 MOST_MILLISECONDS = 50
 
