@@ -9,7 +9,7 @@ BEGIN
         ended."version", ended."valid_from",
         greatest(clock_timestamp(), ended."valid_from" + interval '1 microsecond'), 'delete',
         (SELECT {actor}),
-        (SELECT {reason})
+        {reason}
     FROM old_rows AS ended;
     RETURN NULL;
 END

@@ -10,7 +10,7 @@ BEGIN
         {ended_columns},
         ended."version", ended."valid_from", begun."valid_from", 'update',
         (SELECT {actor}),
-        (SELECT {reason})
+        {reason}
     FROM old_rows AS ended
     FULL JOIN new_rows AS begun ON {same_key}
     WHERE begun."version" IS NOT DISTINCT FROM ended."version" + 1;

@@ -1,0 +1,164 @@
+"""The same work in the ORM with PGCraftAppendOnly, django-simple-history and django-pghistory.
+
+The models of all three are in one project, and are measured by one process of it, this module's `main()`.
+"""
+
+import importlib.util
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pgcraft_django.embedded import Server
+from tests.bench.measuring import Pair, alternate, compare, rate
+from tests.bench.project import migrated
+from tests.bench.report import Figure
+
+BATCH = 50
+"""Rows that are saved or created in one measurement."""
+BULK = 1000
+"""Rows that are updated or created at once."""
+
+RIVALS = {
+    "django-simple-history": ("simple_history", "SimpleItem"),
+    "django-pghistory": ("pghistory", "HistoryItem"),
+}
+"""Package -> its app, and the model that it keeps the history of."""
+
+APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "pgtrigger",
+    *(app for app, _ in RIVALS.values()),
+]
+
+MODELS = """\
+import pghistory
+from django.db import models
+from django.db.models.functions import Now
+from pgcraft_django.models import PGCraftAppendOnly
+from simple_history.models import HistoricalRecords
+
+
+class Columns(models.Model):
+    reference = models.UUIDField(unique=True, null=True)
+    name = models.TextField()
+    city = models.TextField(default="")
+    amount = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    number = models.IntegerField(default=0)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        abstract = True
+
+
+class Item(Columns, PGCraftAppendOnly):
+    class PGCraft:
+        api = None
+
+
+class SimpleItem(Columns):
+    history = HistoricalRecords()
+
+
+@pghistory.track(pghistory.InsertEvent(), pghistory.UpdateEvent(), pghistory.DeleteEvent())
+class HistoryItem(Columns):
+    pass
+"""
+
+
+def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[Figure]:
+    """Yield a ratio of rates for each kind of work and rival."""
+    if missing := [app for app, _ in RIVALS.values() if importlib.util.find_spec(app) is None]:
+        say(f"histories: skipped the rivals, because {', '.join(missing)} is not installed (make .venv/.bench does it)")
+        return
+    with migrated(server, "bench_rivals", MODELS, apps=APPS) as project:
+        say("histories: the ORM, beside django-simple-history and django-pghistory")
+        root = str(Path(__file__).resolve().parent.parent.parent)
+        answer = subprocess.run(
+            [sys.executable, "-m", "tests.bench.rivals", str(runs)],
+            cwd=project.folder,
+            env={**project.environment, "PYTHONPATH": f"{root}{os.pathsep}.", "DJANGO_SETTINGS_MODULE": "settings"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+    for name, rival, pairs in json.loads(answer.stdout):
+        yield compare(pairs, part="Histories in the ORM", name=name, at_least=1, medians_unit="times/s", against=rival)
+
+
+# -- In the project ----------------------------------------------------------------------------------------------
+
+Works = Mapping[str, Callable[[], float]]
+"""Figure -> measures it once for one model."""
+
+
+def _works(model: Any) -> Works:
+    from simple_history.utils import bulk_create_with_history, bulk_update_with_history
+
+    rows = model.objects
+    simple = hasattr(model, "history") and hasattr(model.history, "bulk_history_create")
+
+    def made(numbers: range) -> list[Any]:
+        return [model(name=f"Name {number}", number=number) for number in numbers]
+
+    def save(item: Any) -> None:
+        item.number += 1
+        item.save()
+
+    def update(items: list[Any]) -> None:
+        for item in items:
+            item.number += 1
+        if simple:  # it has no history of what bulk_update() does
+            bulk_update_with_history(items, model, ["number"])
+        else:
+            rows.bulk_update(items, ["number"])
+
+    def create(items: list[Any]) -> None:
+        if simple:
+            bulk_create_with_history(items, model)
+        else:
+            rows.bulk_create(items)
+
+    create(made(range(2 * BULK)))
+    keys = list(rows.values_list("pk", flat=True))
+    return {
+        "create": lambda: rate([partial(rows.create, name="Name", number=number) for number in range(BATCH)]),
+        "save": lambda: rate([partial(save, item) for item in rows.filter(pk__in=random.sample(keys, BATCH))]),
+        f"bulk_update of {BULK:,}": lambda: rate(
+            [partial(update, list(rows.filter(pk__in=random.sample(keys, BULK))))]
+        ),
+        f"bulk_create of {BULK:,}": lambda: rate([partial(create, made(range(BULK)))]),
+    }
+
+
+def _measure_models(runs: int) -> list[tuple[str, str, list[Pair]]]:
+    """Return figure, rival and pairs of rates."""
+    from shop import models
+
+    ours = _works(models.Item)
+    found = []
+    for rival, (_, name) in RIVALS.items():
+        theirs = _works(getattr(models, name))
+        for work in ours:
+            ours[work](), theirs[work]()  # once for caches
+            found.append((work, rival, alternate(runs, ours[work], theirs[work])))
+    return found
+
+
+def main() -> None:
+    """Measure as often as the command line says; print the pairs."""
+    import django
+
+    django.setup()
+    json.dump(_measure_models(int(sys.argv[1])), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
