@@ -14,7 +14,7 @@ help:
 	@echo "make playground   a REST API from Django models at 127.0.0.1:3000 (PORT=... for another port)"
 	@echo "make test         the tests (ARGS='-k roles' hands arguments to pytest)"
 	@echo "make lint         ruff and mypy"
-	@echo "make bench        the speed beside hand-written SQL and plain Django"
+	@echo "make bench        the speed beside hand-written SQL, plain Django and others"
 	@echo "make test-matrix  the tests with each Python, Django and PostgreSQL at hand"
 	@echo "make docs         run the examples of the documentation"
 
@@ -47,7 +47,7 @@ lint: .venv/.lint
 	@$(RUN) -m ruff format --check
 	@$(RUN) -m mypy
 
-bench: .venv/.test postgrest
+bench: .venv/.bench postgrest
 	@$(RUN) -m tests.bench $(ARGS)
 
 test-matrix: postgrest

@@ -2,6 +2,9 @@
 
 import time
 
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
 from tests.history.conftest import Place
 from tests.support.databases import administrator
 
@@ -36,3 +39,19 @@ def test_a_table_that_was_small_is_not_read_again_for_each_new_row(students: Pla
     read = students.query("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE 'students%%'")
     students.query("COMMIT")
     assert read[0][0] < ROWS
+
+
+def test_the_orm_sends_no_stamps_that_do_not_count(students: Place) -> None:
+    model = students.model("Student")
+    with CaptureQueriesContext(connections[students.site.alias]) as queries:
+        student = students.rows().create(name="a")
+        students.rows().bulk_create([model(name="b"), model(name="c")])
+        student.name = "d"
+        student.save()
+        brought = students.rows().create(name="e", version=5, valid_from=student.valid_from)
+    sent = [query["sql"].partition("RETURNING")[0] for query in queries]
+    stamped = ["valid_from" in sql for sql in sent if sql.startswith(("INSERT", "UPDATE"))]
+    assert stamped == [False, False, False, True]
+    assert (student.version, brought.version) == (1, 5)
+    student.refresh_from_db()
+    assert student.version == 2
