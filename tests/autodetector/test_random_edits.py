@@ -2,9 +2,11 @@
 
 import itertools
 import os
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.db.migrations.questioner import MigrationQuestioner
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pgcraft_django.api import API
 from tests.support.catalog import Catalog, differences, meaning
-from tests.support.project import FieldSpec, ModelSpec, Project, build_project
+from tests.support.project import FieldSpec, MachineSpec, ModelSpec, Project, build_project
 from tests.support.world import Site, World, new_site
 
 SCHEMAS = ("private", "other")
@@ -26,6 +28,14 @@ grants = st.dictionaries(
     max_size=2,
 )
 kinds = st.sampled_from(KINDS)
+machines = st.builds(
+    MachineSpec,
+    states=st.lists(st.sampled_from(["new", "open", "it's 100%", "done"]), min_size=2, unique=True).map(tuple),
+    field=st.sampled_from(["state", "Phase"]),
+    guarded=st.booleans(),
+    extras=st.frozensets(st.sampled_from(["note", "Größe"])),
+    granted=st.booleans(),
+)
 
 
 def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
@@ -82,6 +92,8 @@ class Edits(RuleBasedStateMachine):
             self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
             if spec.has_history:
                 self.check_history(spec)
+            if spec.machine:
+                self.check_machine(spec, spec.machine)
 
     def check_history(self, spec: ModelSpec) -> None:
         """A row that is deleted leaves a version with all its columns."""
@@ -90,6 +102,17 @@ class Edits(RuleBasedStateMachine):
         before = self.site.query(f'SELECT {columns} FROM "{spec.table}" WHERE id = {key}')
         self.site.query(f'DELETE FROM "{spec.table}" WHERE id = {key}')
         assert before == self.site.query(f'SELECT {columns} FROM "{spec.table}_history" WHERE id = {key}')
+
+    def check_machine(self, spec: ModelSpec, machine: MachineSpec) -> None:
+        """A row goes from state to state and nowhere else, and its log says so."""
+        [(key,)] = self.site.query(f'SELECT max(id) FROM "{spec.table}"')
+        step = f'UPDATE "{spec.table}" SET "{machine.field}" = %s WHERE id = {key}'
+        for state in machine.states[1:]:
+            self.site.query(step, [state])
+        with pytest.raises(IntegrityError, match="cannot become"):
+            self.site.query(step, [machine.states[0]])
+        log = self.site.query(f'SELECT to_state FROM "{spec.table}_transition" WHERE id = {key} ORDER BY at')
+        assert log == [(state,) for state in machine.states]
 
     def check_balance(self, spec: ModelSpec) -> None:
         """An entry is added to a balance, which is the sum of all entries of the group."""
@@ -159,11 +182,35 @@ class Edits(RuleBasedStateMachine):
         chosen = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
         self.change(key, spec.but(balance=tuple(chosen)))
 
+    @precondition(lambda self: len(self.project) < 4)
+    @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds, machine=machines)
+    def add_machine(self, label: str, schema: str, kind: str, machine: MachineSpec) -> None:
+        number = next(self.numbers)
+        spec = ModelSpec(label, f"Machine{number}", f"machine {number}", {"first": FieldSpec(kind)}, schema)
+        self.edit({**self.project, f"s{number}": spec.but(machine=machine)})
+
+    @rule(data=st.data(), machine=machines)
+    def begin_or_change_machine(self, data: st.DataObject, machine: MachineSpec) -> None:
+        """Give a plain table states, or a machine other states, guards, grants and columns of its log."""
+        key, spec = self.pick(data)
+        if spec.has_history or spec.balance is not None:
+            return
+        name = spec.machine.field if spec.machine else machine.field
+        self.change(key, spec.but(machine=replace(machine, field=name), apis=(API(),)))
+
+    @precondition(lambda self: any(spec.machine for spec in self.project.values()))
+    @rule(data=st.data(), what=st.sampled_from(["field", "extras"]))
+    def rename_in_machine(self, data: st.DataObject, what: str) -> None:
+        key = data.draw(st.sampled_from(sorted(key for key, spec in self.project.items() if spec.machine)))
+        spec, new = self.project[key], f"Renamed_{next(self.numbers)}"
+        machine = replace(spec.machine, **{what: new if what == "field" else frozenset({new})})
+        self.change(key, spec.but(machine=machine, apis=(API(),)), RENAMED)
+
     @precondition(lambda self: len(self.project) > 1)
     @rule(data=st.data())
     def delete_model(self, data: st.DataObject) -> None:
         gone, spec = self.pick(data)
-        if spec.has_history or spec.balance is not None:  # it would stay behind, which tests of its own show
+        if spec.has_history or spec.machine or spec.balance is not None:  # it would stay, which tests of its own show
             return
         rest = {key: item for key, item in self.project.items() if key != gone}
         for key, item in rest.items():

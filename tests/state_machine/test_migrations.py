@@ -149,3 +149,23 @@ def test_a_renamed_column_of_a_guard_is_followed(unblocked: None) -> None:
             step(site, "confirmed", key=2)
         step(site, "cancelled")
         assert len(site.query("SELECT id FROM orders_transition WHERE id = 1")) == 3
+
+
+def test_a_machine_that_becomes_plain_keeps_its_log_and_goes_on_with_it(unblocked: None) -> None:
+    world = World()
+    without = {"fields": {"total": None, "note": None}, "transitions": {"pending": ["done"]}}
+    with new_site() as site:
+        site.migrate(world.evolve(lambda apps: declare(apps, **without)))
+        catalog = site.catalog()
+        site.query("INSERT INTO orders (id) VALUES (1)")
+        step(site, "done")
+        site.migrate(world.evolve(plain))
+        step(site, "lost")  # nothing judges it now
+        with pytest.raises(IntegrityError, match="never changed or removed"):
+            site.query("DELETE FROM orders_transition")
+        site.migrate(world.evolve(lambda apps: declare(apps, **without)))
+        assert differences(site.catalog(), catalog) == {}
+        with pytest.raises(IntegrityError, match="orders 1 is lost, and cannot become done"):
+            step(site, "done")
+        log = site.query("SELECT from_state, to_state FROM orders_transition ORDER BY transition_id")
+        assert log == [(None, "pending"), ("pending", "done")]

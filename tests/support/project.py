@@ -1,5 +1,6 @@
 """A project as data: models that random edits change and that become real classes."""
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
@@ -9,7 +10,13 @@ from django.db import models
 
 from pgcraft_django import registry
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftLedger, PGCraftSimple
+from pgcraft_django.models import (
+    PGCraftAppendOnly,
+    PGCraftLedger,
+    PGCraftSimple,
+    PGCraftStateMachine,
+    Transition,
+)
 from pgcraft_django.plugins import Balance
 
 
@@ -44,6 +51,34 @@ class FieldSpec:
 
 
 @dataclass(frozen=True)
+class MachineSpec:
+    """The states of a model: a row begins in the first, and each leads to the next."""
+
+    states: tuple[str, ...] = ("new", "done")
+    field: str = "state"
+    guarded: bool = False
+    """Whether the first way is open to saved rows only."""
+    extras: frozenset[str] = frozenset()
+    granted: bool = False
+
+    def fields(self) -> dict[str, models.Field]:
+        """Return the field of the state."""
+        return {self.field: models.TextField(default=self.states[0])}
+
+    def options(self) -> dict[str, Any]:
+        """Return what `class PGCraft` says."""
+        ways: dict[str, list[Any]] = {state: [following] for state, following in itertools.pairwise(self.states)}
+        if self.guarded:
+            ways[self.states[0]] = [Transition(self.states[1], guard=models.Q(id__gt=0))]
+        return {
+            "state_field": self.field,
+            "transitions": ways,
+            "transition_fields": {name: models.TextField(null=True) for name in sorted(self.extras)},
+            "transition_grants": {"webuser": "all"} if self.granted else {},
+        }
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """A model, and what its `class PGCraft` says."""
 
@@ -59,6 +94,7 @@ class ModelSpec:
     has_history: bool = False
     balance: tuple[str, ...] | None = None
     """The dimensions of a ledger's balances, of which `()` has none; None for what is no ledger."""
+    machine: MachineSpec | None = None
 
     @property
     def path(self) -> str:
@@ -75,6 +111,7 @@ class ModelSpec:
     def columns(self) -> list[str]:
         """Return the fields that are columns."""
         own = ["id"] if self.balance is None else ["id", "entry_id", "created_at", "value"]
+        own += [self.machine.field] if self.machine else []
         return [*own, *(name for name, spec in self.fields.items() if spec.kind != "many")]
 
     def build(self, apps: Apps) -> type[models.Model]:
@@ -100,8 +137,13 @@ class ModelSpec:
         )
         fields = {name: spec.build(name) for name, spec in self.fields.items()}
         plugins = [Balance(list(self.balance), -5)] if self.balance else []
-        pgcraft = type("PGCraft", (), {"schema": self.schema, "api": list(self.apis), "plugins": plugins})
+        options = {"schema": self.schema, "api": list(self.apis), "plugins": plugins}
         base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
+        if self.machine:
+            base = PGCraftStateMachine
+            fields |= self.machine.fields()
+            options |= self.machine.options()
+        pgcraft = type("PGCraft", (), options)
         return type(self.name, (base,), {"__module__": __name__, "Meta": meta, "PGCraft": pgcraft, **fields})
 
 
