@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "pgcraft_django",
     "tests.records",
+    "tests.tickets",
     "tests.school",
 ]
 MIDDLEWARE = [

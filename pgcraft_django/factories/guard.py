@@ -20,7 +20,7 @@ GUARD = "pgcraft_guard"
 TRUNCATE_GUARD = "pgcraft_guard_truncate"
 """Name of the trigger for TRUNCATE."""
 INSERT_GUARD = "pgcraft_guard_insert"
-"""Name of the trigger for INSERT."""
+"""Name of the function and of the trigger for INSERT."""
 
 RESTORING = """\
 pg_catalog.current_setting('row_security') = 'off'
@@ -62,18 +62,17 @@ def guard_truncate(schema: str, table: str) -> Iterator[DatabaseObject]:
     )
 
 
-def guard_insert(schema: str, table: str) -> DatabaseObject:
-    """Return what refuses INSERT to everybody, unless a trigger does it or a dump is restored.
-
-    The object needs those of `guard()`.
-    """
-    return Trigger(
+def guard_insert(schema: str, table: str) -> Iterator[DatabaseObject]:
+    """Yield what refuses INSERT to everybody, unless a trigger does it or a dump is restored."""
+    body = read_body(__file__, "guard_insert", restoring=RESTORING)
+    yield SharedFunction(schema=schema, name=INSERT_GUARD, returns="trigger", language="plpgsql", body=body)
+    yield Trigger(
         schema=schema,
         table=table,
         name=INSERT_GUARD,
         event="BEFORE INSERT",
         definition="FOR EACH STATEMENT",
-        function=(schema, GUARD),
+        function=(schema, INSERT_GUARD),
     )
 
 

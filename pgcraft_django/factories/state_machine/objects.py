@@ -75,7 +75,7 @@ class Parts:
 def machine_objects(parts: Parts) -> Iterator[DatabaseObject]:
     """Yield what writes the log and refuses what is not declared, and the function that lets one of two rivals win."""
     yield from guard(parts.schema, parts.log_model._meta.db_table)
-    yield guard_insert(parts.schema, parts.log_model._meta.db_table)
+    yield from guard_insert(parts.schema, parts.log_model._meta.db_table)
     created = _created(parts)
     yield created
     yield Trigger(

@@ -1,0 +1,23 @@
+"""The public face of the admin classes.
+
+Django's admin imports this module at start-up, also where no model needs it: each class is imported when it is asked
+for, and nothing is registered.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcraft_django.factories.state_machine.admin import StateMachineAdmin as StateMachineAdmin
+
+__all__ = ["StateMachineAdmin"]
+
+_HOMES = {
+    "StateMachineAdmin": "pgcraft_django.factories.state_machine.admin",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

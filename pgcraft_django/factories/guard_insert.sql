@@ -1,0 +1,13 @@
+-- Rows are added here by triggers alone, or come back from a dump.
+BEGIN
+    IF pg_catalog.pg_trigger_depth() > 1 OR (
+        {restoring}
+    ) THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION USING
+        ERRCODE = 'restrict_violation',
+        MESSAGE = pg_catalog.format(
+            'INSERT into %I.%I is refused: only triggers write it.', TG_TABLE_SCHEMA, TG_TABLE_NAME
+        );
+END

@@ -1,0 +1,169 @@
+"""`StateMachineAdmin`: the state is led on by buttons, one for each transition that is open, and never typed in.
+
+What a button asks for is done by the database's function, which also tells who comes too late. The page has the log
+below.
+"""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+
+from pgcraft_django.errors import TransitionError
+from pgcraft_django.factories.state_machine.machine import extra_fields
+
+if TYPE_CHECKING:
+    from django.db import models
+
+    Base: TypeAlias = admin.ModelAdmin[models.Model]
+else:
+    Base = admin.ModelAdmin
+
+
+class StateMachineAdmin(Base):
+    """The admin of a `PGCraftStateMachine`. Who may change a row may lead it on: see `has_transition_permission()`."""
+
+    change_form_template = "pgcraft_django/state_machine/change_form.html"
+    transition_template = "pgcraft_django/state_machine/transition.html"
+    confirm_transitions = True
+    """Whether a button leads to a page that asks for the reason and for `transition_fields`, or does it at once."""
+    log_length = 100
+    """How many of the latest lines of the log are shown."""
+
+    def has_transition_permission(self, request: HttpRequest, obj: Any, to: str) -> bool:
+        """Tell whether the user may lead the row to the state `to`: by default, who may change it."""
+        return self.has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), self.model.state_machine.field.name]  # type: ignore[attr-defined]
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Save all but the state, which somebody may have led on since the row was read."""
+        if not change:
+            super().save_model(request, obj, form, change)
+            return
+        state = self.model.state_machine.field.name  # type: ignore[attr-defined]
+        fields = [field for field in obj._meta.concrete_fields if not field.primary_key and not field.generated]
+        obj.save(update_fields=[field.name for field in fields if field.name != state])
+
+    def get_urls(self) -> Any:
+        view = self.admin_site.admin_view(self.transition_view)
+        return [path("<path:object_id>/transition/", view, name=self._url_name("transition")), *super().get_urls()]
+
+    def _url_name(self, action: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{action}"
+
+    def _url(self, obj: Any, action: str) -> str:
+        name = f"{self.admin_site.name}:{self._url_name(action)}"
+        return reverse(name, args=[quote(obj.pk)])
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: Any,
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> Any:
+        if obj is not None:
+            context |= self._machine_context(request, obj)
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _machine_context(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        machine = obj.state_machine.machine
+        extras = [
+            field for field in machine.model.pgcraft_log._meta.fields if field.name in extra_fields(machine.model)
+        ]
+        lines = obj.state_machine.history.order_by("-transition_id")[: self.log_length]
+        titles = [_("Time"), _("From"), _("To"), _("By"), _("Reason")]
+        return {
+            "transitions": [(to, self._label(to)) for to in self._open(request, obj)],
+            "transition_url": self._url(obj, "transition"),
+            "state": getattr(obj, machine.field.attname),
+            "log_columns": [*titles, *(item.verbose_name for item in extras)],
+            "log": [
+                [
+                    *(line.at, self._label(line.from_state), self._label(line.to_state), line.actor, line.reason),
+                    *(getattr(line, item.name) for item in extras),
+                ]
+                for line in lines
+            ],
+        }
+
+    def _open(self, request: HttpRequest, obj: Any) -> list[str]:
+        """Return where the user may lead the row as it is now."""
+        return [to for to in obj.state_machine.allowed() if self.has_transition_permission(request, obj, to)]
+
+    def _label(self, state: str | None) -> str:
+        if state is None:
+            return ""
+        field = self.model.state_machine.field  # type: ignore[attr-defined]
+        return str(dict(field.flatchoices).get(state, state))
+
+    def transition_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Lead a row on, or ask for what is to be written to its log first."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        obj = self.get_object(request, unquote(object_id))
+        if obj is None:
+            return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
+        to, expected = request.POST.get("to", ""), request.POST.get("from", "")
+        if not self.has_transition_permission(request, obj, to):
+            raise PermissionDenied
+        form = self._form(request, request.POST if "confirmed" in request.POST else None)
+        if self.confirm_transitions and not form.is_valid():
+            return self._ask(request, obj, form, to=to, expected=expected)
+        self._lead_on(request, obj, to, expected, form.cleaned_data if self.confirm_transitions else {})
+        return HttpResponseRedirect(self._url(obj, "change"))
+
+    def _form(self, request: HttpRequest, data: Any) -> forms.Form:
+        """Return the form for what the log holds beside the states."""
+        log = self.model.pgcraft_log  # type: ignore[attr-defined]
+        fields: dict[str, Any] = {"reason": forms.CharField(required=False, label=_("Reason"))}
+        for name in extra_fields(self.model):
+            field = self.formfield_for_dbfield(log._meta.get_field(name), request)
+            if field is not None:
+                field.required = False
+                fields[name] = field
+        form: forms.Form = type("TransitionForm", (forms.Form,), fields)(data)
+        return form
+
+    def _ask(self, request: HttpRequest, obj: Any, form: forms.Form, *, to: str, expected: str) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Are you sure?"),
+            "opts": self.opts,
+            "object": obj,
+            "change_url": self._url(obj, "change"),
+            "form": form,
+            "to": to,
+            "to_label": self._label(to),
+            "from": expected,
+            "from_label": self._label(expected),
+            "media": self.media + form.media,
+        }
+        return TemplateResponse(request, self.transition_template, context)
+
+    def _lead_on(self, request: HttpRequest, obj: Any, to: str, expected: str, said: dict[str, Any]) -> None:
+        """Make the step from the state that the user saw, and say how it went."""
+        setattr(obj, obj.state_machine.machine.field.attname, expected)
+        said = {name: value for name, value in said.items() if value not in (None, "")}
+        try:
+            with transaction.atomic(using=obj._state.db):
+                obj.state_machine.transition(to, **said)
+                self.log_change(request, obj, f"{self._label(expected)} → {self._label(to)}")
+        except self.model.DoesNotExist as refused:  # type: ignore[attr-defined]
+            self.message_user(request, str(refused), messages.ERROR)
+        except (TransitionError, IntegrityError) as refused:
+            self.message_user(request, str(refused).partition("\n")[0], messages.ERROR)
+        else:
+            message = _("The state is now %(state)s.") % {"state": self._label(to)}
+            self.message_user(request, message, messages.SUCCESS)

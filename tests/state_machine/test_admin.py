@@ -1,0 +1,167 @@
+"""Rows are led on in the admin by buttons, as the machine and the user's permissions allow."""
+
+import re
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from tests.tickets.admin import TicketAdmin
+from tests.tickets.models import Ticket
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ticket() -> Ticket:
+    return Ticket.objects.create(title="It's <broken>", assignee="ann")
+
+
+def client_of(name: str, *permissions: str, superuser: bool = False) -> Client:
+    user = get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def root() -> Client:
+    return client_of("root", superuser=True)
+
+
+def url(action: str, *arguments: object) -> str:
+    return reverse(f"admin:tickets_ticket_{action}", args=arguments)
+
+
+def buttons(client: Client, ticket: Ticket) -> list[str]:
+    """Return the states that the page of the ticket has buttons for."""
+    page = client.get(url("change", ticket.pk)).content.decode()
+    return re.findall(r'name="to" value="(\w+)"', page)
+
+
+def press(client: Client, ticket: Ticket, to: str, *, seen: str = "open", **values: Any) -> Any:
+    """Press a button, confirm it if there are `values`, and return the page that comes then."""
+    return client.post(url("transition", ticket.pk), {"from": seen, "to": to, **values}, follow=True)
+
+
+def confirm(client: Client, ticket: Ticket, to: str, *, seen: str = "open", **values: Any) -> list[str]:
+    """Press a button and confirm it; return the messages that are shown."""
+    answer = press(client, ticket, to, seen=seen, confirmed="yes", **values)
+    assert answer.status_code == 200
+    return [str(message) for message in answer.context["messages"]]
+
+
+def steps(ticket: Ticket) -> list[tuple[Any, ...]]:
+    return list(ticket.state_machine.history.values_list("from_state", "to_state", "reason", "minutes"))
+
+
+def test_there_is_a_button_for_each_way_that_is_open(root: Client, ticket: Ticket) -> None:
+    assert buttons(root, ticket) == ["taken", "closed"]
+    Ticket.objects.update(assignee="")
+    assert buttons(root, ticket) == ["closed"]  # the guard
+    ticket.state_machine.transition("closed")
+    assert buttons(root, ticket) == []
+    assert client_of("clerk", "change_ticket", "view_ticket").get(url("change", ticket.pk)).status_code == 200
+
+
+def test_a_button_asks_and_then_the_row_is_led_on(root: Client, ticket: Ticket) -> None:
+    asked = press(root, ticket, "taken")
+    assert list(asked.context["form"].fields) == ["reason", "minutes"]
+    assert "In work" in asked.content.decode()
+    assert (steps(ticket), asked.redirect_chain) == ([(None, "open", None, None)], [])
+    assert confirm(root, ticket, "taken", reason="urgent", minutes="5") == ["The state is now In work."]
+    assert steps(ticket)[1:] == [("open", "taken", "urgent", 5)]
+    page = root.get(url("change", ticket.pk)).content.decode()
+    assert re.search(r"<td>Open</td><td>In work</td><td></td><td>urgent</td><td>5</td>", page)
+
+
+def test_what_is_asked_for_is_judged_first(root: Client, ticket: Ticket) -> None:
+    answer = press(root, ticket, "taken", confirmed="yes", minutes="many")
+    assert answer.context["form"].errors.keys() == {"minutes"}
+    assert len(steps(ticket)) == 1
+
+
+def test_without_confirmation_a_button_is_enough(root: Client, ticket: Ticket) -> None:
+    with mock.patch.object(TicketAdmin, "confirm_transitions", new=False):
+        press(root, ticket, "taken")
+    assert steps(ticket)[1:] == [("open", "taken", None, None)]
+
+
+def test_who_comes_too_late_is_told(root: Client, ticket: Ticket) -> None:
+    Ticket.objects.get().state_machine.transition("taken")
+    assert confirm(root, ticket, "closed") == [f"support_tickets {ticket.pk} is now taken, not open."]
+    assert Ticket.objects.get().phase == "taken"
+    assert confirm(root, ticket, "closed", seen="taken") == ["The state is now Closed <for good>."]
+
+
+def test_what_is_not_declared_or_open_is_refused_with_a_message(root: Client, ticket: Ticket) -> None:
+    Ticket.objects.update(assignee="")
+    [guard] = confirm(root, ticket, "taken")
+    assert "cannot become taken as it is" in guard
+    [unknown] = confirm(root, ticket, "lost")
+    assert "have no state lost" in unknown
+    [none] = confirm(root, ticket, "")
+    assert "have no state" in none
+    Ticket.objects.all().delete()
+    assert "exist. Perhaps it was deleted?" in confirm(root, ticket, "closed")[0]
+    assert root.get(url("transition", 1)).status_code == 405
+
+
+def test_permissions_decide_who_sees_and_presses_buttons(ticket: Ticket) -> None:
+    clerk, reader = client_of("clerk", "change_ticket"), client_of("reader", "view_ticket")
+    nobody = client_of("nobody")
+    assert (buttons(clerk, ticket), buttons(reader, ticket)) == (["taken"], [])
+    for client, to in ((clerk, "closed"), (reader, "taken"), (nobody, "taken")):
+        assert press(client, ticket, to, confirmed="yes").status_code == 403
+    assert press(Client(), ticket, "taken", confirmed="yes").redirect_chain[0][0].startswith(reverse("admin:login"))
+    assert len(steps(ticket)) == 1
+    assert confirm(clerk, ticket, "taken") == ["The state is now In work."]
+
+
+def test_another_site_cannot_press_a_button(ticket: Ticket) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(get_user_model().objects.create_superuser("root"))
+    assert client.post(url("transition", ticket.pk), {"from": "open", "to": "closed"}).status_code == 403
+
+
+def test_the_state_cannot_be_typed_in(root: Client, ticket: Ticket) -> None:
+    form = root.get(url("change", ticket.pk)).context["adminform"].form
+    assert form.fields.keys() == {"title", "assignee"}
+    values = {"title": "New", "assignee": "bob", "phase": "closed"}
+    assert root.post(url("change", ticket.pk), values).status_code == 302
+    assert Ticket.objects.values_list("title", "phase").get() == ("New", "open")
+    assert root.post(url("add"), values).status_code == 302
+    assert list(Ticket.objects.values_list("phase", flat=True)) == ["open", "open"]
+
+
+def test_saving_a_form_does_not_take_a_step_back(root: Client, ticket: Ticket) -> None:
+    """Somebody leads the row on after this request has read it."""
+    save = TicketAdmin.save_model
+
+    def slow(self: Any, request: Any, obj: Any, form: Any, change: bool) -> None:
+        Ticket.objects.get().state_machine.transition("taken")
+        save(self, request, obj, form, change)
+
+    with mock.patch.object(TicketAdmin, "save_model", slow):
+        assert root.post(url("change", ticket.pk), {"title": "New", "assignee": "bob"}).status_code == 302
+    assert Ticket.objects.values_list("title", "phase").get() == ("New", "taken")
+
+
+def test_names_and_reasons_are_shown_as_text(root: Client, ticket: Ticket) -> None:
+    confirm(root, ticket, "closed", reason="<script>alert(1)</script>")
+    for page in (root.get(url("change", ticket.pk)), press(root, ticket, "closed", seen="<b>")):
+        text = page.content.decode()
+        assert "<script>alert" not in text
+        assert "<b>" not in text
+        assert "<broken>" not in text
+        assert "Closed &lt;for good&gt;" in text
+
+
+def test_a_step_is_in_the_log_of_the_admin(root: Client, ticket: Ticket) -> None:
+    confirm(root, ticket, "taken")
+    assert "Open → In work" in root.get(url("history", ticket.pk)).content.decode()

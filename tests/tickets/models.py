@@ -1,0 +1,38 @@
+"""Tickets: opened, taken, closed."""
+
+from django.db import models
+
+from pgcraft_django.models import PGCraftStateMachine, Transition
+
+
+class Ticket(PGCraftStateMachine):
+    """What somebody is to look at."""
+
+    class Phase(models.TextChoices):
+        """Where it is."""
+
+        OPEN = "open", "Open"
+        TAKEN = "taken", "In work"
+        CLOSED = "closed", "Closed <for good>"
+
+    title = models.CharField(max_length=200)
+    assignee = models.TextField(blank=True, default="")
+    phase = models.CharField(max_length=10, choices=Phase, default=Phase.OPEN)
+    size = models.GeneratedField(
+        expression=models.functions.Length("title"), output_field=models.IntegerField(), db_persist=True
+    )
+
+    class Meta:
+        db_table = "support_tickets"
+
+    class PGCraft:
+        api = None
+        state_field = "phase"
+        transitions = {
+            "open": [Transition("taken", guard=~models.Q(assignee="")), "closed"],
+            "taken": ["closed", "open"],
+        }
+        transition_fields = {"minutes": models.PositiveIntegerField(null=True, blank=True)}
+
+    def __str__(self) -> str:
+        return self.title
