@@ -18,7 +18,7 @@ class Filling(DatabaseObject):
     schema: str
     table: str
     source: str
-    query: str
+    query: str = ""
     reads: Reads = field(default_factory=dict)
 
     @property
@@ -37,7 +37,7 @@ class Filling(DatabaseObject):
         return [
             f"LOCK TABLE {quote_name(self.schema, self.source)} IN SHARE ROW EXCLUSIVE MODE",
             *self.drop_sql(),
-            self.query,
+            *([self.query] if self.query else []),
         ]
 
     def drop_sql(self) -> list[str]:

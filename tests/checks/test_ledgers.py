@@ -95,3 +95,9 @@ def test_fields_that_are_added_are_not_declared(apps: Apps) -> None:
 def test_the_key_is_not_declared(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"idempotency": True}, idempotency_key=models.TextField())
     expect(messages(apps), "E098", "idempotency_key_ = …")
+
+
+def test_tables_beside_the_ledger_need_room_in_their_names(apps: Apps) -> None:
+    plugins = [Balance(["name"]), DoubleEntry()]
+    model(apps, base=PGCraftLedger, meta={"db_table": "x" * 55}, pgcraft={"plugins": plugins, "idempotency": True})
+    assert "pgcraft_django.E011" in {item.id for item in messages(apps)}

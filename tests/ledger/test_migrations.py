@@ -127,7 +127,7 @@ def test_foreign_keys_can_be_dimensions_and_names_anything(unblocked: None) -> N
 
     world = World()
     with new_site() as site:
-        for table in ("Order Book", "select", "x" * 50):
+        for table in ("Order Book", "select", "x" * 44):
             site.migrate(world.evolve(lambda apps, table=table: shop(apps, table)))
             site.query(f'INSERT INTO "{table}" (value, "Ärger & co", "order") VALUES (2, \'x\', 1)')
             with pytest.raises(IntegrityError, match="warehouse_id NULL, order 1, Ärger & co x in"):

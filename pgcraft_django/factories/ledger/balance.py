@@ -22,6 +22,7 @@ from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.ledger.model import LedgerFactory
 from pgcraft_django.factories.ledger.shape import OWN, balances_of, constraint_name, total_field, value_field
+from pgcraft_django.naming import is_identifier
 from pgcraft_django.plugins.base import Plugin
 
 if TYPE_CHECKING:
@@ -41,6 +42,18 @@ class BalanceModel(PGCraftModel):
     pgcraft_factory: ClassVar[Factory] = BalanceFactory()
 
     id = models.BigIntegerField(primary_key=True, editable=False, help_text="The id of the group's first entry.")
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True
+
+
+class CheckpointModel(PGCraftModel):
+    """Abstract base of what entries after the checkpoint before, and `through` this id, added to each group."""
+
+    pgcraft_factory: ClassVar[Factory] = BalanceFactory()
+
+    id = models.BigAutoField(primary_key=True)
+    through = models.BigIntegerField(editable=False, help_text="The id of the last entry that counts.")
 
     class Meta(PGCraftModel.Meta):
         abstract = True
@@ -84,12 +97,26 @@ class Balance(Plugin):
             api=self._exposed(),
             base=BalanceModel,
         )
+        companion.pgcraft_checkpoints = self._checkpoints(model, companion, fields)  # type: ignore[attr-defined]
         companion.pgcraft_dimensions = tuple(names)  # type: ignore[attr-defined]
         model.pgcraft_balances = {**balances_of(model), self.name: companion}  # type: ignore[attr-defined]
 
+    def _checkpoints(
+        self, model: type[models.Model], companion: type[models.Model], fields: list[AnyField]
+    ) -> type[models.Model]:
+        checkpoints = make_companion(
+            companion,
+            "Checkpoint",
+            {**{field.name: plain_copy(field) for field in fields}, "balance": total_field(value_field(model))},
+            meta={"default_permissions": ["view"], "indexes": [models.Index(fields=["through"])]},
+            base=CheckpointModel,
+        )
+        checkpoints.pgcraft_owner = model  # type: ignore[attr-defined]  # renames are asked about the ledger
+        return checkpoints
+
     def objects(self, model: type[models.Model], schema: str) -> "Iterable[DatabaseObject]":
         companion = balances_of(model).get(self.name)
-        if companion is None:
+        if companion is None or not is_identifier(companion.pgcraft_checkpoints._meta.db_table):
             return ()
         from pgcraft_django.factories.ledger.balance_objects import balance_objects
 

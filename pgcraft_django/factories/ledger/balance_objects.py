@@ -32,6 +32,9 @@ class _Objects:
             quote_name(schema, self.table): column_types([*fields, *used_fields(model)]),
             quote_name(schema, self.kept): column_types(companion._meta.local_concrete_fields),
         }
+        self.checkpoints: type[models.Model] = companion.pgcraft_checkpoints  # type: ignore[attr-defined]
+        noted = quote_name(schema, self.checkpoints._meta.db_table)
+        self.noted = {noted: column_types(self.checkpoints._meta.local_concrete_fields)}
         self.total: AnyField = companion._meta.get_field("balance")  # type: ignore[assignment]
         amount = signed_value(model)
         self.minimum = quote_value(plugin.minimum) if plugin.has_minimum else ""
@@ -115,6 +118,12 @@ class _Objects:
             reads=self.reads,
         )
         yield rows
+        yield Filling(
+            schema=self.schema,
+            table=self.checkpoints._meta.db_table,
+            source=self.table,
+            reads={**self.reads, **self.noted},
+        )
         after = [tuple(rows.key)]
         if self.minimum:
             refused = Function(

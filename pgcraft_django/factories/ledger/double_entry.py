@@ -27,7 +27,7 @@ from pgcraft_django.factories.ledger.shape import (
     signed_value,
     value_field,
 )
-from pgcraft_django.naming import quote_name, quote_text, shorten
+from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 from pgcraft_django.plugins.base import Plugin
 
@@ -77,7 +77,7 @@ class DoubleEntry(Plugin):
 
     def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
         companion: type[models.Model] | None = model.__dict__.get("pgcraft_unbalanced")
-        if companion is None:
+        if companion is None or not is_identifier(companion._meta.db_table):
             return
         table, pending = model._meta.db_table, companion._meta.db_table
         value = value_field(model)

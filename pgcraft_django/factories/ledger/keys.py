@@ -15,7 +15,7 @@ from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
 from pgcraft_django.factories.guard import guard_truncate
 from pgcraft_django.factories.ledger.shape import KEY, index_entries
-from pgcraft_django.naming import quote_name, quote_text, shorten
+from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
 
@@ -59,7 +59,7 @@ def add_keys(model: type[models.Model]) -> None:
 def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield what takes note of keys and leaves repetitions out."""
     companion: type[models.Model] | None = model.__dict__.get("pgcraft_keys")
-    if companion is None:
+    if companion is None or not is_identifier(companion._meta.db_table):
         return
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]

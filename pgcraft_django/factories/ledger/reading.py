@@ -4,12 +4,13 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Self
 
-from django.db import models
+from django.db import models, router
 from django.db.models import Count, Sum, Window
 from django.db.models.functions import Trunc
 from django.utils import timezone
 
 from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
+from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
 
 PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 
@@ -78,6 +79,25 @@ class Reading(models.QuerySet[Any]):
         """
         rows = self._in_periods(period, dimensions)
         return rows.annotate(change=self._sum(), entries=Count("id"))
+
+    def verify(self, *, full: bool = False) -> list[Difference]:
+        """Return the balances of the whole ledger that are not what the entries add up to; none if all is right.
+
+        With `DoubleEntry`, entries whose debits and credits differ too. It begins at the last `checkpoint()`, or with
+        the first entry if `full`.
+        """
+        return verify(self.model, self.db, full=full)
+
+    def checkpoint(self) -> list[Difference]:
+        """Verify, and if all is right, let `verify()` begin here the next time. Returns what it does.
+
+        Raises Django's `OperationalError` if somebody has been booking for too long.
+        """
+        return checkpoint(self.model, self._writing)
+
+    @property
+    def _writing(self) -> str:
+        return self._db or router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]
 
     def _in_periods(self, period: str, dimensions: tuple[str, ...]) -> Any:
         if period not in PERIODS:

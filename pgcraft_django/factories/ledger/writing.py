@@ -98,12 +98,6 @@ class LedgerQuerySet(Reading):
             return {"value": difference}
         return {DIRECTION: DEBIT if difference > 0 else CREDIT, "value": abs(difference)}
 
-    @property
-    def _writing(self) -> str:
-        from django.db import router
-
-        return self._db or router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]
-
     def _book(self, legs: Sequence[Mapping[str, Any]], key: str | None) -> list[Any]:
         if not legs:
             raise ValueError("An entry has at least one leg.")

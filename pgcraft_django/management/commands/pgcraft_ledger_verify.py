@@ -1,0 +1,58 @@
+"""`manage.py pgcraft_ledger_verify`: whether balances are what the entries add up to."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.apps import apps
+from django.core.management.base import CommandError
+from django.db import OperationalError, models
+
+from pgcraft_django.diagnosis import server_message
+from pgcraft_django.factories.ledger.model import PGCraftLedger
+from pgcraft_django.factories.ledger.verifying import checkpoint, verify
+from pgcraft_django.lifecycle.database import postgresql_connection, reach
+from pgcraft_django.management.base import DatabaseCommand
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Works the balances of ledgers out from their entries, and says where they differ: the status is 1 then. "
+        "With double entry, debits and credits of each entry are compared too."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument("ledgers", nargs="*", metavar="app.Model", help="The ledgers; all unless given.")
+        parser.add_argument("--full", action="store_true", help="Begin with the first entry, not at a checkpoint.")
+        parser.add_argument("--checkpoint", action="store_true", help="If all is right, begin here the next time.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        using = options["database"]
+        reach(postgresql_connection(using))
+        wrong = 0
+        for model in _ledgers(options["ledgers"]):
+            found = verify(model, using, full=options["full"])
+            if options["checkpoint"] and not found:
+                try:
+                    found = checkpoint(model, using)
+                except OperationalError as error:
+                    self.warn(f"{model._meta.label} has no new checkpoint: {server_message(error)}.")
+            for difference in found:
+                self.stdout.write(f"{model._meta.label}: {difference}")
+            if not found:
+                self.say(f"{model._meta.label}: the balances are what the entries add up to.", options)
+            wrong += len(found)
+        if wrong:
+            raise CommandError(f"{wrong} {'difference' if wrong == 1 else 'differences'} found.")
+
+
+def _ledgers(labels: list[str]) -> list[type[models.Model]]:
+    known = {
+        model._meta.label_lower: model
+        for model in apps.get_models()
+        if issubclass(model, PGCraftLedger) and not model._meta.proxy
+    }
+    if unknown := [label for label in labels if label.lower() not in known]:
+        there = ", ".join(model._meta.label for model in known.values()) or "none"
+        raise CommandError(f"There is no ledger {unknown[0]}. The ledgers are: {there}.")
+    return [known[label.lower()] for label in labels] or list(known.values())

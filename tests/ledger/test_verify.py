@@ -1,0 +1,121 @@
+"""Balances are worked out again, from the beginning or from a checkpoint."""
+
+import threading
+from pathlib import Path
+
+import pytest
+from django.db import OperationalError, connections
+
+from pgcraft_django.factories.ledger import verifying
+from pgcraft_django.plugins import Balance, DoubleEntry
+from tests.ledger.conftest import Store, new_store
+from tests.support.databases import administrator, temporary_database
+from tests.support.manage import make_project
+
+MODELS = """
+from django.db import models
+from pgcraft_django.models import PGCraftLedger
+from pgcraft_django.plugins import Balance
+
+class Inventory(PGCraftLedger):
+    warehouse = models.TextField()
+
+    class Meta:
+        db_table = "inventory"
+
+    class PGCraft:
+        plugins = [Balance(dimensions=["warehouse"], minimum=0)]
+"""
+
+
+def tamper(store: Store, sql: str) -> None:
+    """Do what only an owner can who switches all triggers off."""
+    store.query(f"SET session_replication_role = replica; {sql}; SET session_replication_role = origin")
+
+
+def test_a_difference_is_found_and_named(store: Store) -> None:
+    store.add(5), store.add(3, "B", None)
+    assert store.entries.verify() == []
+    tamper(store, "UPDATE inventory_balance SET balance = 6 WHERE warehouse = 'A'")
+    tamper(store, "DELETE FROM inventory_balance WHERE warehouse = 'B'")
+    assert list(map(str, store.entries.verify())) == [
+        "balance of warehouse A, sku x is 6.00; by the entries it is 5.00.",
+        "balance of warehouse B, sku NULL is 0; by the entries it is 3.00.",
+    ]
+
+
+def test_a_checkpoint_is_where_the_next_time_begins(store: Store) -> None:
+    store.add(5), store.add(3, "B", None)
+    assert store.entries.checkpoint() == []
+    tamper(store, "UPDATE inventory SET value = 100 WHERE id = 1")
+    store.add(2), store.add(1, "C")
+    assert store.entries.verify() == []
+    assert [str(item.expected) for item in store.entries.verify(full=True)] == ["102.00"]
+    tamper(store, "UPDATE inventory SET value = 5 WHERE id = 1")
+    for _ in range(2):
+        assert store.entries.checkpoint() == []
+    rows = store.query("SELECT through, warehouse, balance FROM inventory_balance_checkpoint ORDER BY id")
+    assert [row[0] for row in rows] == [2, 2, 4, 4]
+    assert store.entries.verify() == []
+    tamper(store, "UPDATE inventory_balance SET balance = 6 WHERE warehouse = 'B'")
+    assert len(store.entries.checkpoint()) == 1
+    assert len(store.query("SELECT * FROM inventory_balance_checkpoint")) == 4
+
+
+def test_an_entry_with_an_earlier_id_is_no_difference(store: Store) -> None:
+    store.add(5), store.add(3)
+    store.entries.checkpoint()
+    store.query("INSERT INTO inventory (id, value, warehouse, sku) OVERRIDING SYSTEM VALUE VALUES (9, 1, 'A', 'x')")
+    store.entries.checkpoint()
+    store.query("INSERT INTO inventory (id, value, warehouse, sku) OVERRIDING SYSTEM VALUE VALUES (7, 1, 'A', 'x')")
+    assert store.entries.verify() == store.entries.verify(full=True) == []
+
+
+def test_a_checkpoint_waits_for_who_is_booking_and_not_for_ever(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add(5)
+    with administrator(store.database) as other:
+        other.execute("BEGIN; INSERT INTO private.inventory (value, warehouse) VALUES (1, 'A')")
+        store.add(1, "B")
+        monkeypatch.setattr(verifying, "PATIENCE", "50ms")
+        with pytest.raises(OperationalError, match="lock timeout"):
+            store.entries.checkpoint()
+        monkeypatch.setattr(verifying, "PATIENCE", "30s")
+        timer = threading.Timer(0.2, other.execute, ["COMMIT"])
+        timer.start()
+        assert store.entries.checkpoint() == []
+        timer.join()
+    assert store.query("SELECT sum(balance), max(through) FROM inventory_balance_checkpoint") == [(7, 3)]
+
+
+def test_entries_are_compared_too(unblocked: None) -> None:
+    with new_store(plugins=[DoubleEntry(), Balance(["warehouse"])]) as store:
+        store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=4)
+        assert store.entries.checkpoint() == []
+        entry = store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=4)[0].entry_id
+        assert store.entries.verify() == []
+        tamper(store, "UPDATE inventory SET value = 5 WHERE id = 4")
+        tamper(store, "UPDATE inventory_balance SET balance = balance + 1 WHERE warehouse = 'B'")
+        assert list(map(str, store.entries.verify())) == [
+            f"debits minus credits of entry_id {entry} is 1.00; by the entries it is 0."
+        ]
+
+
+def test_the_command_says_what_is_wrong_and_with_its_status(tmp_path: Path, unblocked: None) -> None:
+    with temporary_database() as alias:
+        project = make_project(tmp_path, connections[alias].settings_dict["NAME"])
+        project.models(MODELS)
+        project.manage("makemigrations", "shop")
+        project.manage("migrate")
+        with administrator(project.database) as connection:
+            connection.execute("INSERT INTO private.inventory (value, warehouse) VALUES (5, 'A')")
+            right = "shop.Inventory: the balances are what the entries add up to."
+            assert right in project.manage("pgcraft_ledger_verify", "--checkpoint")
+            connection.execute(
+                "SET session_replication_role = replica; UPDATE private.inventory_balance SET balance = 4"
+            )
+        found = project.manage("pgcraft_ledger_verify", "shop.inventory", status=1)
+        assert "shop.Inventory: balance of warehouse A is 4; by the entries it is 5." in found
+        assert "CommandError: 1 difference found." in found
+        assert "There is no ledger shop.x. The ledgers are: shop.Inventory." in project.manage(
+            "pgcraft_ledger_verify", "shop.x", status=1
+        )
