@@ -3,16 +3,21 @@
 import random
 import threading
 import uuid
+from pathlib import Path
 from typing import Any
 
 import psycopg
+import pytest
 from django.db import connections
 
-from pgcraft_django.plugins import Balance
+from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
+from tests.ledger.stock import KEPT
 from tests.support.databases import administrator
+from tests.support.dumps import assert_survives_dump, hashes, run_tool
+from tests.support.world import new_site
 
-CLIENTS, TRANSFERS, ACCOUNTS, BEGINNING = 8, 260, 12, 40
+CLIENTS, TRANSFERS, ACCOUNTS, BEGINNING = 8, 255, 20, 30
 
 
 class Client:
@@ -80,11 +85,11 @@ def test_money_is_neither_made_nor_lost(unblocked: None) -> None:
         with administrator() as killer:
             while any(thread.is_alive() for thread in threads):
                 killer.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
                     " AND query LIKE '%%private.inventory%%' ORDER BY random() LIMIT 1",
                     [store.database],
                 )
-                threads[0].join(cut.uniform(0.02, 0.1))
+                threads[0].join(cut.uniform(0.1, 0.3))
         assert [error for client in clients for error in client.failures] == []
         assert sum(client.refused for client in clients) > 0
         assert sum(client.rolled_back for client in clients) > 0
@@ -111,3 +116,30 @@ def check(store: Store, clients: list[Client]) -> None:
     booked = store.query("SELECT count(DISTINCT idempotency_key), count(idempotency_key) FROM inventory")
     assert booked == [(len(acknowledged), 2 * len(acknowledged))]
     assert store.entries.verify(full=True) == []
+
+
+TABLES = ["inventory", "inventory_balance", "inventory_key", "inventory_balance_checkpoint"]
+
+
+@pytest.mark.parametrize("plugins", [[KEPT], [DoubleEntry(), Balance(["warehouse", "sku"], -100)]])
+def test_dumps_bring_back_entries_balances_and_keys(unblocked: None, plugins: list[Any], tmp_path: Path) -> None:
+    with new_store(plugins=plugins, idempotency=True) as store:
+        store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=1) if len(plugins) > 1 else store.add(5)
+        legs = [{"warehouse": "A", "value": 1}, {"warehouse": "B\t\\", "sku": None, "value": 1}]
+        if len(plugins) > 1:
+            legs = [{**leg, "direction": way} for leg, way in zip(legs, ("debit", "credit"), strict=True)]
+        store.entries.record(legs, idempotency_key="k")
+        assert store.entries.checkpoint() == []
+        store.entries.record(legs, idempotency_key="l")
+        store.query("SELECT pg_sleep(0.01)")
+        assert_survives_dump(store.site, TABLES)
+        before = hashes(store.site, TABLES)
+        for order, options in ((TABLES, ()), (TABLES[::-1], ()), (TABLES, ("--inserts",))):
+            with new_site() as empty:
+                empty.migrate(store.site.applied)
+                for table in order:
+                    script = tmp_path / "script.sql"
+                    only = f"--table=private.{table}"
+                    run_tool("pg_dump", store.site, "--data-only", only, *options, f"--file={script}")
+                    run_tool("psql", empty, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={script}")
+                assert hashes(empty, TABLES) == before

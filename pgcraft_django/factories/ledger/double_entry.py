@@ -16,6 +16,7 @@ from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
+from pgcraft_django.factories.guard import RESTORING
 from pgcraft_django.factories.ledger.balance import is_ledger
 from pgcraft_django.factories.ledger.shape import (
     CREDIT,
@@ -65,7 +66,7 @@ class DoubleEntry(Plugin):
             return
         direction: Any = models.CharField(max_length=6, choices=[(DEBIT, DEBIT), (CREDIT, CREDIT)])
         model.add_to_class(DIRECTION, direction)
-        known = Q(direction__in=[DEBIT, CREDIT])
+        known = Q(direction=DEBIT) | Q(direction=CREDIT)
         add_constraint(model, models.CheckConstraint(condition=known, name=constraint_name(model, DIRECTION)))
         above = Q(value__gt=0)
         add_constraint(model, models.CheckConstraint(condition=above, name=constraint_name(model, "above_zero")))
@@ -87,6 +88,7 @@ class DoubleEntry(Plugin):
             "amount": signed_value(model),
             "value": quote_name(column_name(value)),
             "ledger_name": quote_text(table),
+            "restoring": RESTORING,
         }
         used = [field for field in model._meta.local_concrete_fields if field.name in {"entry_id", DIRECTION, "value"}]
         reads = {

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db import models
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.factories.guard import guard
+from pgcraft_django.factories.guard import RESTORING, guard
 from pgcraft_django.factories.ledger.api import recording_objects
 from pgcraft_django.factories.ledger.shape import is_idempotent
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
@@ -19,7 +19,11 @@ def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseO
     table = model._meta.db_table
     yield from guard(schema, table)
     yield SharedFunction(
-        schema=schema, name=STAMP, returns="trigger", language="plpgsql", body=read_body(__file__, "stamped")
+        schema=schema,
+        name=STAMP,
+        returns="trigger",
+        language="plpgsql",
+        body=read_body(__file__, "stamped", restoring=RESTORING),
     )
     yield Trigger(
         schema=schema,
