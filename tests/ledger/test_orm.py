@@ -19,6 +19,7 @@ from tests.ledger.stock import KEPT
 def shared(django_db_blocker: Any) -> Iterator[Store]:
     """Entries of three years: A and B have some of x, A of NULL."""
     with django_db_blocker.unblock(), new_store(plugins=[KEPT, Balance(["warehouse"], name="total")]) as store:
+        store.query("SET row_security = off; SET check_function_bodies = off")  # as dumps begin
         with connections[store.site.alias].cursor() as cursor, cursor.copy("COPY inventory FROM STDIN") as copy:
             for key, (day, value, warehouse, sku) in enumerate(
                 (
@@ -31,6 +32,8 @@ def shared(django_db_blocker: Any) -> Iterator[Store]:
                 1,
             ):
                 copy.write(f"{key}\t{key:032}\t{day}\t{value}\t{warehouse}\t{sku}\n")
+        store.query("RESET ALL")
+        connections[store.site.alias].close()
         yield store
 
 
