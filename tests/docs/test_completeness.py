@@ -13,7 +13,7 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
 import pgcraft_django
-from pgcraft_django import conf, embedded, models, objects, operations
+from pgcraft_django import admin, conf, embedded, models, objects, operations
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from tests.docs.pages import BLOCK, ROOT, blocks, pages
 from tests.test_architecture import LAYERS
@@ -96,7 +96,7 @@ def test_every_option_of_a_model_and_of_an_api_is_documented() -> None:
 
 def test_every_public_name_is_documented() -> None:
     text = "".join(page.read_text() for page in pages())
-    names = {*pgcraft_django.__all__, *models.__all__}
+    names = {*pgcraft_django.__all__, *models.__all__, *admin.__all__}
     names |= {name for name, value in vars(operations).items() if is_operation(name, value)}
     names |= {"start", "stop", "available"} & set(embedded.__all__)
     assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
