@@ -8,7 +8,7 @@ what a database has already), put one into `SeparateDatabaseAndState(state_opera
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from django.db import ProgrammingError, router
+from django.db import ProgrammingError, router, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.operations.fields import AddField, AlterField
@@ -23,6 +23,7 @@ from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
+from pgcraft_django.objects.trigger import without_guards_sql
 from pgcraft_django.recorded import forget, record
 from pgcraft_django.writer import ObjectSerializer
 
@@ -271,6 +272,46 @@ class SetTableSchema(ObjectOperation):
         if isinstance(operation, AddField | AlterField) and not operation.field.many_to_many:
             return True
         return super().reduce(operation, app_label)
+
+
+class WithoutGuards(ObjectOperation):
+    """Run `sql` on `tables` whose rows are never changed, such as ledgers, and let its UPDATE and DELETE of them pass.
+
+    It is all one transaction: nobody else finds the guards away, and they are back if it fails. Balances follow.
+    Without `reverse_sql` it cannot be taken back.
+    """
+
+    category = OperationCategory.SQL
+
+    def __init__(self, tables: Iterable[str], sql: str, reverse_sql: str | None = None) -> None:
+        self.tables = list(tables)
+        self.sql = sql
+        self.reverse_sql = reverse_sql
+        self.reversible = reverse_sql is not None  # type: ignore[misc]
+
+    def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
+        reverse = {} if self.reverse_sql is None else {"reverse_sql": self.reverse_sql}
+        return type(self).__name__, [], {"tables": self.tables, "sql": self.sql, **reverse}
+
+    def state_forwards(self, app_label: str, state: ProjectState) -> None:
+        """Change nothing: it is about rows."""
+
+    def statements(self) -> list[str]:
+        return without_guards_sql(self.tables, self.sql)
+
+    def reversed_statements(self) -> list[str]:
+        return without_guards_sql(self.tables, self.reverse_sql or "")
+
+    def _run(self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, render: Callable[[], list[str]]) -> None:
+        with transaction.atomic(using=schema_editor.connection.alias):  # the migration may not be
+            super()._run(app_label, schema_editor, render)
+
+    @property
+    def names(self) -> list[str]:
+        return self.tables
+
+    def describe(self) -> str:
+        return f"Change rows of {_some(self.tables)} that are never changed"
 
 
 class AlterFieldType(AlterField):

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from django.db.migrations.state import ModelState, ProjectState
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
-from pgcraft_django.factories.guard import GUARD
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement, Trigger
+from pgcraft_django.objects.trigger import GUARD
 from pgcraft_django.recorded import ObjectMap, recorded
 
 

@@ -6,6 +6,9 @@ from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
 from pgcraft_django.objects.relation import relation_key
 
+GUARD = "pgcraft_guard"
+"""Name of the triggers that refuse UPDATE and DELETE, and of their function."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trigger(DatabaseObject):
@@ -55,3 +58,17 @@ class Trigger(DatabaseObject):
 
     def drop_sql(self) -> list[str]:
         return [f"DROP TRIGGER {quote_name(self.name)} ON {quote_name(self.schema, self.table)}"]
+
+
+def without_guards_sql(tables: list[str], sql: str) -> list[str]:
+    """Return statements that run `sql` while the triggers that guard the rows of `tables` are off."""
+    names = [quote_name(table) for table in tables]
+    # What is judged later is judged now: a table with checks to come cannot be altered.
+    settled = ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED"]
+    return [
+        *settled,
+        *(f"ALTER TABLE {name} DISABLE TRIGGER {quote_name(GUARD)}" for name in names),
+        *([sql] if sql.strip() else []),
+        *settled,
+        *(f"ALTER TABLE {name} ENABLE TRIGGER {quote_name(GUARD)}" for name in names),
+    ]

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, models
+from django.db.migrations import Migration
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.operations import WithoutGuards
 from pgcraft_django.plugins import Balance
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
@@ -134,3 +136,48 @@ def test_foreign_keys_can_be_dimensions_and_names_anything(unblocked: None) -> N
                 site.query(f'INSERT INTO "{table}" (value, "Ärger & co", "order") VALUES (-9, \'x\', 1)')
         for _ in world.order:
             site.unmigrate()
+
+
+def correct(store: Store, sql: str, reverse_sql: str | None = None, *, atomic: bool = True) -> None:
+    """Apply a migration written by hand."""
+    written = Migration(f"{len(store.world.order) + 1:04}_correct", "shop")
+    written.atomic = atomic
+    written.operations = [WithoutGuards(["inventory"], sql, reverse_sql)]
+    written.dependencies = [("shop", store.world.order[-1].name)]
+    migration = store.world.read_back(written)
+    store.world.graph.add_node(("shop", migration.name), migration)
+    store.world.graph.add_dependency(migration, ("shop", migration.name), migration.dependencies[0])
+    store.world.order.append(migration)
+    store.site.migrate([migration])
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_migration_that_says_so_changes_entries_and_the_balances_follow(store: Store, atomic: bool) -> None:
+    store.add(5), store.add(3), store.add(3, "B")
+    catalog = store.site.catalog()
+    correct(
+        store,
+        "UPDATE inventory SET value = 6 WHERE id = 1; DELETE FROM inventory WHERE warehouse = 'B'",
+        "UPDATE inventory SET value = 5 WHERE id = 1",
+        atomic=atomic,
+    )
+    assert store.balances() == store.sums() == {("A", "x"): 9}
+    assert store.site.catalog() == catalog
+    assert store.world.detect() == {}
+    store.site.unmigrate()
+    assert store.balances() == store.sums() == {("A", "x"): 8}
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        store.query("UPDATE inventory SET value = 6")
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_change_that_breaks_a_rule_leaves_all_as_it_was(store: Store, atomic: bool) -> None:
+    store.add(5)
+    with pytest.raises(IntegrityError, match="inventory_balance_minimum"):
+        correct(store, "UPDATE inventory SET value = -1", atomic=atomic)
+    assert store.balances() == store.sums() == {("A", "x"): 5}
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        store.query("DELETE FROM inventory")
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        correct(store, "TRUNCATE inventory", atomic=atomic)
+    assert not WithoutGuards(["inventory"], "").reversible

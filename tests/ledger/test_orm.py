@@ -159,3 +159,64 @@ def test_foreign_keys_are_named_either_way(unblocked: None) -> None:
         assert store.entries.balance(owner=None) == 1
         assert len(store.entries.reconcile([{"owner": first, "balance": 5}], warehouse="B")) == 1
         assert list(store.entries.balances("owner_id")) == [{"owner": 1, "balance": 5}, {"owner": None, "balance": 1}]
+
+
+def starts(rows: Any) -> list[Any]:
+    return [(row["period"].date().isoformat(), row["warehouse"], row["change"], row["entries"]) for row in rows]
+
+
+def test_a_rollup_is_by_period_and_group_in_the_current_time_zone(filled: Store) -> None:
+    in_utc = [
+        ("2020-01-01", "A", 5, 1),
+        ("2020-02-01", "A", -2, 1),
+        ("2020-02-01", "B", 7, 1),
+        ("2020-05-01", "A", 1, 1),
+        ("2022-01-01", "A", 9, 1),
+    ]
+    assert starts(filled.entries.rollup("month", "warehouse")) == in_utc
+    with timezone.override("Europe/Berlin"):
+        assert starts(filled.entries.rollup("month", "warehouse"))[0] == ("2020-02-01", "A", 3, 2)
+    years = filled.entries.filter(warehouse="A").rollup("year")
+    assert [(row["period"].year, row["change"]) for row in years] == [(2020, 4), (2022, 9)]
+    for period in ("minute", "hour", "day", "week", "quarter"):
+        assert sum(row["change"] for row in filled.entries.rollup(period)) == 20
+    with pytest.raises(ValueError, match="'fortnight' is no period; the periods are minute, hour"):
+        filled.entries.rollup("fortnight")
+
+
+def test_a_filled_rollup_has_no_gaps_and_the_balance_until_then(filled: Store) -> None:
+    rows = filled.entries.filter(created_at__year=2020).rollup_filled("month", "warehouse")
+    assert [(row["period"].month, row["warehouse"], row["change"], row["balance"]) for row in rows] == [
+        (1, "A", 5, 5),
+        (1, "B", 0, 0),
+        (2, "A", -2, 3),
+        (2, "B", 7, 7),
+        (3, "A", 0, 3),
+        (3, "B", 0, 7),
+        (4, "A", 0, 3),
+        (4, "B", 0, 7),
+        (5, "A", 1, 4),
+        (5, "B", 0, 7),
+    ]
+    assert len(filled.entries.rollup_filled("year")) == 3
+    assert len(filled.entries.rollup_filled("quarter", "warehouse", "sku")) == 9 * 3
+    assert filled.entries.filter(value=-999).rollup_filled("day", "sku") == []
+
+
+def test_a_day_of_the_calendar_may_have_23_hours(filled: Store) -> None:
+    with timezone.override("Europe/Berlin"):
+        days = filled.entries.filter(created_at__year=2020).rollup_filled("day")
+        assert {day["period"].hour for day in days} == {0}
+        assert len({day["period"].date() for day in days}) == len(days) == 91
+
+
+def test_a_pivot_has_a_value_for_each_group(filled: Store) -> None:
+    rows = filled.entries.filter(created_at__year=2020).rollup_pivoted("quarter", "warehouse")
+    assert [(row["period"].month, row["changes"]) for row in rows] == [(1, {"A": 3, "B": 7}), (4, {"A": 1, "B": 0})]
+
+
+def test_a_rolling_window_moves_along(filled: Store) -> None:
+    rows = filled.entries.rolling(datetime.timedelta(days=1), "warehouse").values_list("id", "rolling_change")
+    assert list(rows) == [(1, 5), (2, 3), (3, 7), (4, 1), (5, 9)]
+    rows = filled.entries.rolling(datetime.timedelta(days=365), "sku").values_list("id", "rolling_change")
+    assert list(rows) == [(1, 5), (2, 3), (3, 10), (4, 11), (5, 9)]

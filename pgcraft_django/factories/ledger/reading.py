@@ -5,17 +5,15 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from django.db import models, router
-from django.db.models import Count, Sum, Window
-from django.db.models.functions import Trunc
+from django.db.models import Window
 from django.utils import timezone
 
-from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
+from pgcraft_django.factories.ledger.rollups import RollingQuerySet
+from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
 
-PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
 
-
-class Reading(models.QuerySet[Any]):
+class Reading(RollingQuerySet):
     """What a ledger can be asked."""
 
     def as_of(self, when: datetime.datetime) -> Self:
@@ -71,15 +69,6 @@ class Reading(models.QuerySet[Any]):
         names = self._names(tuple(per or ()))
         return self.order_by(*names, "-id").distinct(*names)
 
-    def rollup(self, period: str, *dimensions: str) -> Any:
-        """Return a queryset: a dict for each `period` and group in which something was booked, in order.
-
-        It has the beginning of the `period` in the current time zone, the dimensions, the `change` of the balance, and
-        the number of `entries`. `period` is minute, hour, day, week, month, quarter or year.
-        """
-        rows = self._in_periods(period, dimensions)
-        return rows.annotate(change=self._sum(), entries=Count("id"))
-
     def verify(self, *, full: bool = False) -> list[Difference]:
         """Return the balances of the whole ledger that are not what the entries add up to; none if all is right.
 
@@ -98,28 +87,6 @@ class Reading(models.QuerySet[Any]):
     @property
     def _writing(self) -> str:
         return self._db or router.db_for_write(self.model, **self._hints)  # type: ignore[attr-defined]
-
-    def _in_periods(self, period: str, dimensions: tuple[str, ...]) -> Any:
-        if period not in PERIODS:
-            raise ValueError(f"{period!r} is no period; the periods are {', '.join(PERIODS)}.")
-        start = Trunc("created_at", period, tzinfo=timezone.get_current_timezone())
-        return self.annotate(period=start).order_by("period", *dimensions).values("period", *dimensions)
-
-    def _sum(self) -> Any:
-        return Sum(signed_expression(self.model))
-
-    def _names(self, dimensions: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names of the fields, by default those of the first balance."""
-        if dimensions:
-            return tuple(map(self._field_name, dimensions))
-        for companion in balances_of(self.model).values():
-            return tuple(companion.pgcraft_dimensions)
-        raise ValueError(f"{self.model.__name__} has no Balance: say which dimensions are meant.")
-
-    def _field_name(self, name: str) -> str:
-        """Return the name of a field that is called so or, for a foreign key, `<name>_id`."""
-        own = {field.attname: field.name for field in self.model._meta.local_concrete_fields}
-        return str(own.get(name, name))
 
     def _kept(self, names: frozenset[str]) -> Any:
         """Return the model whose rows are the balances of these dimensions, or None."""

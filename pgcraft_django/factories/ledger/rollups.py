@@ -1,0 +1,115 @@
+"""What changed, period by period, and in a window that moves along."""
+
+import datetime
+from typing import Any, Self
+
+from django.db import connections, models
+from django.db.models import Count, Sum, Window
+from django.db.models.functions import Trunc
+from django.utils import timezone
+
+from pgcraft_django.factories.ledger.shape import balances_of, signed_expression
+from pgcraft_django.naming import quote_name, quote_text
+
+PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
+
+
+class _Last(models.ValueRange):
+    """The frame of a window: what was at most some time before a row."""
+
+    def __init__(self, window: datetime.timedelta) -> None:
+        super().__init__(start=None, end=0)
+        self.window = window
+
+    def window_frame_start_end(self, connection: Any, start: Any, end: Any) -> Any:
+        return f"interval '{self.window.total_seconds():f} seconds' PRECEDING", "CURRENT ROW"
+
+
+class RollingQuerySet(models.QuerySet[Any]):
+    """Entries, summed up over time."""
+
+    def rollup(self, period: str, *dimensions: str) -> Any:
+        """Return a queryset: a dict for each `period` and group in which something was booked, in order.
+
+        It has the beginning of the `period` in the current time zone, the dimensions, the `change` of the balance, and
+        the number of `entries`. `period` is minute, hour, day, week, month, quarter or year.
+        """
+        if period not in PERIODS:
+            raise ValueError(f"{period!r} is no period; the periods are {', '.join(PERIODS)}.")
+        start = Trunc("created_at", period, tzinfo=timezone.get_current_timezone())
+        rows = self.annotate(period=start).order_by("period", *dimensions).values("period", *dimensions)
+        return rows.annotate(change=self._sum(), entries=Count("id"))
+
+    def rollup_filled(self, period: str, *dimensions: str) -> list[dict[str, Any]]:
+        """Return the same without gaps: a dict for each period from the first to the last, and each group.
+
+        Each has a `balance` too, the sum of the changes until then.
+        """
+        rows = self.rollup(period, *dimensions).order_by()
+        sql, parameters = rows.query.sql_with_params()
+        names = [quote_name(name) for name in dimensions]
+        # In SQL, the beginning of a period is what a clock on the wall shows.
+        zone = quote_text(timezone.get_current_timezone_name())
+        step = "3 months" if period == "quarter" else f"1 {period}"
+        groups = f"SELECT DISTINCT {', '.join(names)} FROM booked" if names else "SELECT"
+        same = "".join(f" AND booked.{name} IS NOT DISTINCT FROM groups.{name}" for name in names)
+        within = f"PARTITION BY {', '.join(f'groups.{name}' for name in names)} " if names else ""
+        outer = f"""
+            WITH booked AS ({sql}),
+            periods AS (
+                SELECT period
+                FROM (SELECT min(period) AS first, max(period) AS last FROM booked) AS bounds,
+                    generate_series(first, last, interval '{step}') AS period
+                -- An hour that the clock leaves out in spring is none.
+                WHERE period = period AT TIME ZONE {zone} AT TIME ZONE {zone}
+            ),
+            groups AS ({groups})
+            SELECT
+                periods.period,
+                {"".join(f"groups.{name}, " for name in names)}
+                coalesce(booked.change, 0),
+                coalesce(booked.entries, 0),
+                sum(coalesce(booked.change, 0)) OVER ({within}ORDER BY periods.period)
+            FROM periods CROSS JOIN groups
+            LEFT JOIN booked ON booked.period = periods.period{same}
+            ORDER BY {", ".join(["periods.period", *(f"groups.{name}" for name in names)])}
+        """
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(outer, parameters)
+            found = cursor.fetchall()
+        columns = ["period", *dimensions, "change", "entries", "balance"]
+        current = timezone.get_current_timezone()
+        return [dict(zip(columns, (row[0].replace(tzinfo=current), *row[1:]), strict=True)) for row in found]
+
+    def rollup_pivoted(self, period: str, dimension: str) -> list[dict[str, Any]]:
+        """Return a dict for each period without gaps: the `period`, and `changes`, a dict of value -> change."""
+        found: dict[Any, dict[Any, Any]] = {}
+        for row in self.rollup_filled(period, dimension):
+            found.setdefault(row["period"], {})[row[dimension]] = row["change"]
+        return [{"period": start, "changes": changes} for start, changes in found.items()]
+
+    def rolling(self, window: datetime.timedelta, *dimensions: str) -> Self:
+        """Return the entries in order, each with `rolling_change`: what its group changed in the `window` before it."""
+        last = Window(
+            self._sum(),
+            partition_by=[models.F(name) for name in self._names(dimensions)],
+            order_by=models.F("created_at").asc(),
+            frame=_Last(window),
+        )
+        return self.annotate(rolling_change=last).order_by("id")
+
+    def _sum(self) -> Any:
+        return Sum(signed_expression(self.model))
+
+    def _names(self, dimensions: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the names of the fields, by default those of the first balance."""
+        if dimensions:
+            return tuple(map(self._field_name, dimensions))
+        for companion in balances_of(self.model).values():
+            return tuple(companion.pgcraft_dimensions)
+        raise ValueError(f"{self.model.__name__} has no Balance: say which dimensions are meant.")
+
+    def _field_name(self, name: str) -> str:
+        """Return the name of a field that is called so or, for a foreign key, `<name>_id`."""
+        own = {field.attname: field.name for field in self.model._meta.local_concrete_fields}
+        return str(own.get(name, name))
