@@ -15,14 +15,14 @@ from django.conf import settings
 from pgcraft_django import embedded
 from pgcraft_django.errors import PGCraftError
 from pgcraft_django.postgrest.binary import detect_version, find_binary, format_version
-from tests.bench import api, history, migrations, startup
+from tests.bench import api, history, ledger, migrations, startup
 from tests.bench.project import connect
 from tests.bench.report import Figure, Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / ".bench"
-RUNS = {"startup": 31, "api": 61, "history": 61, "migrations": 9}
-QUICK_RUNS = {"startup": 11, "api": 21, "history": 11, "migrations": 3}
+RUNS = {"startup": 31, "api": 61, "history": 61, "ledger": 61, "migrations": 9}
+QUICK_RUNS = {"startup": 11, "api": 21, "history": 11, "ledger": 11, "migrations": 3}
 PARTS = tuple(RUNS)
 
 
@@ -36,7 +36,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="Measure what pgcraft_django costs.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--runs", type=int, metavar="N", help="how often each side is measured (default: by part)")
-    parser.add_argument("--quick", action="store_true", help="few runs, and no 1,000 models")
+    parser.add_argument("--quick", action="store_true", help="few runs, and smaller sizes")
     options = parser.parse_args(arguments)
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}")
@@ -56,6 +56,9 @@ def measure(server: embedded.Server, options: argparse.Namespace) -> Iterator[Fi
         yield from api.measure(server, runs["api"], say)
     if "history" in parts:
         yield from history.measure(server, runs["history"], say)
+    if "ledger" in parts:
+        entries = ledger.ENTRIES // 10 if options.quick else ledger.ENTRIES
+        yield from ledger.measure(server, runs["ledger"], entries, say)
     if "migrations" in parts:
         sizes = migrations.SIZES[:-1] if options.quick else migrations.SIZES
         yield from migrations.measure(server, runs["migrations"], sizes, say)
