@@ -1,5 +1,16 @@
--- Keep the balances in the statement that adds the entries. In the order of the groups, so that nobody waits in a circle.
+-- Keep the balances in the statement that adds the entries.
 BEGIN
+    -- Most statements add one entry. There is nothing to sort or to sum then.
+    IF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
+        INSERT INTO {balance} AS kept ("id", {dimensions}, "balance")
+        SELECT {opening_of_one}, {dimensions}, {amount}
+        FROM new_rows
+        ON CONFLICT ({dimensions}) DO UPDATE SET
+            "id" = least(kept."id", pg_catalog.abs(excluded."id")),
+            "balance" = {sum};
+        RETURN NULL;
+    END IF;
+    -- In the order of the groups, so that nobody waits in a circle.
     INSERT INTO {balance} AS kept ("id", {dimensions}, "balance")
     SELECT {opening}, {dimensions}, sum({amount})
     FROM new_rows

@@ -45,6 +45,7 @@ class _Objects:
             "dimensions": self.dimensions,
             "amount": amount,
             "opening": 'min("id")',
+            "opening_of_one": '"id"',
             "sum": sum_of,
             "fill": (
                 f'INSERT INTO {quote_name(schema, self.kept)} ("id", {self.dimensions}, "balance")\n'
@@ -66,6 +67,7 @@ class _Objects:
                 f'    PERFORM {refuse}({self._group("NEW", columns)}, NEW."balance");\n'
                 "END IF;"
             )
+            self.parts["opening_of_one"] = f'CASE WHEN {amount} < {self.minimum} THEN -"id" ELSE "id" END'
             self.parts["opening"] = f'CASE WHEN sum({amount}) < {self.minimum} THEN -min("id") ELSE min("id") END'
             self.parts["sum"] = (
                 f"CASE\n"
