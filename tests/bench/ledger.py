@@ -1,7 +1,7 @@
 """Ledgers: what PGCraftLedger with a minimum balance costs beside a plain table and a ledger by hand, as it grows.
 
-Entries are added in SQL, where nothing hides what a trigger costs. A ledger with millions of entries is compared with
-one that has next to none.
+Entries are added through PostgREST, and in SQL, where nothing hides what a trigger costs: there a single entry is
+judged by the ledger by hand. A ledger with millions of entries is compared with one that has next to none.
 """
 
 import random
@@ -17,6 +17,7 @@ from tests.bench.items import BULK
 from tests.bench.measuring import alternate, compare, statements
 from tests.bench.project import connect, migrated
 from tests.bench.report import Figure
+from tests.bench.served import Request, compare_requests, render, serving
 
 LEAST_INSERT = 0.65
 LEAST_BULK = 0.6
@@ -29,6 +30,7 @@ PART = "Ledgers"
 MODELS = """\
 from django.db import models
 
+from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftLedger
 from pgcraft_django.plugins import Balance
 
@@ -49,6 +51,9 @@ class Inventory(Entry):
     class Meta:
         db_table = "inventory"
 
+    class PGCraft(Entry.PGCraft):
+        api = API(grants={"anon": ["insert"]})
+
 
 class Archive(Entry):
     class Meta:
@@ -61,7 +66,7 @@ HAND, PLAIN = "hand_private.inventory", "plain_private.inventory"
 GROUPS = 1000
 ENTRIES = 5_000_000
 BATCH = 100
-"""Statements in one measurement."""
+"""Statements or requests in one measurement."""
 
 INSERT = "INSERT INTO {table} (value, warehouse, sku) VALUES (%(value)s, %(warehouse)s, %(sku)s)"
 BULK_INSERT = f"""\
@@ -79,14 +84,30 @@ SELECT 1000, 'Warehouse ' || mod(n, 10), 'Article ' || mod(n, {GROUPS}) FROM gen
 def measure(server: Server, runs: int, entries: int, say: Callable[[str], None]) -> Iterator[Figure]:
     """Yield the figures of a ledger beside others, and of one with so many entries beside one with few."""
     by_hand = Path(__file__).with_suffix(".sql").read_text()
+    postgrest = {"db-schemas": ["api", "plain"], "log-level": "crit"}
     with (
-        migrated(server, "bench_ledger", MODELS, by_hand=by_hand),
+        migrated(server, "bench_ledger", MODELS, by_hand=by_hand, POSTGREST=postgrest) as project,
         connect(server, "bench_ledger") as database,
     ):
-        single, bulk = "insert", f"insert of {BULK:,} rows"
+        single, bulk = "insert, in SQL", f"insert of {BULK:,} rows, in SQL"
         plain, hand = {"theirs": PLAIN, "against": "plain table"}, {"theirs": HAND, "against": "ledger by hand"}
+        say("ledgers: insert, through PostgREST")
+        for table in (SMALL, PLAIN):
+            _fill(database, table, GROUPS)
+        with serving(project) as client:
+            yield compare_requests(
+                client,
+                [_request(_entry(random.randrange(GROUPS))) for _ in range(BATCH)],
+                "api",
+                "plain",
+                runs,
+                part=PART,
+                name="insert, through PostgREST",
+                against="plain table",
+                at_least=LEAST_INSERT,
+            )
         figure = partial(_figure, database, runs, say)
-        yield figure(single, INSERT, **plain, at_least=LEAST_INSERT)
+        yield figure(single, INSERT, **plain)
         yield figure(bulk, BULK_INSERT, **plain, at_least=LEAST_BULK)
         yield figure(single, INSERT, **hand, at_least=LEAST_OF_HAND)
         yield figure(bulk, BULK_INSERT, **hand, at_least=LEAST_OF_HAND)
@@ -94,7 +115,7 @@ def measure(server: Server, runs: int, entries: int, say: Callable[[str], None])
         say(f"ledgers: filling one with {entries:,} entries")
         _fill(database, LARGE, entries)
         few = {"ours": LARGE, "theirs": SMALL, "against": f"with {GROUPS:,} entries", "at_least": LEAST_OF_SMALL}
-        for name, sql in {single: INSERT, bulk: BULK_INSERT, "read of a balance": READ}.items():
+        for name, sql in {single: INSERT, bulk: BULK_INSERT, "read of a balance, in SQL": READ}.items():
             yield figure(f"{name}, with {entries:,} entries", sql, **few)
 
 
@@ -128,6 +149,10 @@ def _figure(
 
 def _entry(key: int) -> Mapping[str, Any]:
     return {"value": key % 7 - 1, "warehouse": f"Warehouse {key % 10}", "sku": f"Article {key}"}
+
+
+def _request(entry: Mapping[str, Any]) -> Request:
+    return lambda schema: render("POST", "/inventory", schema, entry)
 
 
 def _fill(database: "psycopg.Connection[Any]", table: str, entries: int) -> None:

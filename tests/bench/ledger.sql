@@ -10,6 +10,12 @@ CREATE TABLE plain_private.inventory (
     sku text NOT NULL
 );
 
+CREATE SCHEMA plain;
+CREATE VIEW plain.inventory WITH (security_invoker) AS
+    SELECT id, entry_id, created_at, value, warehouse, sku FROM plain_private.inventory;
+GRANT USAGE ON SCHEMA plain TO anon;
+GRANT SELECT, INSERT ON plain_private.inventory, plain.inventory TO anon;
+
 CREATE SCHEMA hand_private;
 CREATE TABLE hand_private.inventory (LIKE plain_private.inventory INCLUDING ALL);
 CREATE TABLE hand_private.inventory_balance (
