@@ -16,12 +16,13 @@ class PGCraftConfig(AppConfig):
     verbose_name = "pgcraft"
 
     def ready(self) -> None:
-        from pgcraft_django import checks, connections, registry
+        from pgcraft_django import checks, connections, migrating, registry
         from pgcraft_django.autodetector import wiring
 
         registry.autodiscover()
         connections.set_search_path()
         wiring.install()
+        migrating.install()
         checks.register()
         pre_migrate.connect(connections.extend_search_path, sender=self)
         post_migrate.connect(_let_tests_truncate, sender=self)

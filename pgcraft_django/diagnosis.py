@@ -7,6 +7,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_OBJECT = "42704"  # a missing role, among others
 DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"
+LOCK_NOT_AVAILABLE = "55P03"
+DEADLOCK_DETECTED = "40P01"
 
 
 def sqlstate(error: DatabaseError) -> str | None:

@@ -13,7 +13,7 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 LAYERS = [
     {"apps", "checks", "management", "middleware"},
     {"tokens", "drift"},
-    {"autodetector", "postgrest", "connections", "models", "admin", "attribution"},
+    {"autodetector", "postgrest", "connections", "models", "admin", "attribution", "migrating"},
     {"declared", "operations", "writer", "embedding", "lifecycle", "request_role"},
     {"policies"},
     {"registry"},

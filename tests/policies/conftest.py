@@ -10,7 +10,8 @@ from django.apps.registry import Apps
 from django.db import models
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple, PGCraftStateMachine
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
+from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
 from tests.support.served import Served, serve
 from tests.support.world import World, new_site
@@ -74,6 +75,18 @@ def declare(apps: Apps) -> None:
         policies=[OwnerPolicy("person"), PublicReadPolicy(roles=["staff"])],
         api=API(grants={**GRANTS, "staff": ["select"]}),
         history_api=API(grants={**READ, "staff": ["select"]}),
+    )
+    define(
+        "Entry",
+        PGCraftLedger,
+        {"person": person(), "account": text()},
+        policies=[OwnerPolicy("person")],
+        plugins=[
+            Balance(dimensions=["person", "account"], minimum=0, api=API(grants=READ)),
+            Balance(dimensions=["account"], name="total", api=API(grants=READ)),
+        ],
+        api=API(grants={"anon": ["select"], "webuser": ["select", "insert"]}),
+        record_grants=["webuser"],
     )
     define("Room", PGCraftSimple, {"name": text(), "tenant": text()}, policies=[TenantPolicy("tenant")])
 

@@ -111,6 +111,21 @@ def test_a_log_is_seen_by_who_sees_the_row(school: School) -> None:
     assert school.ask("POST", "/rpc/orders_transition", ANN, step).status_code == 200
 
 
+def test_a_ledger_and_its_balances_are_seen_by_whom_they_belong_to(school: School) -> None:
+    account = str(uuid.uuid4())
+    entry = {"person_id": ANN, "account": account, "value": 5}
+    row = new(school, "/entrys", ANN, entry)
+    assert school.ask("POST", "/rpc/entrys_record", ANN, entry).status_code == 200
+    for path in ("/entrys", "/rpc/entrys_record"):
+        assert school.ask("POST", path, BOB, entry).status_code == 403
+    balance = f"/entrys_balance?account=eq.{account}&select=person_id,balance"
+    assert school.rows(balance, ANN) == [{"person_id": ANN, "balance": 10}]
+    for stranger in (BOB, CID):
+        assert school.rows(f"/entrys?id=eq.{row['id']}", stranger) == school.rows(balance, stranger) == []
+    # A total over rows of several people belongs to none of them.
+    assert school.rows(f"/entrys_total?account=eq.{account}", ANN) == []
+
+
 def test_a_token_leaves_nothing_behind_on_the_connection(school: School) -> None:
     new(school, "/notes", ANN, {"text": str(uuid.uuid4()), "person_id": ANN})
     for _ in range(10):

@@ -1,0 +1,154 @@
+"""`migrate` on a live site: one at a time, and without keeping anybody waiting.
+
+Who alters a table waits for those who read it, and everybody who comes later waits behind. So the wait is short: after
+`LOCK_TIMEOUT` the migration is taken back as a whole, and tried again a little later. Only migrations in a transaction
+can be, so one with `atomic = False` waits as Django does, and so does whoever has set a `lock_timeout` already.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+from django.core.management.commands import migrate
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import Migration
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.state import ProjectState
+
+from pgcraft_django.diagnosis import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, server_message, sqlstate
+from pgcraft_django.errors import MigrationError
+
+LOCK_TIMEOUT = "300ms"
+PATIENCE = 120.0
+"""Seconds until a migration that gets no lock is given up."""
+
+# Any number will do, as long as it is always the same: the lock is one of the database's.
+ADVISORY_LOCK = 0x7067637261667464  # "pgcraftd" in ASCII
+
+
+def install() -> None:
+    """Make `migrate` careful, whatever other apps have made of it."""
+    commands: Any = migrate
+    if not issubclass(commands.MigrationExecutor, CarefulMigrations):
+        commands.MigrationExecutor = type("MigrationExecutor", (CarefulMigrations, commands.MigrationExecutor), {})
+    if not hasattr(migrate.Command.handle, "pgcraft_alone"):
+        migrate.Command.handle = _alone(migrate.Command.handle)  # type: ignore[method-assign]
+
+
+def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
+    """Let only one `migrate` at a time work on a database: what it has to do is known when it begins."""
+
+    @wraps(handle)
+    def handle_alone(self: Any, *args: Any, **options: Any) -> Any:
+        connection = connections[options.get("database") or DEFAULT_DB_ALIAS]
+        if connection.vendor != "postgresql" or options.get("check_unapplied") or options.get("plan"):
+            return handle(self, *args, **options)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
+            if not cursor.fetchone()[0]:
+                if options.get("verbosity", 1):
+                    self.stdout.write("Waiting for another migrate to end.")
+                cursor.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        try:
+            return handle(self, *args, **options)
+        finally:
+            if (
+                connection.connection is not None
+                and not connection.connection.closed
+                and not connection.in_atomic_block
+            ):
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+
+    handle_alone.pgcraft_alone = True  # type: ignore[attr-defined]
+    return handle_alone
+
+
+class CarefulMigrations(MigrationExecutor):
+    """Applies each migration as soon as nobody has to wait for it for long."""
+
+    def apply_migration(
+        self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
+    ) -> ProjectState:
+        apply = super().apply_migration
+
+        def attempt(again: bool) -> ProjectState:
+            return apply(self._state_so_far() if again else state, migration, fake, fake_initial)
+
+        return self._careful(migration, attempt) if not fake else attempt(False)
+
+    def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
+        unapply = super().unapply_migration
+        # Backwards the state is not changed.
+        return self._careful(migration, lambda again: unapply(state, migration, fake))
+
+    def _state_so_far(self) -> ProjectState:
+        """Return the state that the failed attempt began with, which it has changed."""
+        self.loader.build_graph()
+        state: ProjectState = self._create_project_state(with_applied_migrations=True)  # type: ignore[attr-defined]
+        return state
+
+    def _careful(self, migration: Migration, attempt: Callable[[bool], ProjectState]) -> ProjectState:
+        connection: BaseDatabaseWrapper = self.connection
+        if connection.vendor != "postgresql" or not migration.atomic or connection.in_atomic_block:
+            return attempt(False)
+        deadline = time.monotonic() + PATIENCE
+        with _short_waits(connection):
+            try:
+                return attempt(False)
+            except OperationalError as error:
+                self._judge(error, migration, deadline)
+            with self._without_starts():
+                while True:
+                    time.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - so that two do not meet again
+                    try:
+                        return attempt(True)
+                    except OperationalError as error:
+                        self._judge(error, migration, deadline)
+
+    @staticmethod
+    def _judge(error: OperationalError, migration: Migration, deadline: float) -> None:
+        """Raise the error, unless it is one that passes and there is time left."""
+        if sqlstate(error) not in (LOCK_NOT_AVAILABLE, DEADLOCK_DETECTED):
+            raise error
+        if time.monotonic() > deadline:
+            raise MigrationError(
+                f"{migration} got no lock within {PATIENCE:.0f} seconds ({server_message(error)}). Find who holds it: "
+                "SELECT pid, state, query FROM pg_stat_activity WHERE xact_start IS NOT NULL"
+            ) from error
+
+    @contextmanager
+    def _without_starts(self) -> Iterator[None]:
+        """Do not report again that the migration begins."""
+        report: Any = self.progress_callback
+
+        def quietly(action: str, *args: Any) -> None:
+            if report and not action.endswith("_start"):
+                report(action, *args)
+
+        self.progress_callback = quietly
+        try:
+            yield
+        finally:
+            self.progress_callback = report
+
+
+@contextmanager
+def _short_waits(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Wait for no lock longer than `LOCK_TIMEOUT`, unless somebody has said how long."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.current_setting('lock_timeout')")
+        if cursor.fetchone()[0] != "0":
+            yield
+            return
+        cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [LOCK_TIMEOUT])
+    try:
+        yield
+    finally:
+        if connection.is_usable():
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_catalog.set_config('lock_timeout', '0', false)")
