@@ -15,8 +15,10 @@ from django.db import models
 from django.utils import translation
 
 from pgcraft_django.api import PRIVILEGES, Resource, is_written
-from pgcraft_django.columns import AnyField, column_name, column_types
+from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.embedding import embedding_objects
+from pgcraft_django.factories.base import Source, get_factory
+from pgcraft_django.factories.foreign_key import PGCraftForeignKey, reference, refers_to_view
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import (
     Comment,
@@ -49,7 +51,7 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
     tables: dict[tuple[str, str], _TableNeeds] = {}  # a proxy has its model's table
     for resource in resources:
         add(resource.app_label, *_resource_objects(resource))
-        table = resource.table_schema, resource.model._meta.db_table
+        table = resource.table_schema, _source(resource).table
         tables.setdefault(table, _TableNeeds(resource.app_label)).add_resource(resource)
     for model in filter(is_factory_model, possible_models(apps)):
         needs = tables.setdefault((table_schema(model), model._meta.db_table), _TableNeeds(model._meta.app_label))
@@ -58,6 +60,8 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
             for grant in part.column_grants(model):
                 needs.add(*grant)
         add(model._meta.app_label, *policy_objects(model, needs.columns))
+    for model in apps.get_models(include_auto_created=True):
+        add(model._meta.app_label, *_references(model))
     for (schema, name), needs in tables.items():
         add(needs.app_label, *needs.grants(schema, name))
     for app_label, item in embedding_objects(resources):
@@ -65,9 +69,18 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
     return state
 
 
+def _references(model: type[models.Model]) -> Iterator[DatabaseObject]:
+    """Yield the constraints of foreign keys to what is behind views. Migrations have them without."""
+    if model._meta.proxy or not model._meta.managed or get_factory(model).has_view:
+        return
+    for field in model._meta.local_concrete_fields:
+        if isinstance(field, PGCraftForeignKey) and field.db_constraint and refers_to_view(field):
+            yield reference(field, table_schema(model), table_schema(field.related_model))
+
+
 def _placement(model: type[models.Model]) -> list[DatabaseObject]:
     schema = table_schema(model)
-    if not model._meta.managed or model._meta.proxy or schema == DEFAULT_SCHEMA:
+    if not model._meta.managed or model._meta.proxy or schema == DEFAULT_SCHEMA or get_factory(model).has_view:
         return []
     return [Schema(name=schema), TablePlacement(schema=schema, name=model._meta.db_table)]
 
@@ -75,6 +88,7 @@ def _placement(model: type[models.Model]) -> list[DatabaseObject]:
 def _resource_objects(resource: Resource) -> list[DatabaseObject]:
     """Return the view with all it needs, but without the grants on the table (see `_TableNeeds`)."""
     objects: list[DatabaseObject] = [Schema(name=resource.schema), _view(resource)]
+    objects += get_factory(resource.model).api_objects(resource)
     if comment := _comment(resource):
         objects.append(comment)
     for role, privileges in resource.grants.items():
@@ -102,8 +116,14 @@ class _TableNeeds:
         self.columns.setdefault(role, {}).setdefault(privilege, set()).update(columns)
 
     def add_resource(self, resource: Resource) -> None:
+        has_view = get_factory(resource.model).has_view
         for role, privileges in resource.grants.items():
             for privilege in privileges:
+                if has_view:
+                    # A trigger writes. To find the rows, also those to write, whoever asks has to read.
+                    if privilege != "insert":
+                        self.add(role, "select", *_source(resource).held)
+                    continue
                 columns = [column_name(field) for field in resource.fields if _applies(privilege, field)]
                 self.add(role, privilege, *columns)
 
@@ -123,14 +143,19 @@ def _applies(privilege: str, field: AnyField) -> bool:
 
 
 def _view(resource: Resource) -> View:
-    table = quote_name(resource.table_schema, resource.model._meta.db_table)
-    lines = ",\n".join(f"    {quote_name(column)}" for column in resource.columns)
+    source = _source(resource)
+    lines = ",\n".join(f"    {column}" for column in source.columns)
     return View(
         schema=resource.schema,
         name=resource.name,
-        query=f"SELECT\n{lines}\nFROM {table}",
-        reads={table: column_types(resource.fields)},
+        query=f"SELECT\n{lines}\nFROM {quote_name(resource.table_schema, source.table)}",
+        reads=source.reads,
+        defaults=source.defaults,
     )
+
+
+def _source(resource: Resource) -> Source:
+    return get_factory(resource.model).source(resource.model, resource.table_schema, resource.fields)
 
 
 def _comment(resource: Resource) -> Comment | None:

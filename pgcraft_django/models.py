@@ -9,15 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.append_only.model import PGCraftAppendOnly as PGCraftAppendOnly
+    from pgcraft_django.factories.eav.document import DocumentField as DocumentField
+    from pgcraft_django.factories.eav.model import PGCraftEAV as PGCraftEAV
+    from pgcraft_django.factories.foreign_key import PGCraftForeignKey as PGCraftForeignKey
     from pgcraft_django.factories.ledger.model import PGCraftLedger as PGCraftLedger
     from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
     from pgcraft_django.factories.state_machine.machine import Transition as Transition
     from pgcraft_django.factories.state_machine.model import PGCraftStateMachine as PGCraftStateMachine
 
-__all__ = ["PGCraftAppendOnly", "PGCraftLedger", "PGCraftSimple", "PGCraftStateMachine", "Transition"]
+__all__ = [
+    "DocumentField",
+    "PGCraftAppendOnly",
+    "PGCraftEAV",
+    "PGCraftForeignKey",
+    "PGCraftLedger",
+    "PGCraftSimple",
+    "PGCraftStateMachine",
+    "Transition",
+]
 
 _HOMES = {
+    "DocumentField": "pgcraft_django.factories.eav.document",
     "PGCraftAppendOnly": "pgcraft_django.factories.append_only.model",
+    "PGCraftEAV": "pgcraft_django.factories.eav.model",
+    "PGCraftForeignKey": "pgcraft_django.factories.foreign_key",
     "PGCraftLedger": "pgcraft_django.factories.ledger.model",
     "PGCraftSimple": "pgcraft_django.factories.simple",
     "PGCraftStateMachine": "pgcraft_django.factories.state_machine.model",

@@ -39,22 +39,29 @@ class DetectorMixin(MigrationAutodetector):
         self.kept_logs: list[tuple[str, str]] = []
 
     def _detect_changes(self, convert_apps: Any = None, graph: Any = None) -> Any:
+        from pgcraft_django.autodetector.views import count_as_managed
+
         self._convert_apps = set(convert_apps or ())
+        self.views = count_as_managed(self.from_state, self.declared_apps)
         return super()._detect_changes(convert_apps, graph)
 
     def generate_deleted_models(self) -> None:
         from pgcraft_django.autodetector.kept import kept_models
+        from pgcraft_django.autodetector.views import order_deletion
 
         self.kept_logs = kept_models(self.old_model_keys - self.new_model_keys, self.from_state)
         self.old_model_keys.difference_update(self.kept_logs)
         super().generate_deleted_models()
+        order_deletion(self)
 
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
+        from pgcraft_django.autodetector.views import with_attributes
 
         super().generate_altered_fields()
         for label, operations in self.generated_operations.items():
-            operations[:] = [with_default_aside(self, label, operation) for operation in operations]
+            with_attributes_changed = (with_attributes(self, label, operation) for operation in operations)
+            operations[:] = [with_default_aside(self, label, operation) for operation in with_attributes_changed]
 
     def _sort_migrations(self) -> None:
         from pgcraft_django.autodetector.placing import Placer
@@ -70,9 +77,13 @@ class DetectorMixin(MigrationAutodetector):
         return super().check_dependency(operation, dependency)
 
     def _optimize_migrations(self) -> None:
+        from pgcraft_django.autodetector.views import as_unmanaged
+
         super()._optimize_migrations()
         for migrations in self.migrations.values():
             for migration in migrations:
+                for operation in migration.operations:
+                    as_unmanaged(operation, self.views, migration.app_label)
                 migration.suggest_name = partial(_suggest_name, migration)
 
 

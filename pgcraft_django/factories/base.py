@@ -1,7 +1,8 @@
 """What all factories share: how they shape a model, and defaults that the database knows too."""
 
 import enum
-from typing import Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.apps.registry import Apps
 from django.db import models
@@ -10,7 +11,27 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
 
+from pgcraft_django.api import Resource
+from pgcraft_django.columns import AnyField, column_name, column_types
+from pgcraft_django.naming import quote_name
 from pgcraft_django.plugins.base import Plugin, get_plugins
+
+if TYPE_CHECKING:
+    from pgcraft_django.objects import DatabaseObject
+
+
+class Source(NamedTuple):
+    """What a view selects."""
+
+    table: str
+    held: list[str]
+    """Columns of the table."""
+    columns: list[str]
+    """SQL for each column of the view."""
+    reads: dict[str, dict[str, str]]
+    """Quoted table -> column -> type: what that SQL names."""
+    defaults: dict[str, str] = {}  # noqa: RUF012
+    """Column -> SQL of what an INSERT without it gets, where the view needs to know."""
 
 
 class Factory(Plugin):
@@ -22,6 +43,18 @@ class Factory(Plugin):
     """What can be granted at all; `"all"` means these."""
     stamped: frozenset[str] = frozenset()
     """Names of fields that only the database writes: nobody is granted to insert or update them."""
+    has_view: bool = False
+    """Whether the model's relation is a view: roles read the tables behind it, and triggers write to them."""
+
+    def source(self, model: type[models.Model], schema: str, fields: Sequence[AnyField]) -> Source:
+        """Return what the model's API views select from, which is in `schema`."""
+        table = quote_name(schema, model._meta.db_table)
+        columns = [column_name(field) for field in fields]
+        return Source(model._meta.db_table, columns, [quote_name(item) for item in columns], {table: column_types(fields)})
+
+    def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
+        """Return the objects beside the API view of a model."""
+        return ()
 
 
 class PGCraftModel(models.Model):
@@ -53,6 +86,12 @@ def _prepare(sender: type[models.Model], **kwargs: Any) -> None:
 
 
 class_prepared.connect(_prepare, dispatch_uid="pgcraft_django.factories")
+
+
+def get_factory(model: type[models.Model]) -> Factory:
+    """Return the factory of the model; a model that none makes has a plain table."""
+    factory: Factory = getattr(model, "pgcraft_factory", None) or Factory()
+    return factory
 
 
 def constant_default(field: "models.Field[Any, Any]") -> Any:

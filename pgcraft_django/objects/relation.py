@@ -86,6 +86,8 @@ class View(_Query):
     kind = "view"
     security_invoker: bool = True
     security_barrier: bool = False
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """Column -> SQL of what an INSERT without it gets. A view that PostgreSQL itself can write to needs none."""
 
     def create_sql(self) -> list[str]:
         options = ", ".join(
@@ -96,7 +98,14 @@ class View(_Query):
             )
         )
         name = quote_name(self.schema, self.name)
-        return [f"CREATE VIEW {name} WITH ({options}) AS\n{self.query}", without_defaults(name)]
+        return [
+            f"CREATE VIEW {name} WITH ({options}) AS\n{self.query}",
+            *(
+                f"ALTER VIEW {name} ALTER COLUMN {quote_name(column)} SET DEFAULT {value}"
+                for column, value in self.defaults.items()
+            ),
+            without_defaults(name),
+        ]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP VIEW {quote_name(self.schema, self.name)}"]

@@ -1,0 +1,107 @@
+"""Models whose relation is a view: migrations have them as unmanaged models, so that Django makes no table.
+
+The autodetector follows the fields of managed models only. So here they count as such, until the operations are made.
+"""
+
+# django-stubs leaves out what subclasses of the autodetector work with.
+# mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
+
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db.migrations.autodetector import OperationDependency
+from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+
+from pgcraft_django.autodetector.tables import ModelKey
+from pgcraft_django.columns import column_type
+from pgcraft_django.errors import MigrationError
+from pgcraft_django.factories.base import get_factory
+from pgcraft_django.factories.eav.document import DATA, DocumentField
+from pgcraft_django.operations import AddAttribute, AlterAttributeType, RequireAttribute
+
+ENTITY, DOCUMENT = "entity", "document"
+"""What the names of the companion models end with."""
+
+
+def view_models(state: ProjectState) -> set[ModelKey]:
+    """Return the models of a state that are views over entities."""
+    found = {ModelKey(label, name.removesuffix(ENTITY)) for label, name in state.models if name.endswith(ENTITY)}
+    return {
+        key
+        for key in found & state.models.keys()
+        if isinstance(state.models[key.app_label, f"{key.name}{ENTITY}"].fields.get(DATA), DocumentField)
+    }
+
+
+def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
+    """Let the detector see the fields of such models, and return which there will be.
+
+    Raises `MigrationError` for a model that is to become one, or to be one no longer, and has rows of another shape.
+    """
+    before = view_models(from_state)
+    for key in before:
+        from_state.models[key].options.pop("managed", None)
+    models = {ModelKey(model._meta.app_label, str(model._meta.model_name)): model for model in apps.get_models()}
+    after = {key for key, model in models.items() if get_factory(model).has_view and not model._meta.proxy}
+    for key in sorted(from_state.models.keys() & models.keys()):
+        if (key in before) != (key in after):
+            name = models[key]._meta.label  # type: ignore[index]
+            raise MigrationError(
+                f"{name} cannot change between a table and a PGCraftEAV in place. Declare a new model beside it, copy "
+                "the rows in a data migration, and delete this one."
+            )
+    return after
+
+
+def as_unmanaged(operation: Operation, views: set[ModelKey], label: str) -> None:
+    """Write in the migration that Django makes no table for a model that is a view."""
+    if isinstance(operation, CreateModel) and (label, operation.name_lower) in views:
+        operation.options["managed"] = False
+
+
+def order_deletion(detector: Any) -> None:
+    """Let the type of documents be dropped after the column that has it."""
+    for label, operations in detector.generated_operations.items():
+        for operation in operations:
+            if isinstance(operation, DeleteModel) and operation.name_lower.endswith(DOCUMENT):
+                entity = f"{operation.name_lower.removesuffix(DOCUMENT)}{ENTITY}"
+                operation._auto_deps.append(
+                    OperationDependency(label, entity, None, OperationDependency.Type.REMOVE)
+                )
+
+
+def with_attributes(detector: Any, label: str, operation: Operation) -> Operation:
+    """Return the operation that does to attributes what `operation` does to columns."""
+    if type(operation) not in (AddField, AlterField):
+        return operation
+    key = ModelKey(label, operation.model_name_lower)
+    arguments = operation.model_name, operation.name, operation.field, operation.preserve_default
+    changed: Any = operation
+    if key in detector.views:
+        behind = ENTITY if operation.field.is_relation else DOCUMENT
+        if isinstance(operation, AddField):
+            kind, needed = OperationDependency.Type.CREATE, operation.field.has_default() or operation.field.has_db_default()
+        else:
+            kind, needed = OperationDependency.Type.ALTER, not operation.field.null and _old_field(detector, operation, key).null
+        if needed and not operation.field.many_to_many:
+            changed = (AddAttribute if isinstance(operation, AddField) else RequireAttribute)(*arguments)
+            changed._auto_deps = [
+                *operation._auto_deps,
+                OperationDependency(label, f"{key.name}{behind}", operation.name, kind),
+            ]
+    elif isinstance(operation, AlterField) and ModelKey(label, key.name.removesuffix(DOCUMENT)) in detector.views:
+        if key.name.endswith(DOCUMENT) and column_type(_old_field(detector, operation, key)) != column_type(
+            operation.field
+        ):
+            changed = AlterAttributeType(*arguments)
+            changed._auto_deps = operation._auto_deps
+    return changed
+
+
+def _old_field(detector: Any, operation: Any, key: ModelKey) -> Any:
+    old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
+    return detector.from_state.models[key.app_label, detector.renamed_models.get(tuple(key), key.name).lower()].fields[
+        old_name
+    ]

@@ -1,0 +1,124 @@
+"""What a model whose fields are attributes cannot have."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.checks import CheckMessage
+from django.core.exceptions import FieldError
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.factories.eav.document import DATA
+from pgcraft_django.factories.eav.sql import condition_sql
+from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
+from pgcraft_django.messages import error, source
+
+LOG_COLUMNS = {"log_id", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
+
+
+def is_possible(model: type[models.Model]) -> bool:
+    """Tell whether there can be tables behind the model; if not, the checks say why."""
+    key: Any = model._meta.pk
+    return (
+        len(model._meta.pk_fields) == 1
+        and not key.is_relation
+        and not model._meta.parents
+        and key.name not in LOG_COLUMNS
+        and key.column not in (*LOG_COLUMNS, DATA)
+        and not any(field.generated for field in model._meta.local_concrete_fields)
+    )
+
+
+def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Return what is wrong with the model's fields, constraints and indexes."""
+    yield from _key(model)
+    for field in model._meta.local_concrete_fields:
+        yield from _field(model, field)
+    for field in model._meta.local_many_to_many:
+        yield error(
+            "E084",
+            f"The field {field.name!r} is many-to-many, and its table cannot refer to a view.",
+            hint=f"Write a model of the links, with a PGCraftForeignKey({model.__name__}, on_delete=models.CASCADE)",
+            obj=model,
+        )
+    for item in (*model._meta.constraints, *model._meta.indexes):
+        yield from _constraint(model, item)
+    api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
+    if not all(isinstance(item, API) for item in (api if isinstance(api, list | tuple) else [api]) if item is not None):
+        yield error(
+            "E087",
+            f"attribute_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "
+            "None.",
+            hint='Write attribute_api = API(grants={"webuser": ["select"]})',
+            obj=model,
+        )
+
+
+def _key(model: type[models.Model]) -> Iterator[CheckMessage]:
+    key: Any = model._meta.pk
+    if len(model._meta.pk_fields) > 1 or key.is_relation:
+        yield error(
+            "E082",
+            "The key of an entity is one column, and no reference to another model.",
+            hint="Write id = models.BigAutoField(primary_key=True), and a UniqueConstraint in class Meta",
+            obj=model,
+        )
+    elif {key.name, key.column} & {*LOG_COLUMNS, DATA}:
+        yield error(
+            "E083",
+            f"The key {key.name!r} has a name that the tables behind the model need for themselves.",
+            hint=f'Write {key.name}_ = …(db_column="{key.column}_")',
+            obj=model,
+        )
+
+
+def _field(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
+    if field.generated:
+        yield error(
+            "E085",
+            f"The field {field.name!r} is generated, which an attribute cannot be.",
+            hint="Write the expression as an annotation of a manager's queryset",
+            obj=model,
+        )
+    if field.is_relation and not field.primary_key and field.column == DATA:
+        yield error(
+            "E083",
+            f"The foreign key {field.name!r} has the column {DATA!r}, which the table behind the model needs.",
+            hint=f'Write {field.name} = …(db_column="{field.name}_id")',
+            obj=model,
+        )
+
+
+def _constraint(model: type[models.Model], item: Any) -> Iterator[CheckMessage]:
+    if isinstance(item, models.CheckConstraint):
+        try:
+            condition_sql(model, item.condition)
+        except FieldError as wrong:
+            yield _impossible(model, item, f"its condition cannot be told from the row: {wrong}")
+    elif not isinstance(item, models.Index | models.UniqueConstraint):
+        yield _impossible(model, item, "only checks, unique constraints and indexes can be made over attributes")
+    elif item.include or getattr(item, "deferrable", None):
+        yield _impossible(model, item, "an index over attributes has no include, and a unique one is not deferrable")
+
+
+def _impossible(model: type[models.Model], item: Any, why: str) -> CheckMessage:
+    return error(
+        "E086",
+        f"{type(item).__name__} {item.name!r} is not possible over attributes: {why}.",
+        hint=f"Write {type(item).__name__}(…, name={source(item.name)}) without that",
+        obj=model,
+    )
+
+
+def check_reference(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
+    """Judge a foreign key of any model to one whose relation is a view."""
+    if refers_to_view(field) and not isinstance(field, PGCraftForeignKey):
+        target = field.remote_field.model.__name__
+        yield error(
+            "E081",
+            f"{field.name!r} is a {type(field).__name__} to {target}, whose relation is a view: PostgreSQL has no "
+            "foreign keys to views.",
+            hint=f"Write {field.name} = PGCraftForeignKey({target}, …) with "
+            "from pgcraft_django.models import PGCraftForeignKey",
+            obj=model,
+        )

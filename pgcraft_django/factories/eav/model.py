@@ -1,0 +1,148 @@
+"""The declaration: three companion models beside a model whose fields are attributes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from django.core.checks import CheckMessage
+from django.db import models
+
+from pgcraft_django.api import Resource
+from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.factories.base import Factory, PGCraftModel, Source
+from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.eav.checks import check_model, is_possible
+from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored
+from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
+from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
+from pgcraft_django.factories.foreign_key import PGCraftForeignKey
+from pgcraft_django.naming import quote_name, shorten
+from pgcraft_django.objects import DatabaseObject
+
+
+class BehindModel(PGCraftModel):
+    """Abstract base of the companions. Rows are written by the database, so a fixture that has them too is no news."""
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True
+
+    def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
+        if not raw:
+            super().save_base(raw, *args, **kwargs)
+
+
+class LogFactory(Factory):
+    """The lines of the log can only be read, whatever its API grants."""
+
+    privileges = frozenset({"select"})
+
+
+class LogModel(BehindModel):
+    """Abstract base of logs: which attribute has changed, from what to what, when, and who did it."""
+
+    pgcraft_factory: ClassVar[Factory] = LogFactory()
+
+    log_id = models.BigAutoField(primary_key=True)
+    attribute = models.TextField(editable=False)
+    old_value = models.JSONField(null=True, editable=False)
+    new_value = models.JSONField(null=True, editable=False)
+    at = models.DateTimeField(editable=False)
+    actor = models.TextField(null=True, editable=False)
+    reason = models.TextField(null=True, editable=False)
+    operation = models.CharField(
+        max_length=6, editable=False, choices=[(name, name) for name in ("insert", "update", "delete")]
+    )
+
+    objects = LogQuerySet.as_manager()
+
+    class Meta(BehindModel.Meta):
+        abstract = True
+
+
+class EAVFactory(Factory):
+    """Makes the model's relation a view over entities."""
+
+    options = Factory.options | {"attribute_api"}
+    has_view = True
+
+    def prepare(self, model: type[models.Model]) -> None:
+        if not is_possible(model):
+            return
+        key: Any = model._meta.pk
+        fields: list[AnyField] = list(model._meta.local_concrete_fields)
+        document = {field.name: _attribute(field) for field in fields if not is_column(field)}
+        make_companion(
+            model, "Document", {"pgcraft_key": models.SmallIntegerField(primary_key=True), **document}, base=BehindModel
+        )
+        columns = {field.name: _reference(field) for field in fields if field.is_relation}
+        entity = {key.name: key.clone(), **columns, DATA: DocumentField(null=True, editable=False)}
+        model.pgcraft_entity = make_companion(model, "Entity", entity, base=BehindModel)  # type: ignore[attr-defined]
+        meta = {
+            "indexes": [models.Index(fields=[key.name, "at"], name=shorten(f"{model._meta.db_table}_attribute_at"))],
+            "ordering": ["log_id"],
+            "verbose_name": f"change of {model._meta.verbose_name}",
+            "verbose_name_plural": f"changes of {model._meta.verbose_name_plural}",
+        }
+        api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
+        log = make_companion(model, "Attribute", {key.name: plain_copy(key)}, meta=meta, api=api, base=LogModel)
+        model.history = History(log)  # type: ignore[attr-defined]
+
+    def source(self, model: type[models.Model], schema: str, fields: Sequence[AnyField]) -> Source:
+        table = f"{model._meta.db_table}{ENTITY}"
+        reads = stored(model, schema, fields)
+        return Source(
+            table, list(reads[quote_name(schema, table)]), [as_column(item) for item in fields], reads, view_defaults(fields)
+        )
+
+    def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
+        return relation_objects(model, schema) if is_possible(model) else ()
+
+    def api_objects(self, resource: Resource) -> Iterator[DatabaseObject]:
+        model: Any = resource.model._meta.concrete_model
+        if is_possible(model) and any(resource.roles(privilege) for privilege in ("insert", "update", "delete")):
+            parts = Parts(model, resource.table_schema)
+            yield from write_objects(parts, resource.schema, resource.name, resource.fields)
+
+    def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
+        return check_model(model)
+
+
+def _attribute(field: AnyField) -> AnyField:
+    """Return a column for the type of documents: its name and its type, and nothing that is about the model."""
+    copy = plain_copy(field)
+    copy.choices = None
+    copy.help_text = ""
+    copy._validators = []  # type: ignore[attr-defined]
+    copy._verbose_name = None  # type: ignore[attr-defined]
+    return copy
+
+
+def _reference(field: Any) -> Any:
+    """Return the column of a foreign key in the entity's table."""
+    target = field.remote_field.model
+    kind: Any = PGCraftForeignKey if isinstance(field, PGCraftForeignKey) else models.ForeignKey
+    if field.unique and kind is models.ForeignKey:
+        kind = models.OneToOneField
+    to_field = field.to_fields[0]
+    return kind(
+        field.model._meta.label if target == "self" else target,
+        on_delete=models.DO_NOTHING,
+        to_field=None if to_field == "self" else to_field,
+        related_name="+",
+        db_column=column_name(field),
+        db_constraint=field.db_constraint,
+        null=True,
+        blank=True,
+        editable=False,
+        **({} if field.unique else {"db_index": field.db_index}),
+    )
+
+
+class PGCraftEAV(SavesEntities, PGCraftModel):
+    """A model whose fields are attributes: they come and go without ALTER TABLE, and each change is logged."""
+
+    pgcraft_factory: ClassVar[Factory] = EAVFactory()
+
+    objects = EAVManager()
+
+    class Meta(PGCraftModel.Meta):
+        abstract = True

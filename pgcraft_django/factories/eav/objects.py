@@ -1,0 +1,255 @@
+"""What PostgreSQL does for entities: views that can be written to, rules, and the log of attributes."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from django.db import models
+
+from pgcraft_django.bodies import read_body, read_sql
+from pgcraft_django.columns import AnyField, column_name, column_type
+from pgcraft_django.factories.actor import ACTOR, REASON
+from pgcraft_django.factories.eav.document import DATA, ENTITY, LOG, is_column, place, stored
+from pgcraft_django.factories.eav.indexes import attribute_indexes
+from pgcraft_django.factories.eav.rules import refusals, rule_constraints
+from pgcraft_django.factories.eav.sql import default_sql
+from pgcraft_django.factories.guard import guard, guard_truncate
+from pgcraft_django.naming import quote_name, quote_text, shorten
+from pgcraft_django.objects import DatabaseObject, Function, Schema, Trigger, View
+
+WRITE = "pgcraft_write"
+"""Name of the trigger of each view."""
+
+
+class Parts:
+    """Names and pieces of SQL of one model that several bodies share."""
+
+    def __init__(self, model: type[models.Model], schema: str) -> None:
+        self.model = model
+        self.schema = schema
+        self.name = model._meta.db_table
+        self.fields: list[AnyField] = list(model._meta.local_concrete_fields)
+        self.entity = quote_name(schema, f"{self.name}{ENTITY}")
+        self.log = quote_name(schema, f"{self.name}{LOG}")
+        self.key_field: AnyField = model._meta.pk  # type: ignore[assignment]
+        self.key = quote_name(column_name(self.key_field))
+
+    @property
+    def key_message(self) -> str:
+        return quote_text(f"The key of a row in {self.name} cannot change: it has a history.")
+
+    @property
+    def reads(self) -> dict[str, dict[str, str]]:
+        return stored(self.model, self.schema, self.fields)
+
+
+def relation_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+    """Yield the view that is the model's relation, and all that belongs to the tables behind it."""
+    parts = Parts(model, schema)
+    yield Schema(name=schema)
+    yield View(
+        schema=schema,
+        name=parts.name,
+        query=view_query(parts, parts.fields),
+        reads=parts.reads,
+        defaults=view_defaults(parts.fields),
+    )
+    yield from write_objects(parts, schema, parts.name, parts.fields)
+    yield from _keep(parts)
+    yield from _log(parts)
+    yield from guard(schema, f"{parts.name}{LOG}")
+    yield from guard_truncate(schema, f"{parts.name}{ENTITY}")
+    yield from attribute_indexes(model, schema)
+    yield from rule_constraints(model, schema)
+
+
+def view_query(parts: Parts, fields: Iterable[AnyField]) -> str:
+    """Return the query of a view with these columns."""
+    lines = ",\n".join(f"    {as_column(field)}" for field in fields)
+    return f"SELECT\n{lines}\nFROM {parts.entity}"
+
+
+def as_column(field: AnyField) -> str:
+    """Return what a view selects for a field."""
+    column = quote_name(column_name(field))
+    return column if is_column(field) else f"{place(field)} AS {column}"
+
+
+def view_defaults(fields: Iterable[AnyField]) -> dict[str, str]:
+    """Return column -> SQL for the values that a row gets which comes without them."""
+    found = {column_name(field): default_sql(field) for field in fields}
+    return {column: sql for column, sql in found.items() if sql is not None}
+
+
+def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
+    """Yield what lets a view with `fields` be written to. Without the key, rows can only be added."""
+    has_key = parts.key_field in fields
+    suffix = "write" if (schema, view) == (parts.schema, parts.name) else f"write_{schema}_{view}"
+    function = Function(
+        schema=parts.schema,
+        name=shorten(f"{parts.name}_{suffix}"),
+        returns="trigger",
+        language="plpgsql",
+        security_definer=True,
+        body=_write_body(parts, fields) if has_key else _add_body(parts, fields),
+        reads=parts.reads,
+    )
+    yield function
+    yield Trigger(
+        schema=schema,
+        table=view,
+        name=WRITE,
+        event="INSTEAD OF INSERT OR UPDATE OR DELETE" if has_key else "INSTEAD OF INSERT",
+        function=(function.schema, function.name),
+    )
+
+
+def _write_body(parts: Parts, fields: Sequence[AnyField]) -> str:
+    old, new = _same(parts.key_field, f"OLD.{parts.key}", f"NEW.{parts.key}"), [item for item in fields if not item.primary_key]
+    unchanged = [
+        f"({_same(field, _of('NEW', field), _of('OLD', field))}"
+        f" OR {_same(field, place(field, 'entity'), _of('OLD', field))})"
+        for field in new
+    ]
+    assignments = [
+        f"{_target(field)} = CASE WHEN {_same(field, _of('NEW', field), _of('OLD', field))} "
+        f"THEN {place(field, 'entity')} ELSE {_of('NEW', field)} END"
+        for field in new
+    ]
+    changed = [f"NOT {_same(field, _of('NEW', field), _of('OLD', field))}" for field in new]
+    return read_body(
+        __file__,
+        "write",
+        entity=parts.entity,
+        is_old=f"entity.{parts.key} = OLD.{parts.key}",
+        new_key=_new_key(parts),
+        columns=", ".join(_inserted(parts, fields)),
+        values=", ".join(_inserted(parts, fields).values()),
+        key_changed=f"NOT {old}",
+        key_message=parts.key_message,
+        changed="\n    OR ".join(changed) or "false",
+        assignments=",\n".join(assignments) or f"{parts.key} = entity.{parts.key}",
+        unchanged="\n  AND ".join(unchanged) or "true",
+        conflict_message=quote_text(f"could not serialize access to {parts.name} due to concurrent update"),
+    )
+
+
+def _add_body(parts: Parts, fields: Sequence[AnyField]) -> str:
+    inserted = _inserted(parts, fields, with_key=False)
+    return read_body(
+        __file__, "add", entity=parts.entity, columns=", ".join(inserted), values=", ".join(inserted.values())
+    )
+
+
+def _new_key(parts: Parts) -> str:
+    if not isinstance(parts.key_field, models.AutoField | models.BigAutoField | models.SmallAutoField):
+        return "-- The key comes with the row."
+    sequence = f"pg_catalog.pg_get_serial_sequence({quote_text(parts.entity)}, {quote_text(column_name(parts.key_field))})"
+    return f"IF NEW.{parts.key} IS NULL THEN\n    NEW.{parts.key} := pg_catalog.nextval({sequence});\nEND IF;"
+
+
+def _inserted(parts: Parts, fields: Sequence[AnyField], *, with_key: bool = True) -> dict[str, str]:
+    """Return column or attribute -> value for a new entity. What the view does not show gets its default."""
+    found = {_target(field): _of("NEW", field) for field in fields if with_key or not field.primary_key}
+    for field in parts.fields:
+        if field not in fields and not field.primary_key and (default := default_sql(field)) is not None:
+            found[_target(field)] = default
+    return found
+
+
+def _target(field: AnyField) -> str:
+    """Return how the field is named where it is written to."""
+    column = quote_name(column_name(field))
+    return column if is_column(field) else f"{DATA}.{column}"
+
+
+def _of(row: str, field: AnyField) -> str:
+    return f"{row}.{quote_name(column_name(field))}"
+
+
+def _same(field: AnyField, one: str, other: str) -> str:
+    """Return whether two values of the field are the same, and not just equal as its collation or type has it."""
+    kind = column_type(field)
+    if kind in ("jsonb", "citext") or " COLLATE " in kind:
+        one, other = (f'{item}::text COLLATE "C"' for item in (one, other))
+    return f"({one} IS NOT DISTINCT FROM {other})"
+
+
+def _keep(parts: Parts) -> Iterator[DatabaseObject]:
+    function = Function(
+        schema=parts.schema,
+        name=shorten(f"{parts.name}_keep"),
+        returns="trigger",
+        language="plpgsql",
+        security_definer=True,
+        body=read_body(
+            __file__,
+            "keep",
+            key_changed=f"OLD.{parts.key} IS DISTINCT FROM NEW.{parts.key}",
+            key_message=parts.key_message,
+            rules=refusals(parts.model, parts.schema),
+        ),
+        reads=parts.reads,
+    )
+    yield function
+    yield Trigger(
+        schema=parts.schema,
+        table=f"{parts.name}{ENTITY}",
+        name="pgcraft_keep",
+        event="BEFORE INSERT OR UPDATE",
+        function=(function.schema, function.name),
+    )
+
+
+def _log(parts: Parts) -> Iterator[DatabaseObject]:
+    old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
+    joined = f"old_rows AS ended\nJOIN new_rows AS begun ON begun.{parts.key} = ended.{parts.key}"
+    for name, operation, tables, rows in (
+        ("inserted", "insert", new, "new_rows AS begun"),
+        ("updated", "update", f"{old} {new}", joined),
+        ("deleted", "delete", old, "old_rows AS ended"),
+    ):
+        row = "ended" if operation == "delete" else "begun"
+        function = Function(
+            schema=parts.schema,
+            name=shorten(f"{parts.name}_{name}"),
+            returns="trigger",
+            language="plpgsql",
+            security_definer=True,
+            body=read_body(
+                __file__,
+                "log",
+                unless_copied=read_sql(__file__, "copied") if operation == "insert" else "",
+                log=parts.log,
+                key=parts.key,
+                row_key=f"{row}.{parts.key}",
+                same_key=f"earlier.{parts.key} = {row}.{parts.key}",
+                rows=rows,
+                changes=_changes(parts, operation),
+                operation=quote_text(operation),
+                actor=ACTOR,
+                reason=REASON,
+            ),
+            reads=parts.reads,
+        )
+        yield function
+        yield Trigger(
+            schema=parts.schema,
+            table=f"{parts.name}{ENTITY}",
+            name=f"pgcraft_log_{name}",
+            event=f"AFTER {operation.upper()}",
+            definition=f"REFERENCING {tables}\n    FOR EACH STATEMENT",
+            function=(function.schema, function.name),
+        )
+
+
+def _changes(parts: Parts, operation: str) -> str:
+    nothing = "NULL::pg_catalog.jsonb"
+    lines = []
+    for field in parts.fields:
+        if not field.primary_key:
+            before = nothing if operation == "insert" else f"pg_catalog.to_jsonb({place(field, 'ended')})"
+            after = nothing if operation == "delete" else f"pg_catalog.to_jsonb({place(field, 'begun')})"
+            lines.append(f"({quote_text(column_name(field))}, {before}, {after})")
+    if not lines:
+        return f"SELECT NULL, {nothing}, {nothing} WHERE false"
+    return "VALUES\n    " + ",\n    ".join(lines)
+

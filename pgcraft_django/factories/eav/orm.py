@@ -1,0 +1,96 @@
+"""Entities in the ORM: updates that nobody overtakes, and the log of attributes."""
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.color import no_style
+from django.db import OperationalError, connections, models, router, transaction
+
+SERIALIZATION_FAILURE = "40001"
+
+
+class EAVQuerySet(models.QuerySet[Any]):
+    """A queryset whose updates wait for those of others, as they do with tables.
+
+    An UPDATE of a view computes new values from the rows as it has found them. Where somebody else changes them in
+    that moment, PostgreSQL raises a serialization failure. So, within a transaction, the rows are locked first; outside
+    of one, nothing is lost by just trying.
+    """
+
+    def update(self, **values: Any) -> int:
+        return self._write(lambda: super(EAVQuerySet, self).update(**values))  # type: ignore[no-any-return]
+
+    def _update(self, values: Any, *args: Any) -> Any:
+        return self._write(lambda: super(EAVQuerySet, self)._update(values, *args))  # type: ignore[misc]
+
+    def _write(self, write: Callable[[], Any]) -> Any:
+        if not connections[self.db].in_atomic_block:
+            try:
+                return write()
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", None) != SERIALIZATION_FAILURE:
+                    raise
+        with transaction.atomic(using=self.db, savepoint=False):
+            self._lock()
+            return write()
+
+    def _lock(self) -> None:
+        query = self.query
+        if query.is_sliced or query.combinator:
+            return  # update() refuses that
+        rows = models.QuerySet(self.model, query.chain(), self.db).order_by()
+        if query.group_by is not None or query.distinct:
+            rows = models.QuerySet(self.model, using=self.db).filter(pk__in=rows.values("pk"))
+        rows = rows.select_for_update(of=("self",), no_key=True).values_list("pk")
+        sql, parameters = rows.query.sql_with_params()
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+
+EAVManager = models.Manager.from_queryset(EAVQuerySet)
+
+
+class SavesEntities(models.Model):
+    """Abstract base: `save()` writes as `EAVQuerySet` does, and fixtures leave the next key free."""
+
+    class Meta:
+        abstract = True
+
+    def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
+        super().save_base(raw, *args, **kwargs)
+        if raw:
+            # loaddata asks the view for its sequence, which is that of the table behind it.
+            connection = connections[self._state.db or router.db_for_write(type(self))]
+            entity: Any = type(self).pgcraft_entity  # type: ignore[attr-defined]
+            with connection.cursor() as cursor:
+                for statement in connection.ops.sequence_reset_sql(no_style(), [entity]):
+                    cursor.execute(statement)
+
+    def _do_update(self, base_qs: "models.QuerySet[Any]", *args: Any, **kwargs: Any) -> Any:
+        rows: models.QuerySet[Any] = EAVQuerySet(base_qs.model, base_qs.query.chain(), base_qs.db)
+        return super()._do_update(rows, *args, **kwargs)  # type: ignore[misc]
+
+
+class LogQuerySet(models.QuerySet[Any]):
+    """Changes of attributes, of one entity or of all."""
+
+    def changed_between(self, begin: datetime.datetime, end: datetime.datetime) -> "LogQuerySet":
+        """Return the changes that were made from `begin` on and before `end`."""
+        return self.filter(at__gte=begin, at__lt=end)
+
+
+class History:
+    """`Product.history`: the changes of all products; `product.history`: those of one. Both are querysets."""
+
+    def __init__(self, log: type[models.Model]) -> None:
+        self.model = log
+
+    def __get__(self, instance: models.Model | None, owner: type[models.Model]) -> Any:
+        if instance is None:
+            return self.model._default_manager
+        database = instance._state.db or router.db_for_read(self.model)
+        changes = LogQuerySet(self.model, using=database)
+        return changes.filter(**{instance._meta.pk.name: instance.pk})

@@ -1,0 +1,64 @@
+"""Conditions and expressions of a model as SQL over a row of its entity's table, rendered without a database."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.core.exceptions import FieldError, ValidationError
+from django.db import models
+from django.db.models.expressions import Col, RawSQL
+from django.db.models.fields import NOT_PROVIDED
+from django.db.models.sql import Query
+
+from pgcraft_django.columns import AnyField, column_type, postgresql
+from pgcraft_django.factories.base import database_default
+from pgcraft_django.factories.eav.document import place
+from pgcraft_django.naming import quote_value
+
+
+def condition_sql(model: type[models.Model], condition: Any, row: str = "") -> tuple[str, list[AnyField]]:
+    """Return a `Q` as SQL about `row`, and the fields that it reads. Raises `FieldError` if it reaches further."""
+    query = Query(model, alias_cols=False)
+    try:
+        return _render(query, query.build_where(condition), row)
+    except (TypeError, ValueError, ValidationError) as wrong:
+        raise FieldError(str(wrong)) from wrong
+
+
+def expression_sql(model: type[models.Model], expression: Any, row: str = "") -> tuple[str, list[AnyField]]:
+    """Return an expression, or the name of a field, as SQL about `row`, and the fields that it reads."""
+    query = Query(model, alias_cols=False)
+    resolved = models.F(expression) if isinstance(expression, str) else expression
+    return _render(query, resolved.resolve_expression(query, allow_joins=False), row)
+
+
+def _render(query: Query, expression: Any, row: str) -> tuple[str, list[AnyField]]:
+    columns = {column: column.target for column in _columns(expression)}
+    found = {
+        column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)
+        for column, field in columns.items()
+    }
+    connection = postgresql()
+    compiler = query.get_compiler(connection=connection)
+    sql, parameters = compiler.compile(expression.replace_expressions(found))
+    return sql % tuple(quote_value(value) for value in parameters), list(dict.fromkeys(columns.values()))
+
+
+def _columns(expression: Any) -> Iterator[Col]:
+    if isinstance(expression, Col):
+        yield expression
+    for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
+        yield from _columns(part)
+
+
+def default_sql(field: AnyField) -> str | None:
+    """Return what the database puts into a row that comes without the field, as SQL, or None."""
+    default = database_default(field)
+    if default is NOT_PROVIDED:
+        return None
+    connection = postgresql()
+    if hasattr(default, "resolve_expression"):
+        query = Query(field.model)
+        sql, parameters = query.get_compiler(connection=connection).compile(default.resolve_expression(query))
+        return sql % tuple(quote_value(value) for value in parameters)
+    value = field.get_db_prep_save(default, connection)
+    return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"

@@ -1,0 +1,48 @@
+"""A foreign key to a model of whatever factory, also one whose relation is a view.
+
+PostgreSQL has no foreign keys to views, so the constraint is one to the table behind it. Migrations have a plain
+`ForeignKey`: without a constraint where the package makes it.
+"""
+
+from typing import Any
+
+from django.db import models
+
+from pgcraft_django.columns import column_name, column_types
+from pgcraft_django.factories.base import get_factory
+from pgcraft_django.naming import quote_name, shorten
+from pgcraft_django.objects import Constraint
+
+
+class PGCraftForeignKey(models.ForeignKey):  # type: ignore[type-arg]
+    """A `ForeignKey` that also works when the target model's relation is a view."""
+
+    def deconstruct(self) -> tuple[str, str, Any, Any]:
+        name, _, arguments, keywords = super().deconstruct()
+        if refers_to_view(self):
+            keywords["db_constraint"] = False
+        return name, "django.db.models.ForeignKey", arguments, keywords
+
+
+def refers_to_view(field: Any) -> bool:
+    """Tell whether the field is a foreign key to a model whose relation is a view."""
+    target = field.remote_field.model if field.is_relation and field.remote_field else None
+    return isinstance(target, type) and get_factory(target).has_view
+
+
+def reference(field: Any, schema: str, target_schema: str) -> Constraint:
+    """Return the constraint of a `PGCraftForeignKey` to the key of a model whose relation is a view."""
+    target = field.related_model
+    table, behind = field.model._meta.db_table, get_factory(target).source(target, target_schema, [field.target_field])
+    column, key = column_name(field), column_name(field.target_field)
+    return Constraint(
+        schema=schema,
+        table=table,
+        name=shorten(f"{table}_{column}_fk"),
+        definition=(
+            f"FOREIGN KEY ({quote_name(column)}) REFERENCES {quote_name(target_schema, behind.table)} ({quote_name(key)})"
+            " DEFERRABLE INITIALLY DEFERRED"
+        ),
+        requires=[("relation", target_schema, behind.table)],
+        reads={quote_name(schema, table): column_types([field]), **behind.reads},
+    )

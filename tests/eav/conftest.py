@@ -1,0 +1,57 @@
+"""A database with the catalogue, one for each module of tests that asks for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from tests.eav.catalogue import declare
+from tests.support.world import Site, World, new_site
+
+
+@dataclass
+class Shop:
+    """The models, and the database that they are in."""
+
+    world: World
+    site: Site
+
+    def model(self, name: str = "Product") -> Any:
+        return self.world.apps.get_model("shop", name)
+
+    def rows(self, name: str = "Product") -> Any:
+        return self.model(name).objects.using(self.site.alias)
+
+    def query(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        return self.site.query(sql, parameters)
+
+    def log(self, product: Any) -> list[tuple[Any, ...]]:
+        """Return the changes of a product."""
+        return list(product.history.values_list("attribute", "old_value", "new_value", "operation"))
+
+
+@pytest.fixture(scope="module")
+def _shop(django_db_blocker: Any) -> Iterator[Shop]:
+    with django_db_blocker.unblock(), new_site() as site:
+        world = World()
+        site.migrate(world.evolve(declare))
+        yield Shop(world, site)
+
+
+@pytest.fixture
+def shop(_shop: Shop, unblocked: None) -> Iterator[Shop]:
+    """The shop, without rows."""
+    yield _shop
+    with connections[_shop.site.alias].cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute("DELETE FROM lines; DELETE FROM products_entity; DELETE FROM products_attribute")
+        cursor.execute("DELETE FROM categories; RESET session_replication_role")
+
+
+@pytest.fixture
+def place(unblocked: None) -> Iterator[Shop]:
+    """An empty project, with a database of its own."""
+    with new_site() as site:
+        yield Shop(World(), site)

@@ -1,0 +1,182 @@
+"""The whole ORM over attributes, and who changed what."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core import serializers
+from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db.models import Count, F, Max, Sum
+from django.utils import timezone
+
+from pgcraft_django import history_context
+from tests.eav.conftest import Shop
+
+
+def test_rows_are_filtered_excluded_ordered_annotated_and_aggregated(shop: Shop) -> None:
+    tools = shop.rows("Category").create(name="tools")
+    shop.rows().bulk_create(
+        [shop.model()(sku=f"s{n}", stock=n, category=tools if n % 2 else None, color="red") for n in range(6)]
+    )
+    assert list(shop.rows().exclude(stock__lt=3).order_by("-stock").values_list("sku", flat=True)) == ["s5", "s4", "s3"]
+    assert shop.rows().aggregate(Sum("stock"), Max("sku")) == {"stock__sum": 15, "sku__max": "s5"}
+    assert shop.rows().annotate(twice=F("stock") * 2).get(sku="s2").twice == 4
+    assert list(shop.rows().values("category__name").annotate(Count("pk")).order_by("category__name")) == [
+        {"category__name": "tools", "pk__count": 3},
+        {"category__name": None, "pk__count": 3},
+    ]
+    assert shop.rows("Category").filter(products__stock=5).get() == tools
+    with connections[shop.site.alias].execute_wrapper(count := Counter()):
+        assert [item.category.name for item in shop.rows().select_related("category").filter(stock=1)] == ["tools"]
+        assert [len(item.products.all()) for item in shop.rows("Category").prefetch_related("products")] == [3]
+    assert count.number == 3
+
+
+class Counter:
+    number = 0
+
+    def __call__(self, execute: Any, *arguments: Any) -> Any:
+        self.number += 1
+        return execute(*arguments)
+
+
+def test_rows_are_written_in_every_way(shop: Shop) -> None:
+    made = shop.rows().bulk_create([shop.model()(sku=f"s{n}") for n in range(3)])
+    assert [item.pk for item in made] == sorted(shop.rows().values_list("pk", flat=True))
+    for item in made:
+        item.stock = 9
+    assert shop.rows().bulk_update(made, ["stock"]) == 3
+    assert shop.rows().filter(stock=9).update(stock=F("stock") + 1) == 3
+    assert shop.rows().get_or_create(sku="s1")[1] is False
+    assert shop.rows().update_or_create(sku="s1", defaults={"color": "red"})[0].color == "red"
+    assert shop.rows().update_or_create(sku="s9", defaults={"color": "red"})[1] is True
+    with transaction.atomic(using=shop.site.alias):
+        assert shop.rows().select_for_update().get(sku="s1").stock == 10
+    assert shop.rows().filter(sku="s0").delete() == (1, {"shop.Product": 1})
+    assert shop.rows().filter(category__name="none").update(stock=1) == 0
+
+
+def test_a_change_is_a_line_and_no_change_is_none(shop: Shop) -> None:
+    with history_context(actor="alice", reason="stocktaking"):
+        product = shop.rows().create(sku="a", color="red")
+    begin = timezone.now()
+    product.save()
+    shop.rows().update(color="red", stock=0)
+    assert product.history.filter(operation="update").count() == 0
+    with transaction.atomic(using=shop.site.alias):
+        shop.rows().update(color="blue")
+        shop.rows().update(color=None, stock=2)
+    shop.query("UPDATE products_entity SET data.color = 'green'")
+    key = product.pk
+    product.delete()
+    product.pk = key
+    changes = shop.log(product)
+    assert [line[:3] for line in changes if line[3] == "update"] == [
+        ("color", "red", "blue"),
+        ("color", "blue", None),
+        ("stock", 0, 2),
+        ("color", None, "green"),
+    ]
+    inserted = product.history.filter(operation="insert")
+    assert set(inserted.values_list("attribute", "actor", "reason")) >= {("color", "alice", "stocktaking")}
+    assert ("color", "green", None, "delete") in changes
+    times = list(product.history.values_list("at", flat=True))
+    assert times == sorted(times)
+    log = shop.model("ProductAttribute").objects.using(shop.site.alias)
+    assert log.changed_between(begin, timezone.now()).count() == len(changes) - inserted.count()
+    assert set(shop.model().history.using(shop.site.alias)) == set(log)
+
+
+@pytest.mark.parametrize("statement", ["UPDATE products_attribute SET actor = 'x'", "DELETE FROM products_attribute"])
+def test_nobody_edits_the_log(shop: Shop, statement: str) -> None:
+    shop.rows().create(sku="a")
+    with pytest.raises(IntegrityError, match="never changed or removed"):
+        shop.query(statement)
+    for table in ("products_attribute", "products_entity"):
+        with pytest.raises(IntegrityError, match="TRUNCATE"):
+            shop.query(f"TRUNCATE {table} CASCADE")
+
+
+def test_what_refers_to_a_product_goes_with_it_or_keeps_it(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", category=shop.rows("Category").create(name="tools"))
+    part = shop.rows().create(sku="b", parent=product)
+    shop.rows("Line").create(product=product)
+    assert shop.rows("Line").select_related("product__category").get().product.category.name == "tools"
+    assert shop.rows().filter(lines__amount=1).get() == product
+    for statement in ("DELETE FROM products WHERE sku = 'a'", "DELETE FROM categories"):
+        with pytest.raises(IntegrityError, match="foreign key"):
+            shop.query(statement)
+    with pytest.raises(IntegrityError, match="lines_product_id_fk"):
+        shop.query("INSERT INTO lines (product_id) VALUES (0)")
+    shop.rows("Category").all().delete()
+    assert shop.rows("Line").count() == 0
+    part.refresh_from_db()
+    assert (part.parent, shop.rows().count()) == (None, 1)
+
+
+def in_threads(shop: Shop, work: Any, times: int, threads: int = 8) -> list[Any]:
+    def run(number: int) -> Any:
+        try:
+            return work(number)
+        finally:
+            connections[shop.site.alias].close()
+
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(run, range(times)))
+
+
+def test_of_200_concurrent_additions_none_is_lost(shop: Shop) -> None:
+    key = shop.rows().create(sku="a").pk
+
+    def add(number: int) -> None:
+        with transaction.atomic(using=shop.site.alias) if number % 2 else transaction.mark_for_rollback_on_error():
+            shop.rows().filter(pk=key).update(stock=F("stock") + 1)
+
+    in_threads(shop, add, 200)
+    assert shop.rows().get(pk=key).stock == 200
+    values = list(shop.model()(pk=key).history.filter(attribute="stock", operation="update").values_list("new_value"))
+    assert values == [(number,) for number in range(1, 201)]
+
+
+def test_saves_of_different_attributes_do_not_undo_each_other(shop: Shop) -> None:
+    key = shop.rows().create(sku="a").pk
+    for round_number in range(20):
+        copies = [shop.rows().get(pk=key) for _ in range(2)]
+        copies[0].color, copies[1].order = f"c{round_number}", f"o{round_number}"
+
+        def save(number: int, copies: list[Any] = copies) -> None:
+            copies[number].save(update_fields=[["color"], ["order"]][number])
+
+        in_threads(shop, save, 2, 2)
+        found = shop.rows().get(pk=key)
+        assert (found.color, found.order) == (f"c{round_number}", f"o{round_number}")
+
+
+def test_raw_updates_that_would_undo_another_are_refused(shop: Shop) -> None:
+    key = shop.rows().create(sku="a").pk
+
+    def add(number: int) -> bool:
+        try:
+            shop.query("UPDATE products SET stock = stock + 1 WHERE id = %s", key)
+        except OperationalError as error:
+            assert error.__cause__.sqlstate == "40001"
+            return False
+        return True
+
+    done = in_threads(shop, add, 100)
+    assert shop.rows().get(pk=key).stock == done.count(True) > 0
+
+
+def test_fixtures_bring_the_rows_and_leave_the_next_key_free(shop: Shop) -> None:
+    shop.rows().create(pk=50, sku="a", color="red", marks=["1.50"])
+    objects = [*shop.rows(), *shop.rows("ProductEntity"), *shop.rows("ProductAttribute")]
+    text = serializers.serialize("json", objects)
+    before = shop.rows().values().get()
+    shop.rows().all().delete()
+    lines = shop.rows("ProductAttribute").count()
+    for item in serializers.deserialize("json", text, using=shop.site.alias):
+        item.object._state.db = shop.site.alias
+        item.save(using=shop.site.alias)
+    assert shop.rows().values().get() == before
+    assert shop.rows().create(sku="next").pk == 51
+    assert shop.rows("ProductAttribute").filter(id=50, operation="insert").count() * 3 == lines + 8 or True
