@@ -1,23 +1,42 @@
--- One line for each attribute that a statement has changed.
+-- One line for each attribute of the row that has changed.
+DECLARE
+    attributes text[];
+    old_values jsonb[];
+    new_values jsonb[];
 BEGIN
-    {unless_copied}
+    -- COPY is how a dump comes back, and the log comes with it.
+    IF TG_OP = 'INSERT' AND pg_catalog.left(pg_catalog.current_query(), 100) ~* '^\s*copy\s' THEN
+        PERFORM pg_catalog.pg_stat_clear_snapshot();
+        IF EXISTS (
+            SELECT FROM pg_catalog.pg_stat_progress_copy AS progress
+            WHERE progress.pid = pg_catalog.pg_backend_pid() AND coalesce(progress.relid, TG_RELID) = TG_RELID
+        ) THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    IF TG_OP = 'UPDATE' AND OLD.{key} <> NEW.{key} THEN
+        {refuse_other_key}
+    END IF;
+    {changes}
+    IF attributes IS NULL THEN
+        RETURN NULL;
+    END IF;
     INSERT INTO {log} ({key}, attribute, old_value, new_value, at, actor, reason, operation)
     SELECT
         {row_key},
         change.attribute,
         change.old_value,
         change.new_value,
-        greatest(
-            pg_catalog.clock_timestamp(),
-            (SELECT max(earlier.at) FROM {log} AS earlier WHERE {same_key}) + interval '1 microsecond'
+        -- The clock may stand still or run backwards.
+        (
+            SELECT greatest(pg_catalog.clock_timestamp(), max(earlier.at) + interval '1 microsecond')
+            FROM {log} AS earlier
+            WHERE earlier.{key} = {row_key}
         ),
         {actor},
         {reason},
-        {operation}
-    FROM {rows}
-    CROSS JOIN LATERAL (
-        {changes}
-    ) AS change (attribute, old_value, new_value)
-    WHERE change.old_value IS DISTINCT FROM change.new_value;
+        pg_catalog.lower(TG_OP)
+    FROM unnest(attributes, old_values, new_values) AS change (attribute, old_value, new_value);
     RETURN NULL;
 END

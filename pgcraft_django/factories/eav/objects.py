@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.db import models
 
-from pgcraft_django.bodies import read_body, read_sql
+from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name, column_type
 from pgcraft_django.factories.actor import ACTOR, REASON
 from pgcraft_django.factories.eav.document import DATA, ENTITY, LOG, is_column, place, stored
@@ -14,6 +14,9 @@ from pgcraft_django.factories.eav.sql import default_sql
 from pgcraft_django.factories.guard import guard, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Schema, Trigger, View
+
+# A plan is kept for the session. Made while the tables were small, it would read all of them for each row.
+GROWING = {"enable_seqscan": "off"}
 
 WRITE = "pgcraft_write"
 """Name of the trigger of each view."""
@@ -33,8 +36,14 @@ class Parts:
         self.key = quote_name(column_name(self.key_field))
 
     @property
-    def key_message(self) -> str:
-        return quote_text(f"The key of a row in {self.name} cannot change: it has a history.")
+    def refuse_other_key(self) -> str:
+        message = quote_text(f"The key of a row in {self.name} cannot change: it has a history.")
+        return (
+            "RAISE EXCEPTION USING\n"
+            "        ERRCODE = 'restrict_violation',\n"
+            f"        MESSAGE = {message},\n"
+            "        HINT = 'Insert a row with the new key, and delete this one.';"
+        )
 
     @property
     def reads(self) -> dict[str, dict[str, str]]:
@@ -91,6 +100,7 @@ def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFiel
         security_definer=True,
         body=_write_body(parts, fields) if has_key else _add_body(parts, fields),
         reads=parts.reads,
+        settings=GROWING,
     )
     yield function
     yield Trigger(
@@ -103,32 +113,35 @@ def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFiel
 
 
 def _write_body(parts: Parts, fields: Sequence[AnyField]) -> str:
-    old, new = _same(parts.key_field, f"OLD.{parts.key}", f"NEW.{parts.key}"), [item for item in fields if not item.primary_key]
-    unchanged = [
-        f"({_same(field, _of('NEW', field), _of('OLD', field))}"
-        f" OR {_same(field, place(field, 'entity'), _of('OLD', field))})"
-        for field in new
-    ]
-    assignments = [
-        f"{_target(field)} = CASE WHEN {_same(field, _of('NEW', field), _of('OLD', field))} "
-        f"THEN {place(field, 'entity')} ELSE {_of('NEW', field)} END"
-        for field in new
-    ]
-    changed = [f"NOT {_same(field, _of('NEW', field), _of('OLD', field))}" for field in new]
+    inserted = _inserted(parts, fields)
+    assigned = [quote_name(column_name(item)) for item in fields if item.is_relation and not item.primary_key]
+    if any(not is_column(item) for item in fields):
+        assigned.append(DATA)
     return read_body(
         __file__,
         "write",
         entity=parts.entity,
-        is_old=f"entity.{parts.key} = OLD.{parts.key}",
+        key=parts.key,
         new_key=_new_key(parts),
-        columns=", ".join(_inserted(parts, fields)),
-        values=", ".join(_inserted(parts, fields).values()),
-        key_changed=f"NOT {old}",
-        key_message=parts.key_message,
-        changed="\n    OR ".join(changed) or "false",
-        assignments=",\n".join(assignments) or f"{parts.key} = entity.{parts.key}",
-        unchanged="\n  AND ".join(unchanged) or "true",
+        columns=",\n".join(inserted),
+        values=",\n".join(inserted.values()),
+        changes="\n".join(_written(parts, field) for field in fields),
         conflict_message=quote_text(f"could not serialize access to {parts.name} due to concurrent update"),
+        assignments=",\n".join(f"{name} = entity.{name}" for name in assigned or [parts.key]),
+    )
+
+
+def _written(parts: Parts, field: AnyField) -> str:
+    """Return the statement that takes over what an UPDATE changes."""
+    old, new = _of("OLD", field), _of("NEW", field)
+    if field.primary_key:
+        return f"IF NOT {_same(field, old, new)} THEN\n    {parts.refuse_other_key}\nEND IF;"
+    return (
+        f"IF NOT {_same(field, old, new)} THEN\n"
+        f"    is_changed := true;\n"
+        f"    is_overtaken := is_overtaken OR NOT {_same(field, place(field, 'entity'), old)};\n"
+        f"    entity.{_target(field)} := {new};\n"
+        f"END IF;"
     )
 
 
@@ -174,19 +187,16 @@ def _same(field: AnyField, one: str, other: str) -> str:
 
 
 def _keep(parts: Parts) -> Iterator[DatabaseObject]:
+    rules = refusals(parts.model, parts.schema)
+    if not rules:
+        return
     function = Function(
         schema=parts.schema,
         name=shorten(f"{parts.name}_keep"),
         returns="trigger",
         language="plpgsql",
         security_definer=True,
-        body=read_body(
-            __file__,
-            "keep",
-            key_changed=f"OLD.{parts.key} IS DISTINCT FROM NEW.{parts.key}",
-            key_message=parts.key_message,
-            rules=refusals(parts.model, parts.schema),
-        ),
+        body=read_body(__file__, "keep", rules=rules),
         reads=parts.reads,
     )
     yield function
@@ -200,56 +210,43 @@ def _keep(parts: Parts) -> Iterator[DatabaseObject]:
 
 
 def _log(parts: Parts) -> Iterator[DatabaseObject]:
-    old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
-    joined = f"old_rows AS ended\nJOIN new_rows AS begun ON begun.{parts.key} = ended.{parts.key}"
-    for name, operation, tables, rows in (
-        ("inserted", "insert", new, "new_rows AS begun"),
-        ("updated", "update", f"{old} {new}", joined),
-        ("deleted", "delete", old, "old_rows AS ended"),
-    ):
-        row = "ended" if operation == "delete" else "begun"
-        function = Function(
-            schema=parts.schema,
-            name=shorten(f"{parts.name}_{name}"),
-            returns="trigger",
-            language="plpgsql",
-            security_definer=True,
-            body=read_body(
-                __file__,
-                "log",
-                unless_copied=read_sql(__file__, "copied") if operation == "insert" else "",
-                log=parts.log,
-                key=parts.key,
-                row_key=f"{row}.{parts.key}",
-                same_key=f"earlier.{parts.key} = {row}.{parts.key}",
-                rows=rows,
-                changes=_changes(parts, operation),
-                operation=quote_text(operation),
-                actor=ACTOR,
-                reason=REASON,
-            ),
-            reads=parts.reads,
-        )
-        yield function
-        yield Trigger(
-            schema=parts.schema,
-            table=f"{parts.name}{ENTITY}",
-            name=f"pgcraft_log_{name}",
-            event=f"AFTER {operation.upper()}",
-            definition=f"REFERENCING {tables}\n    FOR EACH STATEMENT",
-            function=(function.schema, function.name),
-        )
+    function = Function(
+        schema=parts.schema,
+        name=shorten(f"{parts.name}_log"),
+        returns="trigger",
+        language="plpgsql",
+        security_definer=True,
+        body=read_body(
+            __file__,
+            "log",
+            log=parts.log,
+            key=parts.key,
+            refuse_other_key=parts.refuse_other_key,
+            row_key=f"coalesce(NEW.{parts.key}, OLD.{parts.key})",
+            changes="\n".join(_change(field) for field in parts.fields if not field.primary_key),
+            actor=ACTOR,
+            reason=REASON,
+        ),
+        reads=parts.reads,
+        settings=GROWING,
+    )
+    yield function
+    yield Trigger(
+        schema=parts.schema,
+        table=f"{parts.name}{ENTITY}",
+        name="pgcraft_log",
+        event="AFTER INSERT OR UPDATE OR DELETE",
+        function=(function.schema, function.name),
+    )
 
 
-def _changes(parts: Parts, operation: str) -> str:
-    nothing = "NULL::pg_catalog.jsonb"
-    lines = []
-    for field in parts.fields:
-        if not field.primary_key:
-            before = nothing if operation == "insert" else f"pg_catalog.to_jsonb({place(field, 'ended')})"
-            after = nothing if operation == "delete" else f"pg_catalog.to_jsonb({place(field, 'begun')})"
-            lines.append(f"({quote_text(column_name(field))}, {before}, {after})")
-    if not lines:
-        return f"SELECT NULL, {nothing}, {nothing} WHERE false"
-    return "VALUES\n    " + ",\n    ".join(lines)
-
+def _change(field: AnyField) -> str:
+    """Return the statement that notes whether the attribute has changed. There is no OLD, or NEW, where all is NULL."""
+    old, new = place(field, "OLD"), place(field, "NEW")
+    return (
+        f"IF NOT {_same(field, old, new)} THEN\n"
+        f"    attributes := pg_catalog.array_append(attributes, {quote_text(column_name(field))});\n"
+        f"    old_values := pg_catalog.array_append(old_values, pg_catalog.to_jsonb({old}));\n"
+        f"    new_values := pg_catalog.array_append(new_values, pg_catalog.to_jsonb({new}));\n"
+        f"END IF;"
+    )

@@ -105,4 +105,4 @@ def refusals(model: type[models.Model], schema: str) -> str:
             f" CONSTRAINT = {quote_text(rule.name)};\n"
             f"END IF;"
         )
-    return "\n".join(parts) or "-- There are none."
+    return "\n".join(parts)

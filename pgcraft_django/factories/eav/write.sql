@@ -1,7 +1,11 @@
 -- Write to entities what is written to the view. What a statement does not change, it does not overwrite.
+DECLARE
+    entity {entity};
+    is_changed boolean := false;
+    is_overtaken boolean := false;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        DELETE FROM {entity} AS entity WHERE {is_old};
+        DELETE FROM {entity} AS gone WHERE gone.{key} = OLD.{key};
         IF NOT FOUND THEN
             RETURN NULL;
         END IF;
@@ -9,34 +13,32 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' THEN
         {new_key}
-        INSERT INTO {entity} ({columns})
-        VALUES ({values});
+        INSERT INTO {entity} (
+            {columns}
+        )
+        VALUES (
+            {values}
+        );
         RETURN NEW;
     END IF;
 
-    IF {key_changed} THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'restrict_violation',
-            MESSAGE = {key_message},
-            HINT = 'Insert a row with the new key, and delete this one.';
+    -- This waits for whoever is changing the row, and then has it as they left it. OLD is as it was before.
+    SELECT * INTO entity FROM {entity} AS found WHERE found.{key} = OLD.{key} FOR NO KEY UPDATE;
+    IF NOT FOUND THEN
+        RETURN NULL;
     END IF;
-    IF NOT ({changed}) THEN
-        RETURN NEW;
-    END IF;
-    -- Where another transaction was faster, PostgreSQL looks at the row again as that has left it.
-    UPDATE {entity} AS entity
-    SET
-        {assignments}
-    WHERE {is_old}
-      AND {unchanged};
-    IF FOUND THEN
-        RETURN NEW;
-    END IF;
-    IF EXISTS (SELECT FROM {entity} AS entity WHERE {is_old}) THEN
+    {changes}
+    IF is_overtaken THEN
         RAISE EXCEPTION USING
             ERRCODE = 'serialization_failure',
             MESSAGE = {conflict_message},
             HINT = 'Do it again, or lock the rows before: SELECT … FOR UPDATE.';
     END IF;
-    RETURN NULL;
+    IF is_changed THEN
+        UPDATE {entity} AS found
+        SET
+            {assignments}
+        WHERE found.{key} = OLD.{key};
+    END IF;
+    RETURN NEW;
 END
