@@ -54,12 +54,9 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
         table = resource.table_schema, _source(resource).table
         tables.setdefault(table, _TableNeeds(resource.app_label)).add_resource(resource)
     for model in filter(is_factory_model, possible_models(apps)):
-        needs = tables.setdefault((table_schema(model), model._meta.db_table), _TableNeeds(model._meta.app_label))
-        for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
-            add(model._meta.app_label, *part.objects(model, table_schema(model)))
-            for grant in part.column_grants(model):
-                needs.add(*grant)
-        add(model._meta.app_label, *policy_objects(model, needs.columns))
+        source = get_factory(model).source(model, table_schema(model), ())
+        needs = tables.setdefault((table_schema(model), source.table), _TableNeeds(model._meta.app_label))
+        add(model._meta.app_label, *_model_objects(model, needs))
     for model in apps.get_models(include_auto_created=True):
         add(model._meta.app_label, *_references(model))
     for (schema, name), needs in tables.items():
@@ -67,6 +64,17 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
     for app_label, item in embedding_objects(resources):
         add(app_label, item)
     return state
+
+
+def _model_objects(model: type[models.Model], needs: "_TableNeeds") -> Iterator[DatabaseObject]:
+    """Yield what the factory, the plugins and the policies make of a model, and note what roles need on its table."""
+    factory = get_factory(model)
+    for part in (factory, *get_plugins(model)):
+        yield from part.objects(model, table_schema(model))
+        for grant in part.column_grants(model):
+            needs.add(*grant)
+    if not factory.has_view:
+        yield from policy_objects(model, needs.columns)
 
 
 def _references(model: type[models.Model]) -> Iterator[DatabaseObject]:

@@ -14,7 +14,7 @@ LAYERS = [
     {"apps", "checks", "management", "middleware"},
     {"tokens", "drift"},
     {"autodetector", "postgrest", "connections", "models", "admin", "attribution", "migrating"},
-    {"declared", "operations", "writer", "embedding", "lifecycle", "request_role"},
+    {"declared", "operations", "attribute_operations", "writer", "embedding", "lifecycle", "request_role"},
     {"policies"},
     {"registry"},
     {"options", "recorded"},

@@ -14,12 +14,12 @@ from django.db.migrations.operations import AddField, AlterField, CreateModel, D
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
+from pgcraft_django.attribute_operations import AddAttribute, AlterAttributeType, RequireAttribute
 from pgcraft_django.autodetector.tables import ModelKey
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.eav.document import DATA, DocumentField
-from pgcraft_django.operations import AddAttribute, AlterAttributeType, RequireAttribute
 
 ENTITY, DOCUMENT = "entity", "document"
 """What the names of the companion models end with."""
@@ -47,7 +47,7 @@ def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
     after = {key for key, model in models.items() if get_factory(model).has_view and not model._meta.proxy}
     for key in sorted(from_state.models.keys() & models.keys()):
         if (key in before) != (key in after):
-            name = models[key]._meta.label  # type: ignore[index]
+            name = models[key]._meta.label
             raise MigrationError(
                 f"{name} cannot change between a table and a PGCraftEAV in place. Declare a new model beside it, copy "
                 "the rows in a data migration, and delete this one."
@@ -67,41 +67,50 @@ def order_deletion(detector: Any) -> None:
         for operation in operations:
             if isinstance(operation, DeleteModel) and operation.name_lower.endswith(DOCUMENT):
                 entity = f"{operation.name_lower.removesuffix(DOCUMENT)}{ENTITY}"
-                operation._auto_deps.append(
-                    OperationDependency(label, entity, None, OperationDependency.Type.REMOVE)
-                )
+                operation._auto_deps.append(OperationDependency(label, entity, None, OperationDependency.Type.REMOVE))
 
 
 def with_attributes(detector: Any, label: str, operation: Operation) -> Operation:
     """Return the operation that does to attributes what `operation` does to columns."""
-    if type(operation) not in (AddField, AlterField):
+    if type(operation) not in (AddField, AlterField) or operation.field.many_to_many:
         return operation
     key = ModelKey(label, operation.model_name_lower)
-    arguments = operation.model_name, operation.name, operation.field, operation.preserve_default
-    changed: Any = operation
     if key in detector.views:
-        behind = ENTITY if operation.field.is_relation else DOCUMENT
-        if isinstance(operation, AddField):
-            kind, needed = OperationDependency.Type.CREATE, operation.field.has_default() or operation.field.has_db_default()
-        else:
-            kind, needed = OperationDependency.Type.ALTER, not operation.field.null and _old_field(detector, operation, key).null
-        if needed and not operation.field.many_to_many:
-            changed = (AddAttribute if isinstance(operation, AddField) else RequireAttribute)(*arguments)
-            changed._auto_deps = [
-                *operation._auto_deps,
-                OperationDependency(label, f"{key.name}{behind}", operation.name, kind),
-            ]
-    elif isinstance(operation, AlterField) and ModelKey(label, key.name.removesuffix(DOCUMENT)) in detector.views:
-        if key.name.endswith(DOCUMENT) and column_type(_old_field(detector, operation, key)) != column_type(
-            operation.field
-        ):
-            changed = AlterAttributeType(*arguments)
-            changed._auto_deps = operation._auto_deps
+        return _with_values(detector, key, operation)
+    of_document = key.name.endswith(DOCUMENT) and ModelKey(label, key.name.removesuffix(DOCUMENT)) in detector.views
+    if isinstance(operation, AlterField) and of_document and _is_of_other_type(detector, key, operation):
+        return _in_place_of(operation, AlterAttributeType)
+    return operation
+
+
+def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
+    """Return an operation that sees to it that no value is missing, after that for the column or attribute itself."""
+    kind: type[Operation]
+    if isinstance(operation, AddField):
+        kind, of_column = AddAttribute, OperationDependency.Type.CREATE
+        needed = operation.field.has_default() or operation.field.has_db_default()
+    else:
+        kind, of_column = RequireAttribute, OperationDependency.Type.ALTER
+        needed = not operation.field.null and _old_field(detector, key, operation).null
+    if not needed:
+        return operation  # type: ignore[no-any-return]
+    changed = _in_place_of(operation, kind)
+    behind = f"{key.name}{ENTITY if operation.field.is_relation else DOCUMENT}"
+    changed._auto_deps.append(OperationDependency(key.app_label, behind, operation.name, of_column))
     return changed
 
 
-def _old_field(detector: Any, operation: Any, key: ModelKey) -> Any:
+def _in_place_of(operation: Any, kind: type[Operation]) -> Operation:
+    changed = kind(operation.model_name, operation.name, operation.field, operation.preserve_default)
+    changed._auto_deps = list(operation._auto_deps)
+    return changed
+
+
+def _is_of_other_type(detector: Any, key: ModelKey, operation: Any) -> bool:
+    return column_type(_old_field(detector, key, operation)) != column_type(operation.field)
+
+
+def _old_field(detector: Any, key: ModelKey, operation: Any) -> Any:
     old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
-    return detector.from_state.models[key.app_label, detector.renamed_models.get(tuple(key), key.name).lower()].fields[
-        old_name
-    ]
+    old_model = detector.renamed_models.get(tuple(key), key.name).lower()
+    return detector.from_state.models[key.app_label, old_model].fields[old_name]

@@ -61,6 +61,15 @@ State machines
     E077  `transition_grants` name an unknown role or state.
     W071  No transition leads to a state.
 
+Attributes
+    E081  A `ForeignKey` leads to a model whose relation is a view.
+    E082  The key of an entity is not one plain column.
+    E083  A column has a name that the tables behind the model need.
+    E084  A many-to-many field is on a model whose relation is a view.
+    E085  An attribute cannot be a generated field.
+    E086  A constraint or index is not possible over attributes.
+    E087  `attribute_api` is no API.
+
 Ledgers
     E091  The value cannot hold every amount exactly.
     E092  The dimensions of a `Balance` are no fields of the ledger's own.

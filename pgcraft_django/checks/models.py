@@ -16,6 +16,7 @@ from django.db import models
 from pgcraft_django.api import API
 from pgcraft_django.checks.names import check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.factories.eav.checks import check_reference
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import MAX_BYTES
 from pgcraft_django.options import declared_names
@@ -43,6 +44,9 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
             yield from _inheritance(model)
             for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
                 yield from part.check(model)
+    for model in apps.get_models():
+        for field in model._meta.local_fields:
+            yield from check_reference(model, field)
     for model in concerned_models(apps):
         if not model._meta.proxy:
             yield from _names(model)

@@ -30,7 +30,7 @@ class Source(NamedTuple):
     """SQL for each column of the view."""
     reads: dict[str, dict[str, str]]
     """Quoted table -> column -> type: what that SQL names."""
-    defaults: dict[str, str] = {}  # noqa: RUF012
+    defaults: dict[str, str] = {}
     """Column -> SQL of what an INSERT without it gets, where the view needs to know."""
 
 
@@ -50,7 +50,8 @@ class Factory(Plugin):
         """Return what the model's API views select from, which is in `schema`."""
         table = quote_name(schema, model._meta.db_table)
         columns = [column_name(field) for field in fields]
-        return Source(model._meta.db_table, columns, [quote_name(item) for item in columns], {table: column_types(fields)})
+        selected = [quote_name(column) for column in columns]
+        return Source(model._meta.db_table, columns, selected, {table: column_types(fields)})
 
     def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
         """Return the objects beside the API view of a model."""

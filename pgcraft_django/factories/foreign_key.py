@@ -17,6 +17,8 @@ from pgcraft_django.objects import Constraint
 class PGCraftForeignKey(models.ForeignKey):  # type: ignore[type-arg]
     """A `ForeignKey` that also works when the target model's relation is a view."""
 
+    db_constraint: bool
+
     def deconstruct(self) -> tuple[str, str, Any, Any]:
         name, _, arguments, keywords = super().deconstruct()
         if refers_to_view(self):
@@ -40,8 +42,8 @@ def reference(field: Any, schema: str, target_schema: str) -> Constraint:
         table=table,
         name=shorten(f"{table}_{column}_fk"),
         definition=(
-            f"FOREIGN KEY ({quote_name(column)}) REFERENCES {quote_name(target_schema, behind.table)} ({quote_name(key)})"
-            " DEFERRABLE INITIALLY DEFERRED"
+            f"FOREIGN KEY ({quote_name(column)}) "
+            f"REFERENCES {quote_name(target_schema, behind.table)} ({quote_name(key)}) DEFERRABLE INITIALLY DEFERRED"
         ),
         requires=[("relation", target_schema, behind.table)],
         reads={quote_name(schema, table): column_types([field]), **behind.reads},

@@ -40,7 +40,7 @@ def product_fields() -> dict[str, Any]:
         "details": models.JSONField(null=True),
         "marks": ArrayField(models.DecimalField(max_digits=4, decimal_places=2), null=True),
         "raw": models.BinaryField(null=True),
-        "order": models.TextField(null=True, db_column='Größe order %s'),
+        "order": models.TextField(null=True, db_column="Größe, order"),
         "category": models.ForeignKey("shop.Category", models.CASCADE, null=True, related_name="products"),
         "parent": PGCraftForeignKey("self", models.SET_NULL, null=True, related_name="parts"),
     }

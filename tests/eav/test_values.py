@@ -34,7 +34,7 @@ def stored(shop: Shop, key: int) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/New_York"])
-@pytest.mark.parametrize("style", ["ISO, MDY", "German, DMY"])
+@pytest.mark.parametrize("style", ["ISO, MDY", "ISO, DMY"])
 def test_every_kind_of_value_is_read_back_as_it_was_written(shop: Shop, zone: str, style: str) -> None:
     shop.query("SELECT set_config('TimeZone', %s, false), set_config('DateStyle', %s, false)", zone, style)
     try:

@@ -29,6 +29,12 @@ def is_possible(model: type[models.Model]) -> bool:
     )
 
 
+def declared_apis(model: type[models.Model]) -> list[Any]:
+    """Return what is declared as APIs of the log."""
+    api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
+    return list(api) if isinstance(api, list | tuple) else [] if api is None else [api]
+
+
 def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     """Return what is wrong with the model's fields, constraints and indexes."""
     yield from _key(model)
@@ -43,12 +49,10 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
         )
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from _constraint(model, item)
-    api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
-    if not all(isinstance(item, API) for item in (api if isinstance(api, list | tuple) else [api]) if item is not None):
+    if wrong := [item for item in declared_apis(model) if not isinstance(item, API)]:
         yield error(
             "E087",
-            f"attribute_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "
-            "None.",
+            f"attribute_api in class PGCraft has a {type(wrong[0]).__name__}; it must be an API, a list of them, or None.",
             hint='Write attribute_api = API(grants={"webuser": ["select"]})',
             obj=model,
         )
@@ -97,7 +101,7 @@ def _constraint(model: type[models.Model], item: Any) -> Iterator[CheckMessage]:
             yield _impossible(model, item, f"its condition cannot be told from the row: {wrong}")
     elif not isinstance(item, models.Index | models.UniqueConstraint):
         yield _impossible(model, item, "only checks, unique constraints and indexes can be made over attributes")
-    elif item.include or getattr(item, "deferrable", None):
+    elif getattr(item, "include", None) or getattr(item, "deferrable", None):
         yield _impossible(model, item, "an index over attributes has no include, and a unique one is not deferrable")
 
 

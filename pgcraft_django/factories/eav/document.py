@@ -1,5 +1,6 @@
 """Where attributes are: `<table>_entity` has the keys, and in each row a document of the type `<table>_document`."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -38,12 +39,13 @@ def place(field: AnyField, row: str = "") -> str:
     return f"{prefix}{column}" if is_column(field) else f"({prefix}{DATA}).{column}"
 
 
-def stored(model: type[models.Model], schema: str, fields: "list[AnyField] | tuple[AnyField, ...]") -> dict[str, Any]:
+def stored(model: type[models.Model], schema: str, fields: Sequence[AnyField]) -> dict[str, Any]:
     """Return what the SQL of `place` reads: quoted table -> column -> type."""
     table = model._meta.db_table
     attributes = [field for field in fields if not is_column(field)]
     columns = column_types(field for field in fields if is_column(field))
-    found = {quote_name(schema, f"{table}{ENTITY}"): {**columns, **({DATA: f"{table}{DOCUMENT}"} if attributes else {})}}
+    found = {quote_name(schema, f"{table}{ENTITY}"): columns}
     if attributes:
+        columns[DATA] = f"{table}{DOCUMENT}"
         found[quote_name(schema, f"{table}{DOCUMENT}")] = column_types(attributes)
     return found

@@ -26,7 +26,8 @@ def attribute_indexes(model: type[models.Model], schema: str) -> Iterator[Index]
             reads=stored(model, schema, fields),
         )
 
-    for field in model._meta.local_concrete_fields:
+    own: Any = model._meta.local_concrete_fields
+    for field in own:
         if not is_column(field) and (field.unique or field.db_index):
             name = shorten(f"{table}_{column_name(field)}_{'key' if field.unique else 'idx'}")
             yield index(name, f"USING btree (({place(field)}))", [field], unique=field.unique)

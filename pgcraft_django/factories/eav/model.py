@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import API, Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.eav.checks import check_model, is_possible
+from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
@@ -25,9 +25,8 @@ class BehindModel(PGCraftModel):
     class Meta(PGCraftModel.Meta):
         abstract = True
 
-    def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
-        if not raw:
-            super().save_base(raw, *args, **kwargs)
+    def _save_table(self, raw: bool = False, *args: Any, **kwargs: Any) -> bool:
+        return raw or super()._save_table(raw, *args, **kwargs)  # type: ignore[misc]
 
 
 class LogFactory(Factory):
@@ -61,7 +60,7 @@ class LogModel(BehindModel):
 class EAVFactory(Factory):
     """Makes the model's relation a view over entities."""
 
-    options = Factory.options | {"attribute_api"}
+    options = Factory.options - {"policies"} | {"attribute_api"}
     has_view = True
 
     def prepare(self, model: type[models.Model]) -> None:
@@ -82,16 +81,15 @@ class EAVFactory(Factory):
             "verbose_name": f"change of {model._meta.verbose_name}",
             "verbose_name_plural": f"changes of {model._meta.verbose_name_plural}",
         }
-        api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
+        api = [item for item in declared_apis(model) if isinstance(item, API)]
         log = make_companion(model, "Attribute", {key.name: plain_copy(key)}, meta=meta, api=api, base=LogModel)
         model.history = History(log)  # type: ignore[attr-defined]
 
     def source(self, model: type[models.Model], schema: str, fields: Sequence[AnyField]) -> Source:
         table = f"{model._meta.db_table}{ENTITY}"
         reads = stored(model, schema, fields)
-        return Source(
-            table, list(reads[quote_name(schema, table)]), [as_column(item) for item in fields], reads, view_defaults(fields)
-        )
+        selected = [as_column(field) for field in fields]
+        return Source(table, list(reads[quote_name(schema, table)]), selected, reads, view_defaults(fields))
 
     def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
         return relation_objects(model, schema) if is_possible(model) else ()

@@ -1,6 +1,7 @@
 """What PostgreSQL does for entities: views that can be written to, rules, and the log of attributes."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from django.db import models
 
@@ -32,7 +33,7 @@ class Parts:
         self.fields: list[AnyField] = list(model._meta.local_concrete_fields)
         self.entity = quote_name(schema, f"{self.name}{ENTITY}")
         self.log = quote_name(schema, f"{self.name}{LOG}")
-        self.key_field: AnyField = model._meta.pk  # type: ignore[assignment]
+        self.key_field: Any = model._meta.pk
         self.key = quote_name(column_name(self.key_field))
 
     @property
@@ -155,7 +156,8 @@ def _add_body(parts: Parts, fields: Sequence[AnyField]) -> str:
 def _new_key(parts: Parts) -> str:
     if not isinstance(parts.key_field, models.AutoField | models.BigAutoField | models.SmallAutoField):
         return "-- The key comes with the row."
-    sequence = f"pg_catalog.pg_get_serial_sequence({quote_text(parts.entity)}, {quote_text(column_name(parts.key_field))})"
+    of_key = f"{quote_text(parts.entity)}, {quote_text(column_name(parts.key_field))}"
+    sequence = f"pg_catalog.pg_get_serial_sequence({of_key})"
     return f"IF NEW.{parts.key} IS NULL THEN\n    NEW.{parts.key} := pg_catalog.nextval({sequence});\nEND IF;"
 
 

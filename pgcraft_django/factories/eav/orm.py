@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.core.management.color import no_style
-from django.db import OperationalError, connections, models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, router, transaction
 
 SERIALIZATION_FAILURE = "40001"
 
@@ -39,11 +39,11 @@ class EAVQuerySet(models.QuerySet[Any]):
         query = self.query
         if query.is_sliced or query.combinator:
             return  # update() refuses that
-        rows = models.QuerySet(self.model, query.chain(), self.db).order_by()
+        rows: Any = models.QuerySet(self.model, query.chain(), self.db).order_by()
         if query.group_by is not None or query.distinct:
             rows = models.QuerySet(self.model, using=self.db).filter(pk__in=rows.values("pk"))
         rows = rows.select_for_update(of=("self",), no_key=True).values_list("pk")
-        sql, parameters = rows.query.sql_with_params()
+        sql, parameters = rows.query.get_compiler(self.db).as_sql()
         with connections[self.db].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
 
@@ -59,19 +59,28 @@ class SavesEntities(models.Model):
     class Meta:
         abstract = True
 
-    def save_base(self, raw: bool = False, *args: Any, **kwargs: Any) -> None:
-        super().save_base(raw, *args, **kwargs)
+    def _save_table(
+        self,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> bool:
+        updated: bool = super()._save_table(raw, cls, force_insert, force_update, using, update_fields)  # type: ignore[misc]
         if raw:
-            # loaddata asks the view for its sequence, which is that of the table behind it.
-            connection = connections[self._state.db or router.db_for_write(type(self))]
+            # loaddata would ask the view for its sequence, which is that of the table behind it.
+            connection = connections[using or DEFAULT_DB_ALIAS]
             entity: Any = type(self).pgcraft_entity  # type: ignore[attr-defined]
             with connection.cursor() as cursor:
                 for statement in connection.ops.sequence_reset_sql(no_style(), [entity]):
                     cursor.execute(statement)
+        return updated
 
     def _do_update(self, base_qs: "models.QuerySet[Any]", *args: Any, **kwargs: Any) -> Any:
         rows: models.QuerySet[Any] = EAVQuerySet(base_qs.model, base_qs.query.chain(), base_qs.db)
-        return super()._do_update(rows, *args, **kwargs)  # type: ignore[misc]
+        return super()._do_update(rows, *args, **kwargs)
 
 
 class LogQuerySet(models.QuerySet[Any]):

@@ -44,15 +44,16 @@ def get_rules(model: type[models.Model]) -> Iterator[Rule]:
                 of_new, _ = condition_sql(model, constraint.condition, "NEW")
             except FieldError:  # Django's own checks say so
                 continue
-            yield Rule(constraint.name, condition, of_new, "check_violation", _broken(model, constraint.name), "", fields)
+            message = _broken(model, constraint.name)
+            yield Rule(constraint.name, condition, of_new, "check_violation", message, "", fields)
 
 
 def _of_field(model: type[models.Model], field: AnyField) -> Iterator[Rule]:
     table, column = model._meta.db_table, column_name(field)
 
     def rule(suffix: str, condition: str, error: str, message: str) -> Rule:
-        sql = [condition.replace("{}", place(field, row)) for row in ("", "NEW")]
-        return Rule(shorten(f"{table}_{column}_{suffix}"), *sql, error, message, column, [field])
+        of_table, of_new = (condition.replace("{}", place(field, row)) for row in ("", "NEW"))
+        return Rule(shorten(f"{table}_{column}_{suffix}"), of_table, of_new, error, message, column, [field])
 
     if not field.null:
         text = f'null value in column "{column}" of relation "{table}" violates not-null constraint'

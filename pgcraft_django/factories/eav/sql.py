@@ -34,7 +34,7 @@ def expression_sql(model: type[models.Model], expression: Any, row: str = "") ->
 def _render(query: Query, expression: Any, row: str) -> tuple[str, list[AnyField]]:
     columns = {column: column.target for column in _columns(expression)}
     found = {
-        column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)
+        column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)  # noqa: S611
         for column, field in columns.items()
     }
     connection = postgresql()
@@ -59,6 +59,6 @@ def default_sql(field: AnyField) -> str | None:
     if hasattr(default, "resolve_expression"):
         query = Query(field.model)
         sql, parameters = query.get_compiler(connection=connection).compile(default.resolve_expression(query))
-        return sql % tuple(quote_value(value) for value in parameters)
+        return str(sql % tuple(quote_value(value) for value in parameters))
     value = field.get_db_prep_save(default, connection)
     return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"

@@ -1,0 +1,104 @@
+"""Migration operations on the attributes of entities, where Django's know only columns.
+
+A model whose relation is a view is unmanaged in migrations: Django's operations change its state, and nothing else.
+These three change values too, as Django's do with the values of a column. Their import path is permanent.
+"""
+
+import re
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.fields import AddField, AlterField
+from django.db.migrations.state import ProjectState
+
+from pgcraft_django.columns import column_type
+from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY
+from pgcraft_django.naming import quote_name
+
+_CONVERTED = "pgcraft_converted"
+
+
+class _FillsAttribute:
+    """What gives entities that are there the default of a new or newly required attribute of a model's view."""
+
+    def _fill(self: Any, app_label: str, editor: BaseDatabaseSchemaEditor, to_state: ProjectState) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY.strip('_')}")
+        if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
+            return
+        field = self.field.clone()
+        field.set_attributes_from_name(self.name)
+        field.model = model
+        value = editor.effective_default(field)
+        sql, parameters = "%s", [value]
+        if value is None and field.has_db_default():
+            sql, parameters = editor.db_default_sql(field)
+        if sql != "%s" or value is not None:
+            column = quote_name(model._meta.get_field(self.name).column)
+            target, place = (column, column) if field.is_relation else (f"{DATA}.{column}", f"({DATA}).{column}")
+            table = quote_name(entity._meta.db_table)
+            target, place, table = (item.replace("%", "%%") for item in (target, place, table))
+            editor.execute(f"UPDATE {table} SET {target} = {sql} WHERE {place} IS NULL", parameters)
+
+
+class AddAttribute(_FillsAttribute, AddField):
+    """Django's `AddField` for a model whose relation is a view: entities that are there get the default."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._fill(app_label, schema_editor, to_state)
+
+
+class RequireAttribute(_FillsAttribute, AlterField):
+    """Django's `AlterField` for such a model, where NULL is no longer allowed: what is NULL becomes the default."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._fill(app_label, schema_editor, to_state)
+
+
+class AlterAttributeType(AlterField):
+    """Django's `AlterField` for the type of documents: a column of another type, to which all values are converted.
+
+    PostgreSQL does not change the type of a column whose table is itself the type of a column.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        if schema_editor.connection.vendor != "postgresql" or not self.allow_migrate_model(
+            schema_editor.connection.alias, model
+        ):
+            return
+        old_model = from_state.apps.get_model(app_label, self.model_name)
+        old, new = old_model._meta.get_field(self.name), model._meta.get_field(self.name)
+        document = quote_name(model._meta.db_table)
+        entity = quote_name(model._meta.db_table.removesuffix(DOCUMENT) + ENTITY)
+        before, after, between = quote_name(old.column), quote_name(new.column), quote_name(_CONVERTED)
+        converted = new.clone()
+        converted.set_attributes_from_name(_CONVERTED)
+        converted.model = model
+        schema_editor.add_field(model, converted)
+        # A cast to the plain type converts; what is too long for the new column is an error, and is not cut.
+        kind = re.sub(r"\(.*?\)", "", column_type(new).partition(" COLLATE ")[0])
+        for statement in (
+            f"UPDATE {entity} SET {DATA}.{between} = ({DATA}).{before}::{kind} WHERE ({DATA}).{before} IS NOT NULL",
+            f"ALTER TABLE {document} DROP COLUMN {before}",
+            f"ALTER TABLE {document} RENAME COLUMN {between} TO {after}",
+        ):
+            schema_editor.execute(statement, params=None)

@@ -1,0 +1,83 @@
+"""`PGCraftEAV` and `PGCraftForeignKey`: what a model whose relation is a view cannot have."""
+
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.db import models
+
+from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
+from tests.checks.declare import expect, messages, model
+
+
+def test_a_model_with_attributes_is_right(apps: Apps) -> None:
+    model(apps, base=PGCraftEAV, age=models.IntegerField(null=True, db_index=True))
+    model(apps, "Letter", reader=PGCraftForeignKey("shop.Person", models.CASCADE))
+    assert messages(apps) == []
+
+
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftEAV, models.Model])
+@pytest.mark.parametrize("kind", [models.ForeignKey, models.OneToOneField])
+def test_a_plain_foreign_key_to_a_view_is_refused(apps: Apps, base: Any, kind: Any) -> None:
+    model(apps, base=PGCraftEAV)
+    model(apps, "Letter", base=base, reader=kind("shop.Person", models.CASCADE))
+    expect([item for item in messages(apps) if item.obj.__name__ == "Letter"], "E081", "PGCraftForeignKey(Person, …)")
+
+
+def test_the_key_is_one_plain_column(apps: Apps) -> None:
+    model(apps, "House")
+    key = models.OneToOneField("shop.House", models.CASCADE, primary_key=True)
+    model(apps, base=PGCraftEAV, house=key)
+    expect(messages(apps), "E082", "id = models.BigAutoField(primary_key=True)")
+
+
+@pytest.mark.parametrize("name", ["data", "at", "actor", "log_id"])
+def test_names_that_the_tables_need_are_refused_for_a_key(apps: Apps, name: str) -> None:
+    model(apps, base=PGCraftEAV, **{name: models.BigAutoField(primary_key=True)})
+    expect(messages(apps), "E083", f'{name}_ = …(db_column="{name}_")')
+
+
+def test_names_that_the_table_needs_are_refused_for_a_foreign_key(apps: Apps) -> None:
+    model(apps, "House")
+    model(apps, base=PGCraftEAV, house=models.ForeignKey("shop.House", models.CASCADE, db_column="data"))
+    assert "E083" in str(messages(apps))
+
+
+def test_many_to_many_is_refused(apps: Apps) -> None:
+    model(apps, "House")
+    model(apps, base=PGCraftEAV, houses=models.ManyToManyField("shop.House"))
+    found = [item for item in messages(apps) if item.id == "pgcraft_django.E084"]
+    expect(found, "E084", "PGCraftForeignKey(Person, on_delete=models.CASCADE)")
+
+
+def test_a_generated_field_is_refused(apps: Apps) -> None:
+    size = models.GeneratedField(expression=models.F("name"), output_field=models.TextField(), db_persist=True)
+    model(apps, base=PGCraftEAV, size=size)
+    expect(messages(apps), "E085", "annotation")
+
+
+@pytest.mark.parametrize(
+    "meta",
+    [
+        {"constraints": [models.CheckConstraint(condition=models.Q(house__name="x"), name="wrong")]},
+        {"constraints": [ExclusionConstraint(expressions=[("name", "=")], name="wrong")]},
+        {"constraints": [models.UniqueConstraint(fields=["name"], include=["house"], name="wrong")]},
+        {
+            "constraints": [
+                models.UniqueConstraint(fields=["name"], deferrable=models.Deferrable.DEFERRED, name="wrong")
+            ]
+        },
+        {"indexes": [models.Index(fields=["name"], include=["house"], name="wrong")]},
+    ],
+)
+def test_constraints_that_attributes_cannot_have_are_refused(apps: Apps, meta: Any) -> None:
+    model(apps, "House")
+    model(apps, base=PGCraftEAV, meta=meta, house=models.ForeignKey("shop.House", models.CASCADE, null=True))
+    expect(messages(apps), "E086", 'name="wrong"')
+
+
+@pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])
+def test_attribute_api_is_an_api(apps: Apps, wrong: Any) -> None:
+    model(apps, base=PGCraftEAV, pgcraft={"attribute_api": wrong})
+    expect(messages(apps), "E087", "attribute_api = API(")
