@@ -52,7 +52,7 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     if wrong := [item for item in declared_apis(model) if not isinstance(item, API)]:
         yield error(
             "E087",
-            f"attribute_api in class PGCraft has a {type(wrong[0]).__name__}; it must be an API, a list of them, or None.",
+            f"attribute_api in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
             hint='Write attribute_api = API(grants={"webuser": ["select"]})',
             obj=model,
         )
