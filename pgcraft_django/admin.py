@@ -8,11 +8,13 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pgcraft_django.factories.ledger.admin import LedgerAdmin as LedgerAdmin
     from pgcraft_django.factories.state_machine.admin import StateMachineAdmin as StateMachineAdmin
 
-__all__ = ["StateMachineAdmin"]
+__all__ = ["LedgerAdmin", "StateMachineAdmin"]
 
 _HOMES = {
+    "LedgerAdmin": "pgcraft_django.factories.ledger.admin",
     "StateMachineAdmin": "pgcraft_django.factories.state_machine.admin",
 }
 

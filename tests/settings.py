@@ -23,6 +23,7 @@ INSTALLED_APPS = [
     "pgcraft_django",
     "tests.records",
     "tests.tickets",
+    "tests.vault",
     "tests.school",
 ]
 MIDDLEWARE = [

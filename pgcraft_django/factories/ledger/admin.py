@@ -1,0 +1,56 @@
+"""`LedgerAdmin`: entries and balances, to read. Who books does it by the application, which knows what is booked."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.template.response import TemplateResponse
+
+from pgcraft_django.factories.ledger.shape import balances_of
+
+if TYPE_CHECKING:
+    from django.db import models
+
+    Base: TypeAlias = admin.ModelAdmin[models.Model]
+else:
+    Base = admin.ModelAdmin
+
+
+class LedgerAdmin(Base):
+    """The admin of a `PGCraftLedger`. The list of entries has the balances below."""
+
+    change_list_template = "pgcraft_django/ledger/change_list.html"
+    ordering = ("-id",)
+    balances_length = 100
+    """How many groups are shown of each balance."""
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        if tuple(self.list_display) != ("__str__",):
+            return super().get_list_display(request)
+        return [field.name for field in self.opts.concrete_fields if field.name != "entry_id"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        answer = super().changelist_view(request, extra_context)
+        if isinstance(answer, TemplateResponse) and "cl" in (answer.context_data or {}):
+            answer.context_data["balances"] = list(self._balances())  # type: ignore[index]
+        return answer
+
+    def _balances(self) -> Any:
+        for companion in balances_of(self.model).values():
+            names = [*companion.pgcraft_dimensions, "balance"]
+            fields = [companion._meta.get_field(name) for name in names]
+            rows = companion._base_manager.order_by(*names[:-1])[: self.balances_length]
+            yield {
+                "title": companion._meta.verbose_name,
+                "columns": [field.verbose_name for field in fields],
+                "rows": [[getattr(row, name) for name in names] for row in rows],
+            }

@@ -1,0 +1,1 @@
+"""An app with a ledger, for the admin."""

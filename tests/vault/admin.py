@@ -1,0 +1,8 @@
+"""The admin of the gold."""
+
+from django.contrib import admin
+
+from pgcraft_django.admin import LedgerAdmin
+from tests.vault.models import Gold
+
+admin.site.register(Gold, LedgerAdmin)
