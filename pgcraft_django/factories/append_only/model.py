@@ -1,7 +1,7 @@
 """The declaration: two columns on the model, and the history beside it."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.core.checks import CheckMessage
 from django.db import models
@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from pgcraft_django.api import API
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
-from pgcraft_django.factories.append_only.queries import HistoryManager, inserted_fields
+from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
@@ -115,13 +115,3 @@ class PGCraftAppendOnly(PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
-
-    # What is said of the stamps does not count, so it is not sent. Only loaddata brings them (`raw`).
-
-    def _do_insert(self, manager: Any, using: Any, fields: Any, returning_fields: Any, raw: bool) -> Any:
-        fields = fields if raw else inserted_fields([self], fields)
-        return super()._do_insert(manager, using, fields, returning_fields, raw)
-
-    def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *options: Any) -> Any:
-        values = [value for value in values if value[0].name not in STAMPS]
-        return super()._do_update(base_qs, using, pk_val, values, *options)
