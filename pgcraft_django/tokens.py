@@ -68,27 +68,37 @@ def signing_key() -> SigningKey:
     """
     if given := os.environ.get(PRIVATE_KEY_VARIABLE):
         return _private_key(given)
-    settings = collect()
-    secret = str(settings.get("jwt-secret", ""))
-    if secret.startswith("@"):
-        secret = _read(Path(secret[1:]), "jwt-secret").rstrip("\n")
-    if not secret:
+    key = secret_bytes()
+    if key is None:
         raise ConfigurationError(
             "There is no secret to sign with. Set the environment variable PGRST_JWT_SECRET, for PostgREST too, to the "
             'output of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
-    if secret.lstrip().startswith("{"):
-        raise ConfigurationError(
-            "jwt-secret is a JSON Web Key (Set), which holds no private key to sign with. Set "
-            f"{PRIVATE_KEY_VARIABLE} to the path of the private key, a PEM file."
-        )
-    key = _decoded(secret) if settings.get("jwt-secret-is-base64") in (True, "true") else secret.encode()
     if len(key) < LEAST_SECRET:
         raise ConfigurationError(
             f"jwt-secret has {len(key)} bytes, and at least {LEAST_SECRET} are needed: a shorter one can be guessed. "
             'Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
     return SigningKey(key, "HS256")
+
+
+def secret_bytes() -> bytes | None:
+    """Return the secret that PostgREST checks tokens with; None if there is none.
+
+    Raises `ConfigurationError` if it is no secret, or cannot be read.
+    """
+    settings = collect()
+    secret = str(settings.get("jwt-secret", ""))
+    if secret.startswith("@"):
+        secret = _read(Path(secret[1:]), "jwt-secret").rstrip("\n")
+    if secret.lstrip().startswith("{"):
+        raise ConfigurationError(
+            "jwt-secret is a JSON Web Key (Set), which holds no private key to sign with. Set "
+            f"{PRIVATE_KEY_VARIABLE} to the path of the private key, a PEM file."
+        )
+    if not secret:
+        return None
+    return _decoded(secret) if settings.get("jwt-secret-is-base64") in (True, "true") else secret.encode()
 
 
 def key_set() -> dict[str, Any]:

@@ -87,6 +87,18 @@ Row-level security
     E104  A policy names a role that no request can switch to.
     E105  A policy has no condition on rows, or one that cannot be understood.
     W101  No index helps to find the rows of a policy.
+
+Before going live (with `check --deploy`; E112 to E117 also need `--database`)
+    E111  The secret that signs tokens is short.
+    E112  A request role is a superuser, or passes row-level security by.
+    E113  A view of the API runs with the rights of its owner.
+    E114  A materialized view is exposed.
+    E115  A function runs with the rights of its owner and no search path.
+    E116  Everybody may call a function of the API.
+    E117  A table has policies, and its row-level security is off.
+    W111  Everybody may read or write all rows of a resource.
+    W112  A column is exposed that by its name is a secret.
+    W113  A policy lets everybody write every row.
 """
 
 from importlib import import_module
@@ -119,5 +131,7 @@ def register() -> None:
     register_check(_Check("policies", "check_policies"), TAG, Tags.models)
     register_check(_Check("resources", "check_resources"), TAG, Tags.models)
     register_check(_Check("commands", "check_commands"), TAG, Tags.commands)
+    register_check(_Check("deploy", "check_exposure"), TAG, Tags.security, deploy=True)
+    register_check(_Check("deploy", "check_live"), Tags.database, deploy=True)
     # Not with our tag: Django from 6.1 on runs a check that has a tag asked for on all databases.
     register_check(_Check("database", "check_databases"), Tags.database)

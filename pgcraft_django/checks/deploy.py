@@ -1,0 +1,176 @@
+"""What is no mistake, but looks like one before a site goes live: `manage.py check --deploy`.
+
+`check_exposure` reads the models and settings, `check_live` asks the databases named by `--database`.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from django.apps import AppConfig
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.core.checks import CheckMessage
+from django.db import Error, connections, transaction
+
+from pgcraft_django.api import Resource
+from pgcraft_django.columns import column_name
+from pgcraft_django.conf import get_config
+from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.messages import error, listed, of_apps, source, warning
+from pgcraft_django.policies.declaration import expand_commands, get_policies
+from pgcraft_django.registry import api_schemas, get_resources
+from pgcraft_django.tokens import LEAST_SECRET, secret_bytes
+
+SECRETS = re.compile(
+    r"(?:^|_)(?:password|passwd|secret|token|api_?key|private_key|ssn|iban|cvv|card_number|salt)(?:_|$)", re.IGNORECASE
+)
+
+
+def check_exposure(
+    *, app_configs: Sequence[AppConfig] | None = None, apps: Apps = global_apps, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what the APIs of `app_configs` open that is rarely meant to be open."""
+    return [*of_apps(_exposed(apps), app_configs), *_weak_secret()]
+
+
+def _exposed(apps: Apps) -> Iterator[CheckMessage]:
+    anon = get_config().anon_role
+    for resource in get_resources(apps):
+        model = resource.model
+        policies = get_policies(getattr(model, "pgcraft_owner", model))
+        open_to_anon = [name for name in resource.grants.get(anon, ()) if anon]
+        if open_to_anon and not policies:
+            yield warning(
+                "W111",
+                f"Everybody may {listed(open_to_anon)} all rows of {resource.name!r}, without a token.",
+                hint=f"Write policies in class PGCraft, or grants={{{source(anon)}: []}} in its API",
+                obj=model,
+            )
+        yield from _secrets(resource)
+        for policy in policies:
+            writes = set(expand_commands(policy.commands)) - {"select"}
+            if writes and "true" in {str(given).strip().lower() for given in policy.conditions.values()}:
+                yield warning(
+                    "W113",
+                    f"The policy {policy.name!r} lets everybody with the privilege write every row.",
+                    hint='Write commands=["select"], or a condition',
+                    obj=model,
+                )
+
+
+def _secrets(resource: Resource) -> Iterator[CheckMessage]:
+    names = [column_name(field) for field in resource.fields if SECRETS.search(column_name(field))]
+    if names and resource.grants:
+        yield warning(
+            "W112",
+            f"{resource.name!r} exposes {listed(names)}, by the name a secret.",
+            hint=f"Write exclude={source(names)} in its API",
+            obj=resource.model,
+        )
+
+
+def _weak_secret() -> Iterator[CheckMessage]:
+    try:
+        key = secret_bytes()
+    except ConfigurationError:
+        return  # said where the secret is used
+    if key is not None and len(key) < LEAST_SECRET:
+        yield error(
+            "E111",
+            f"jwt-secret has {len(key)} bytes: who guesses it can be everybody.",
+            hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"',
+        )
+
+
+# -- The database ------------------------------------------------------------------------------------------------
+
+
+class Finding(NamedTuple):
+    """What may be open in a database; `{0}` is the name of what is so, which `query` returns."""
+
+    number: str
+    message: str
+    hint: str
+    query: str
+
+
+LIVE = (
+    Finding(
+        "E112",
+        "The request role {0} is a superuser, or passes row-level security by.",
+        "Run: ALTER ROLE {0} NOSUPERUSER NOBYPASSRLS",
+        "SELECT pg_catalog.quote_ident(rolname) FROM pg_catalog.pg_roles"
+        " WHERE rolname = ANY (%(roles)s) AND (rolsuper OR rolbypassrls) ORDER BY 1",
+    ),
+    Finding(
+        "E113",
+        "The view {0} runs with the rights of its owner: row-level security does not count in it.",
+        "Run: ALTER VIEW {0} SET (security_invoker = true)",
+        "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c"
+        " WHERE c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND c.relkind = 'v'"
+        " AND NOT coalesce(c.reloptions && ARRAY['security_invoker=true', 'security_invoker=on'], false) ORDER BY 1",
+    ),
+    Finding(
+        "E114",
+        "The materialized view {0} is exposed, and no row-level security counts in it.",
+        "Run: REVOKE ALL ON {0} FROM PUBLIC, and from each request role; expose a view instead",
+        "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c"
+        " WHERE c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND c.relkind = 'm' ORDER BY 1",
+    ),
+    Finding(
+        "E115",
+        "The function {0} runs with the rights of its owner and a search path that its caller chooses.",
+        "Run: ALTER FUNCTION {0} SET search_path = pg_catalog, pg_temp",
+        "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p"
+        " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
+        " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.prosecdef"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS item WHERE item ~ '^search_path=')"
+        " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1",
+    ),
+    Finding(
+        "E116",
+        "Everybody may call the function {0} of the API.",
+        "Run: REVOKE ALL ON FUNCTION {0} FROM PUBLIC",
+        "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p,"
+        " pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS a"
+        " WHERE p.pronamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND a.grantee = 0 ORDER BY 1",
+    ),
+    Finding(
+        "E117",
+        "The table {0} has policies, and its row-level security is off: they do not count.",
+        "Run: ALTER TABLE {0} ENABLE ROW LEVEL SECURITY",
+        "SELECT DISTINCT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_policy p"
+        " JOIN pg_catalog.pg_class c ON c.oid = p.polrelid WHERE NOT c.relrowsecurity ORDER BY 1",
+    ),
+)
+
+
+def check_live(
+    *, databases: Sequence[str] | None = None, apps: Apps = global_apps, **kwargs: Any
+) -> list[CheckMessage]:
+    """Return what is open in `databases`, whoever has opened it."""
+    found: list[CheckMessage] = []
+    for alias in databases or ():
+        if connections[alias].vendor == "postgresql":
+            found += _open(alias, apps)
+    return found
+
+
+def _open(alias: str, apps: Apps) -> Iterator[CheckMessage]:
+    try:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            # Then names are written with their schemas.
+            cursor.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)")
+            cursor.execute(
+                "SELECT pg_catalog.quote_ident(nspname) FROM pg_catalog.pg_namespace WHERE nspname = ANY (%s)",
+                [list(api_schemas(apps))],
+            )
+            schemas = [name for (name,) in cursor.fetchall()]
+            for item in LIVE:
+                cursor.execute(item.query, {"schemas": schemas, "roles": list(get_config().request_roles)})
+                for (name,) in cursor.fetchall():
+                    message = f"{item.message.format(name)} (database {alias!r})"
+                    yield error(item.number, message, hint=item.hint.format(name))
+    except Error:
+        return  # whoever needs the database says what is wrong with it

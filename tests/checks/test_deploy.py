@@ -1,0 +1,108 @@
+"""`check --deploy`: what is open before a site goes live."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.core.checks import run_checks
+from django.core.management import call_command
+from django.db import connections, models, transaction
+
+from pgcraft_django.api import API
+from pgcraft_django.checks.deploy import check_exposure, check_live
+from pgcraft_django.policies import OwnerPolicy, Policy, PublicReadPolicy
+from tests.checks.declare import expect, model
+from tests.support.databases import run_sql, temporary_database
+
+CLOSED = {"webuser": "all"}
+
+
+@pytest.mark.parametrize("privilege", ["select", "insert"])
+def test_what_everybody_may_do_without_a_token_is_told(apps: Apps, privilege: str) -> None:
+    model(apps, pgcraft={"api": API(grants={"anon": [privilege]})})
+    expect(check_exposure(apps=apps), "W111", "policies in class PGCraft")
+
+
+def test_what_policies_protect_is_no_message(apps: Apps) -> None:
+    model(apps, pgcraft={"api": API(grants={"anon": ["select"]}), "policies": [OwnerPolicy("name")]})
+    model(apps, "Other", pgcraft={"api": API(grants=CLOSED), "policies": [PublicReadPolicy()]})
+    assert check_exposure(apps=apps) == []
+
+
+@pytest.mark.parametrize("name", ["password", "api_key", "reset_token", "SSN"])
+def test_a_column_that_looks_like_a_secret_is_told(apps: Apps, name: str) -> None:
+    model(apps, **{name: models.TextField(null=True)}, pgcraft={"api": API(grants=CLOSED)})
+    expect(check_exposure(apps=apps), "W112", f'exclude=["{name}"]')
+
+
+def test_an_ordinary_column_is_no_message(apps: Apps) -> None:
+    fields = {
+        name: models.TextField(null=True) for name in ("tokenizer", "classname", "keyboard", "passwordless_login")
+    }
+    model(
+        apps,
+        **{**fields, "hidden_password": models.TextField(null=True)},
+        pgcraft={"api": API(grants=CLOSED, exclude=["hidden_password"])},
+    )
+    assert check_exposure(apps=apps) == []
+
+
+def test_a_policy_that_lets_everybody_write_is_told(apps: Apps) -> None:
+    model(apps, pgcraft={"api": API(grants=CLOSED), "policies": [Policy("all", using="TRUE")]})
+    expect(check_exposure(apps=apps), "W113", 'commands=["select"]')
+
+
+@pytest.mark.parametrize(("secret", "numbers"), [("short", ["E111"]), ("x" * 32, []), ("", [])])
+def test_a_short_secret_is_told(apps: Apps, monkeypatch: pytest.MonkeyPatch, secret: str, numbers: list[str]) -> None:
+    monkeypatch.setenv("PGRST_JWT_SECRET", secret)
+    found = check_exposure(apps=apps)
+    assert [item.id for item in found] == [f"pgcraft_django.{number}" for number in numbers]
+    assert not secret or secret not in str(found)
+
+
+@pytest.fixture
+def alias(unblocked: None) -> Iterator[str]:
+    with temporary_database() as alias:
+        call_command("migrate", database=alias, verbosity=0)
+        yield alias
+
+
+# A number, what opens something, and the words of the repair.
+OPENED = [
+    ("E113", "CREATE VIEW api.leak AS SELECT 1 AS one", "ALTER VIEW api.leak SET"),
+    ("E114", "CREATE MATERIALIZED VIEW api.leak AS SELECT 1 AS one", "api.leak"),
+    (
+        "E115",
+        "CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
+        "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
+    ),
+    ("E116", "CREATE FUNCTION api.leak() RETURNS int LANGUAGE sql AS 'SELECT 1'", "ON FUNCTION api.leak() FROM PUBLIC"),
+    ("E117", "CREATE POLICY leak ON private.clubs USING (true)", "ALTER TABLE private.clubs ENABLE"),
+]
+
+
+def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(alias: str, settings: Any) -> None:
+    role = f"pgcraft_{alias}_leak"
+    settings.PGCRAFT = {**settings.PGCRAFT, "ROLES": ["anon", "webuser", role]}
+    run_sql(f"CREATE ROLE {role} BYPASSRLS")
+    try:
+        with connections[alias].cursor() as cursor:
+            found = check_live(databases=[alias])
+            expect(found, "E112", f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS")
+            cursor.execute(found[0].hint.removeprefix("Run: "))
+            assert check_live(databases=[alias]) == []
+        for number, statement, line in OPENED:
+            with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+                cursor.execute(statement)
+                found = {item.id: item for item in check_live(databases=[alias])}
+                assert line in found[f"pgcraft_django.{number}"].hint
+                transaction.set_rollback(True, using=alias)
+    finally:
+        run_sql(f"DROP ROLE {role}")
+
+
+def test_nothing_of_this_is_said_without_deploy() -> None:
+    numbers = {f"pgcraft_django.{letter}11{digit}" for letter in "EW" for digit in range(1, 8)}
+    assert not numbers & {item.id for item in run_checks()}
+    assert numbers & {item.id for item in run_checks(include_deployment_checks=True)}
