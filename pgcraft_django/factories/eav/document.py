@@ -13,6 +13,25 @@ ENTITY, DOCUMENT, LOG = "_entity", "_document", "_attribute"
 DATA = "data"
 """The column of the entity's table that the document is in."""
 
+FIXED = frozenset(
+    {
+        "BigIntegerField",
+        "BooleanField",
+        "DateField",
+        "DateTimeField",
+        "DurationField",
+        "FloatField",
+        "IntegerField",
+        "PositiveBigIntegerField",
+        "PositiveIntegerField",
+        "PositiveSmallIntegerField",
+        "SmallIntegerField",
+        "TimeField",
+        "UUIDField",
+    }
+)
+"""Kinds of fields whose values are of one length."""
+
 
 class DocumentField(models.Field):  # type: ignore[type-arg]
     """The column for the document, whose type is the row type of the companion table beside it."""
@@ -30,6 +49,14 @@ class DocumentField(models.Field):  # type: ignore[type-arg]
 def is_column(field: AnyField) -> bool:
     """Tell whether a field of the model is a column of the entity's table: its key, and foreign keys."""
     return bool(field.primary_key or field.is_relation)
+
+
+def varies(field: AnyField) -> bool:
+    """Tell whether values of the field differ in length.
+
+    What is behind such a value in the document is found by going through all before it. So they come last.
+    """
+    return field.get_internal_type() not in FIXED
 
 
 def place(field: AnyField, row: str = "") -> str:

@@ -11,7 +11,7 @@ from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
-from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored
+from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored, varies
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey
@@ -68,7 +68,8 @@ class EAVFactory(Factory):
             return
         key: Any = model._meta.pk
         fields: list[AnyField] = list(model._meta.local_concrete_fields)
-        document = {field.name: _attribute(field) for field in fields if not is_column(field)}
+        attributes = sorted((field for field in fields if not is_column(field)), key=varies)
+        document = {field.name: _attribute(field) for field in attributes}
         make_companion(
             model, "Document", {"pgcraft_key": models.SmallIntegerField(primary_key=True), **document}, base=BehindModel
         )
