@@ -15,14 +15,14 @@ from django.conf import settings
 from pgcraft_django import embedded
 from pgcraft_django.errors import PGCraftError
 from pgcraft_django.postgrest.binary import detect_version, find_binary, format_version
-from tests.bench import api, eav, history, ledger, migrations, startup
+from tests.bench import api, eav, history, ledger, machine, migrations, startup
 from tests.bench.project import connect
 from tests.bench.report import Figure, Report
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / ".bench"
-RUNS = {"startup": 31, "api": 61, "history": 61, "eav": 61, "ledger": 61, "migrations": 9}
-QUICK_RUNS = {"startup": 11, "api": 21, "history": 11, "eav": 11, "ledger": 11, "migrations": 3}
+RUNS = {"startup": 31, "api": 61, "history": 61, "eav": 61, "ledger": 61, "machine": 61, "migrations": 9}
+QUICK_RUNS = {"startup": 11, "api": 21, "history": 11, "eav": 11, "ledger": 11, "machine": 11, "migrations": 3}
 PARTS = tuple(RUNS)
 
 
@@ -62,6 +62,8 @@ def measure(server: embedded.Server, options: argparse.Namespace) -> Iterator[Fi
     if "ledger" in parts:
         entries = ledger.ENTRIES // 10 if options.quick else ledger.ENTRIES
         yield from ledger.measure(server, runs["ledger"], entries, say)
+    if "machine" in parts:
+        yield from machine.measure(server, runs["machine"], say)
     if "migrations" in parts:
         sizes = migrations.SIZES[:-1] if options.quick else migrations.SIZES
         yield from migrations.measure(server, runs["migrations"], sizes, say)
