@@ -1,5 +1,6 @@
 """What PostgreSQL enforces of a ledger, whoever writes and however."""
 
+import contextlib
 import datetime
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -217,3 +218,14 @@ def test_functions_are_closed_and_pinned(store: Store) -> None:
     )
     assert found
     assert all(path == ["search_path=pg_catalog, pg_temp"] for _, path in found)
+
+
+def test_an_entry_with_an_id_of_its_own_choice_breaks_no_rule(store: Store) -> None:
+    """An id that is not above zero is not promised to work, but never makes a balance wrong."""
+    for key, value in ((-5, -1), (0, -1), (0, 5), (-7, -6), (-8, -2), (-9, 4), (3, -2)):
+        insert = f"INSERT INTO inventory (id, value, warehouse) VALUES ({key}, {value}, 'A')"
+        with contextlib.suppress(IntegrityError):
+            store.query(insert)
+        assert store.balances() == store.sums()
+        assert all(balance >= 0 for balance in store.balances().values())
+    assert store.query("SELECT count(*) FROM inventory_balance WHERE id < 0") == [(0,)]
