@@ -2,9 +2,10 @@
 
 import django.contrib.postgres.functions
 import django.db.models.functions.datetime
+from django.db import migrations, models
+
 import pgcraft_django.objects
 import pgcraft_django.operations
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
