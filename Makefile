@@ -31,6 +31,9 @@ playground: .venv/.playground postgrest
 	@echo "  $(JUST) \"students?name=eq.Alice\""
 	@echo "  $(JUST) \"students?select=*,users(*)\""
 	@echo "  $(JUST) \"students?select=*,user:users(*)\""
+	@echo "  $(JUST) \"products?color=eq.red\""
+	@echo "  $(JUST) inventory_balance"
+	@echo "  $(JUST) \"orders?select=id,state,users(name)\""
 	@echo "  curl -s \"$(URL)/students?select=*,users(*)\" | python3 -m json.tool"
 	@echo
 	@# At a terminal the server gets a process group of its own: Ctrl-C then ends it alone, and make ends in peace.

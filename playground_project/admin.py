@@ -1,5 +1,8 @@
 from django.contrib import admin
 
-from playground_project.models import Student, User
+from pgcraft_django.admin import LedgerAdmin, StateMachineAdmin
+from playground_project.models import Inventory, Order, Product, Student, User
 
-admin.site.register([User, Student])
+admin.site.register([User, Student, Product])
+admin.site.register(Inventory, LedgerAdmin)
+admin.site.register(Order, StateMachineAdmin)

@@ -20,7 +20,7 @@ from playground_project.dotenv import add_missing_secrets
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 DOTENV = BASE_DIR / "playground_project" / ".env"
-add_missing_secrets(DOTENV, "SECRET_KEY", "PGRST_DB_PASSWORD")
+add_missing_secrets(DOTENV, "SECRET_KEY", "PGRST_DB_PASSWORD", "PGRST_JWT_SECRET")
 env = environ.Env()
 env.read_env(DOTENV)
 
@@ -87,6 +87,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "pgcraft_django.middleware.HistoryContextMiddleware",
 ]
 TEMPLATES = [
     {

@@ -33,6 +33,7 @@ RECIPES = [
     "db-shell",
     "downgrade",
     "fresh-revision",
+    "graph",
     "history",
     "init",
     "migrate",
@@ -41,6 +42,7 @@ RECIPES = [
     "revision",
     "rollback",
     "serve",
+    "token",
     "wipe-db",
     "wipe-migrations",
 ]
@@ -279,9 +281,9 @@ def test_secrets_are_random_private_and_made_once(playground: Playground) -> Non
     assert playground.manage("check", DATABASE_URL=url).returncode == 0
     text = dotenv.read_text()
     made = dict(line.split("=", 1) for line in text.splitlines())
-    assert set(made) == {"SECRET_KEY", "PGRST_DB_PASSWORD"}
+    assert set(made) == {"SECRET_KEY", "PGRST_DB_PASSWORD", "PGRST_JWT_SECRET"}
     assert all(len(value) >= 43 for value in made.values())
-    assert made["SECRET_KEY"] != made["PGRST_DB_PASSWORD"]
+    assert len(set(made.values())) == 3
     assert stat.S_IMODE(dotenv.stat().st_mode) == 0o600
     assert playground.manage("check", DATABASE_URL=url).returncode == 0
     assert dotenv.read_text() == text
@@ -297,7 +299,7 @@ def test_a_copied_example_is_completed_and_closed_to_others(playground: Playgrou
     playground.manage("check", DATABASE_URL="postgresql://127.0.0.1:1/x")
     lines = dotenv.read_text().splitlines()
     assert lines[:2] == ["# mine", "export PGRST_DB_PASSWORD=chosen"]
-    assert [line.partition("=")[0] for line in lines[2:]] == ["SECRET_KEY"]
+    assert [line.partition("=")[0] for line in lines[2:]] == ["SECRET_KEY", "PGRST_JWT_SECRET"]
     assert stat.S_IMODE(dotenv.stat().st_mode) == 0o600
 
 
@@ -326,6 +328,20 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
         assert api("students?select=*,user:users(*)&order=id")[1]["user"]["name"] == "Bob"
         assert httpx.get(f"{url}/students?select=*,users(*)&order=id").json() == embedded_rows
         assert "password_hint" not in json.dumps(api("users"))
+        assert api("products?color=eq.red&select=name,weight") == [{"name": "Pencil", "weight": 0.0125}]
+        assert api("inventory_balance?sku=eq.pencil") == [{"warehouse": "A", "sku": "pencil", "balance": 70}]
+        token = {"Authorization": f"Bearer {just('token', '--claim', 'sub=7').strip()}"}
+        for path, body, status in (
+            ("rpc/orders_transition", {"id": 1, "to": "confirmed", "reason": "paid"}, 200),
+            ("rpc/orders_transition", {"id": 1, "to": "cancelled", "from": "pending"}, 409),
+            ("rpc/inventory_record", {"warehouse": "A", "sku": "pencil", "value": -71}, 400),
+            ("rpc/inventory_record", {"warehouse": "A", "sku": "pencil", "value": -70}, 200),
+        ):
+            answer = httpx.post(f"{url}/{path}", json=body, headers=token)
+            assert answer.status_code == status, answer.text
+        assert httpx.patch(f"{url}/students?id=eq.4", json={"name": "Eryn"}, headers=token).status_code == 204
+        assert [(row["name"], row["actor"]) for row in api("students_history")] == [("Erin", "7")]
+        assert "pending --> confirmed" in just("graph")
 
         models = playground.app / "models.py"
         before = models.read_text()
@@ -439,7 +455,7 @@ def test_make_playground_serves_until_ctrl_c_and_keeps_the_data(playground: Play
         terminal = Terminal(*command, cwd=playground.folder, env=playground.environment)
         terminal.wait_for("press Ctrl-C")
         assert httpx.get(f"{url}/students?name=eq.Alice").json() == [{"id": 1, "name": "Alice", "user_id": 1}]
-        assert ("Loaded 7 sample rows" in terminal.seen) is (start == 1)
+        assert ("Loaded 14 sample rows" in terminal.seen) is (start == 1)
         assert "Installing" not in terminal.seen
         for query in (
             "just api",
@@ -447,6 +463,9 @@ def test_make_playground_serves_until_ctrl_c_and_keeps_the_data(playground: Play
             'just api "students?name=eq.Alice"',
             'just api "students?select=*,users(*)"',
             'just api "students?select=*,user:users(*)"',
+            'just api "products?color=eq.red"',
+            "just api inventory_balance",
+            'just api "orders?select=id,state,users(name)"',
             f'curl -s "http://localhost:{playground.port}/students?select=*,users(*)" | python3 -m json.tool',
         ):
             assert f"{query}\r\n" in terminal.seen
