@@ -1,13 +1,18 @@
-"""Who is logged in is who acts: for what a request to Django writes."""
+"""Who is logged in is who acts: for what a request to Django writes, and for what it may see."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.http import HttpRequest
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.db import DEFAULT_DB_ALIAS
+from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from pgcraft_django.attribution.context import Said, history_context
+from pgcraft_django.conf import get_config
+from pgcraft_django.errors import ConfigurationError, RoleError
+from pgcraft_django.messages import listed
+from pgcraft_django.request_role import as_role
 
 
 class HistoryContextMiddleware:
@@ -48,3 +53,70 @@ class HistoryContextMiddleware:
     def get_reason(self, request: HttpRequest) -> Said | None:
         """Return why, None for no reason."""
         return None
+
+
+class RequestRoleMiddleware:
+    """Runs each request's queries with the rights of its role, see `as_role()`. Override `get_role` to choose it.
+
+    The whole view is a transaction. What runs before this middleware, such as the session and the login, has the rights
+    of Django's own database user; so has what a response does after it, except for streaming its content.
+    """
+
+    sync_capable = True
+    async_capable = True
+    using = DEFAULT_DB_ALIAS
+    """The database."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
+        self.get_response: Any = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        if self._is_async:
+            return self._answer(request)
+        role, claims = self.get_role(request)
+        with as_role(role, claims=claims, using=self.using):
+            response: HttpResponseBase = self.get_response(request)
+        if isinstance(response, StreamingHttpResponse):
+            response.streaming_content = self._stream(response.streaming_content, role, claims)
+        return response
+
+    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        role, claims = await sync_to_async(self.get_role)(request)
+        context = as_role(role, claims=claims, using=self.using)
+        # Queries of an asynchronous view run in one thread, and so do these.
+        await sync_to_async(context.__enter__)()
+        try:
+            response: HttpResponseBase = await self.get_response(request)
+        except BaseException as error:
+            await sync_to_async(context.__exit__)(type(error), error, error.__traceback__)
+            raise
+        await sync_to_async(context.__exit__)(None, None, None)
+        if isinstance(response, StreamingHttpResponse):
+            raise RoleError(
+                "A response that streams would go on without the rights of the request. Answer with a HttpResponse, or "
+                "use as_role() in the view instead of RequestRoleMiddleware."
+            )
+        return response
+
+    def _stream(self, content: Any, role: str, claims: Mapping[str, Any]) -> Iterator[Any]:
+        with as_role(role, claims=claims, using=self.using):
+            yield from content
+
+    def get_role(self, request: HttpRequest) -> tuple[str, Mapping[str, Any]]:
+        """Return the role and the claims of a request: `ANON_ROLE`, or, for who is logged in, the other one.
+
+        Raises `ConfigurationError` if there is not exactly one other request role.
+        """
+        config = get_config()
+        user = getattr(request, "user", None)
+        if user is None or not user.is_authenticated:
+            return config.anon_role, {}
+        others = [role for role in config.request_roles if role != config.anon_role]
+        if len(others) != 1:
+            raise ConfigurationError(
+                f"Who is logged in may be any of {listed(others)}. Override get_role() of RequestRoleMiddleware."
+            )
+        return others[0], {"sub": str(user.pk)}
