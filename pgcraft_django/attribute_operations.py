@@ -1,19 +1,20 @@
 """Migration operations on the attributes of entities, where Django's know only columns.
 
 A model whose relation is a view is unmanaged in migrations: Django's operations change its state, and nothing else.
-These three change values too, as Django's do with the values of a column. Their import path is permanent.
+These change values too, as Django's do with the values of a column. Their import path is permanent.
 """
 
 import re
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.fields import AddField, AlterField
+from django.db.migrations.operations.fields import AddField, AlterField, RenameField
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.columns import column_type
-from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY
-from pgcraft_django.naming import quote_name
+from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG
+from pgcraft_django.factories.guard import GUARD
+from pgcraft_django.naming import quote_name, quote_text
 
 _CONVERTED = "pgcraft_converted"
 
@@ -65,6 +66,54 @@ class RequireAttribute(_FillsAttribute, AlterField):
         to_state: ProjectState,
     ) -> None:
         self._fill(app_label, schema_editor, to_state)
+
+
+class RenameAttribute(RenameField):
+    """Django's `RenameField` for such a model: the lines of the log follow, as the column of a history would."""
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._rename(app_label, schema_editor, from_state, to_state, self.old_name, self.new_name)
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        self._rename(app_label, schema_editor, from_state, to_state, self.new_name, self.old_name)
+
+    def _rename(
+        self,
+        app_label: str,
+        editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+        old_name: str,
+        new_name: str,
+    ) -> None:
+        log = to_state.apps.get_model(app_label, f"{self.model_name}{LOG.strip('_')}")
+        old, new = (
+            state.apps.get_model(app_label, self.model_name)._meta.get_field(name).column
+            for state, name in ((from_state, old_name), (to_state, new_name))
+        )
+        concerned = editor.connection.vendor == "postgresql" and old != new
+        if not concerned or not self.allow_migrate_model(editor.connection.alias, log):
+            return
+        table, guard = quote_name(log._meta.db_table), quote_name(GUARD)
+        renamed = f"attribute = {quote_text(new)} WHERE attribute = {quote_text(old)}"
+        for statement in (
+            f"ALTER TABLE {table} DISABLE TRIGGER {guard}",
+            f"UPDATE {table} SET {renamed}",
+            f"ALTER TABLE {table} ENABLE TRIGGER {guard}",
+        ):
+            editor.execute(statement, params=None)
 
 
 class AlterAttributeType(AlterField):

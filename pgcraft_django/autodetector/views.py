@@ -10,11 +10,11 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db.migrations.autodetector import OperationDependency
-from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel
+from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel, RenameField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.attribute_operations import AddAttribute, AlterAttributeType, RequireAttribute
+from pgcraft_django.attribute_operations import AddAttribute, AlterAttributeType, RenameAttribute, RequireAttribute
 from pgcraft_django.autodetector.tables import ModelKey
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
@@ -72,6 +72,10 @@ def order_deletion(detector: Any) -> None:
 
 def with_attributes(detector: Any, label: str, operation: Operation) -> Operation:
     """Return the operation that does to attributes what `operation` does to columns."""
+    if type(operation) is RenameField and (label, operation.model_name_lower) in detector.views:
+        renamed = RenameAttribute(operation.model_name, operation.old_name, operation.new_name)
+        renamed._auto_deps = list(operation._auto_deps)
+        return renamed
     if type(operation) not in (AddField, AlterField) or operation.field.many_to_many:
         return operation
     key = ModelKey(label, operation.model_name_lower)

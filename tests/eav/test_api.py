@@ -149,3 +149,54 @@ def test_the_log_names_who_asked(api: Served) -> None:
     headers = api.token(role="webuser", sub="alice")
     api.webuser.patch("/products", params={"id": f"eq.{key}"}, json={"color": "red"}, headers=headers)
     assert api.execute(f"SELECT actor FROM products_attribute WHERE id = {key} AND attribute = 'color'") == [("alice",)]
+
+
+def upsert(api: Served, rows: Any, client: Any = None) -> httpx.Response:
+    return (client or api.webuser).post("/rpc/products_upsert", json=rows)
+
+
+def test_an_upsert_inserts_what_is_new_and_changes_what_is_given(api: Served) -> None:
+    [made] = upsert(api, {"sku": "a", "color": "red", "weight": 1.5}).json()
+    assert [made] == get(api)
+    assert (made["size"], made["stock"]) == ("M", 0)
+    changed = upsert(
+        api, [{"sku": "a", "color": None, "stock": 3}, {"sku": "b"}, {"id": made["id"], "size": "S"}]
+    ).json()
+    assert changed[0] == {**made, "color": None, "stock": 3}
+    assert [changed[2], changed[1]] == get(api, order="id")
+    assert changed[2] == {**changed[0], "size": "S"}
+
+
+@pytest.mark.parametrize(
+    ("rows", "status", "message"),
+    [
+        ({"sku": "a", "colour": "red"}, 400, "There is no column colour in products."),
+        ("a", 400, "An upsert takes an object"),
+        ([{"sku": "a", "size": "S"}, {"sku": "b", "size": "XXL"}], 400, "none of the choices"),
+        ({"sku": "x" * 21}, 400, "too long"),
+        ({"id": 10_000, "sku": "taken"}, 409, "duplicate key"),
+        ({"sku": "a", "stock": "many"}, 400, "invalid input syntax"),
+    ],
+)
+def test_a_wrong_upsert_is_refused_as_a_whole(api: Served, rows: Any, status: int, message: str) -> None:
+    post(api, sku="taken")
+    answer = upsert(api, rows)
+    assert (answer.status_code, message in answer.json()["message"]) == (status, True), answer.text
+    assert [row["sku"] for row in get(api)] == ["taken"]
+
+
+def test_only_who_may_read_insert_and_update_may_upsert(api: Served) -> None:
+    assert api.anon.post("/rpc/public_products_upsert", json={"sku": "a"}).status_code == 401
+    assert upsert(api, {"sku": "a"}, api.anon).status_code == 401
+
+
+def test_of_many_upserts_at_once_one_inserts(api: Served) -> None:
+    base = api.webuser.base_url
+
+    def write(number: int) -> int:
+        with httpx.Client(base_url=base, headers=api.webuser.headers, timeout=60) as client:
+            return client.post("/rpc/products_upsert", json={"sku": "a", "stock": number}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(write, range(40))) == {200}
+    assert len(get(api)) == 1

@@ -14,6 +14,7 @@ from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_p
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored, varies
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
+from pgcraft_django.factories.eav.upsert import upsert_objects
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import DatabaseObject
@@ -100,6 +101,7 @@ class EAVFactory(Factory):
         if is_possible(model) and any(resource.roles(privilege) for privilege in ("insert", "update", "delete")):
             parts = Parts(model, resource.table_schema)
             yield from write_objects(parts, resource.schema, resource.name, resource.fields)
+            yield from upsert_objects(parts, resource)
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
         return check_model(model)

@@ -1,0 +1,227 @@
+"""Attributes come, go, change their names and types: what happens to the rows, to their history, and to the table."""
+
+import uuid
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.db import DataError, IntegrityError, models
+from django.db.migrations import RunPython
+from django.db.migrations.questioner import MigrationQuestioner
+
+from pgcraft_django.errors import MigrationError
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
+from tests.eav.catalogue import OPEN, declare, define
+from tests.eav.conftest import Shop
+from tests.support.catalog import differences
+from tests.support.world import new_site
+
+RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
+
+
+def products(label: str = "Product", /, table: str = "products", base: Any = PGCraftEAV, **fields: Any) -> Any:
+    """Declare one model with a name, and what else is given."""
+
+    options = {"api": OPEN, **{key: fields.pop(key) for key in ("schema", "api") if key in fields}}
+
+    def declare(apps: Apps) -> None:
+        define(apps, label, table, base, {"name": models.TextField(null=True), **fields}, **options)
+
+    return declare
+
+
+def evolve(place: Shop, declare: Any, questioner: Any = None) -> Any:
+    made = place.world.evolve(declare, questioner)
+    place.site.migrate(made)
+    return made
+
+
+def rows_untouched(place: Shop) -> Any:
+    return place.query("SELECT ctid, xmin, id FROM products_entity ORDER BY id")
+
+
+def structure(place: Shop) -> Any:
+    return place.query("""
+        SELECT attname, atttypid::regtype::text FROM pg_attribute
+        WHERE attrelid = 'products_entity'::regclass AND attnum > 0
+    """)
+
+
+def test_attributes_come_and_go_without_a_touch_of_the_table(place: Shop) -> None:
+    evolve(place, products())
+    place.query("INSERT INTO products (name) SELECT 'n' || g FROM generate_series(1, 3) g")
+    before, table = rows_untouched(place), structure(place)
+    evolve(place, products(color=models.TextField(null=True), weight=models.FloatField(null=True)))
+    evolve(place, products(weight=models.FloatField(null=True)))
+    evolve(place, products(mass=models.FloatField(null=True)), RENAMED)
+    assert (rows_untouched(place), structure(place)) == (before, table)
+    assert place.query("SELECT name, mass FROM products ORDER BY id") == [("n1", None), ("n2", None), ("n3", None)]
+
+
+def test_an_attribute_does_not_come_back_with_values_of_a_former_one(place: Shop) -> None:
+    evolve(place, products(color=models.TextField(null=True)))
+    place.query("INSERT INTO products (color) VALUES ('red')")
+    evolve(place, products())
+    evolve(place, products(color=models.IntegerField(null=True)))
+    assert place.query("SELECT color FROM products") == [(None,)]
+
+
+def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> None:
+    evolve(place, products(color=models.TextField(null=True)))
+    place.query("INSERT INTO products (color) VALUES ('red')")
+    asked: list[Any] = []
+
+    class Asking(MigrationQuestioner):
+        def ask_rename(self, *arguments: Any) -> bool:
+            asked.append(arguments[1:3])
+            return True
+
+    evolve(place, products(colour=models.TextField(null=True)), Asking({"ask_initial": True}))
+    assert asked == [("color", "colour")]
+    assert place.query("SELECT colour FROM products") == [("red",)]
+    place.query("UPDATE products SET colour = 'blue'")
+    assert place.query("SELECT attribute, new_value #>> '{}' FROM products_attribute ORDER BY log_id") == [
+        ("colour", "red"),
+        ("colour", "blue"),
+    ]
+    place.site.unmigrate()
+    assert place.query("SELECT color FROM products") == [("blue",)]
+    assert place.query("SELECT DISTINCT attribute FROM products_attribute") == [("color",)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value", "converted"),
+    [
+        (models.TextField(null=True), models.IntegerField(null=True), "7", 7),
+        (models.IntegerField(null=True), models.TextField(null=True), 7, "7"),
+        (models.CharField(max_length=9, null=True), models.CharField(max_length=3, null=True), "abc", "abc"),
+        (models.TextField(null=True), models.TextField(null=True, db_collation="C"), "ä", "ä"),
+        (models.TextField(null=True), models.PositiveIntegerField(null=True, db_index=True), "7", 7),
+    ],
+)
+def test_another_type_converts_the_values_both_ways(
+    place: Shop, old: Any, new: Any, value: Any, converted: Any
+) -> None:
+    evolve(place, products(it=old))
+    place.query("INSERT INTO products (it) VALUES (%s), (NULL)", value)
+    before = place.site.catalog()
+    evolve(place, products(it=new))
+    assert place.query("SELECT it FROM products ORDER BY it") == [(converted,), (None,)]
+    place.site.unmigrate()
+    assert place.query("SELECT it FROM products ORDER BY it") == [(value,), (None,)]
+    assert differences(place.site.catalog(), before) == {}
+
+
+def test_a_value_that_is_too_long_for_its_new_type_stops_the_migration(place: Shop) -> None:
+    evolve(place, products(it=models.TextField(null=True)))
+    place.query("INSERT INTO products (it) VALUES ('abcd')")
+    made = place.world.evolve(products(it=models.CharField(max_length=3, null=True)))
+    with pytest.raises(DataError, match="too long"):
+        place.site.migrate(made)
+
+
+def test_a_default_is_filled_in_where_a_column_would_have_it(place: Shop) -> None:
+    evolve(place, products(size=models.IntegerField(null=True)))
+    place.query("INSERT INTO products (size) VALUES (1), (NULL)")
+    fields = {"stock": models.IntegerField(default=5), "size": models.IntegerField(default=2)}
+    evolve(place, products(**fields, made=models.DateTimeField(db_default=models.functions.Now())))
+    assert place.query("SELECT size, stock, made IS NOT NULL FROM products ORDER BY size") == [
+        (1, 5, True),
+        (2, 5, True),
+    ]
+    with pytest.raises(IntegrityError, match='null value in column "size"'):
+        place.query("UPDATE products SET size = NULL")
+
+
+def test_what_breaks_a_new_rule_stops_the_migration(place: Shop) -> None:
+    evolve(place, products())
+    place.query("INSERT INTO products (name) VALUES ('a')")
+    made = place.world.evolve(products(name=models.TextField(null=True, choices=[("b", "b")])))
+    with pytest.raises(IntegrityError, match="products_name_choices"):
+        place.site.migrate(made)
+
+
+def test_tables_move_and_get_other_names_with_all_their_rows(place: Shop) -> None:
+    evolve(place, products())
+    before = place.site.catalog()
+    place.query("INSERT INTO products (name) VALUES ('a')")
+    evolve(place, products(table="Other goods", schema="other"))
+    evolve(place, products("Item", table="Other goods", schema="other"), RENAMED)
+    assert place.query('SELECT id, name FROM other."Other goods"') == [(1, "a")]
+    assert place.query('SELECT count(*) FROM other."Other goods_attribute"') == [(1,)]
+    place.query('INSERT INTO "Other goods" (name) VALUES (%s)', "b")
+    place.site.unmigrate()
+    place.site.unmigrate()
+    assert place.query("SELECT id, name FROM products ORDER BY id") == [(1, "a"), (2, "b")]
+    assert differences(place.site.catalog(), before) == {}
+
+
+def test_the_log_stays_when_the_model_goes(place: Shop) -> None:
+    evolve(place, products())
+    place.query("INSERT INTO products (name) VALUES ('a')")
+    evolve(place, lambda apps: None)
+    assert place.query("SELECT new_value #>> '{}' FROM products_attribute") == [("a",)]
+    assert place.query("SELECT to_regclass('products_entity'), to_regclass('products_document')") == [(None, None)]
+
+
+def test_all_of_it_can_be_taken_back(place: Shop) -> None:
+    evolve(place, declare)
+    evolve(place, lambda apps: declare(apps, fields={"category": None, "parent": None, "sku": None}))
+    for _ in place.world.order:
+        place.site.unmigrate()
+    with new_site() as empty:
+        assert differences(place.site.catalog(), empty.catalog()) == {}
+
+
+def test_data_migrations_see_the_fields(place: Shop) -> None:
+    evolve(place, products(price=models.DecimalField(max_digits=8, decimal_places=3, null=True)))
+
+    def fill(apps: Any, editor: Any) -> None:
+        model = apps.get_model("shop", "Product")
+        model.objects.using(editor.connection.alias).create(name="a", price="1.5")
+        model.objects.using(editor.connection.alias).update(price=models.F("price") + 1)
+
+    migration = type(place.world.order[0])("0002_fill", "shop")
+    migration.operations = [RunPython(fill)]
+    place.site.migrate([migration])
+    assert [str(price) for (price,) in place.query("SELECT price FROM products")] == ["2.500"]
+
+
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftAppendOnly])
+@pytest.mark.parametrize("forwards", [True, False])
+def test_a_table_does_not_become_a_view_in_place(place: Shop, base: Any, forwards: bool) -> None:
+    before, after = (base, PGCraftEAV) if forwards else (PGCraftEAV, base)
+    evolve(place, products(base=before))
+    with pytest.raises(MigrationError, match="cannot change between a table and a PGCraftEAV in place"):
+        place.world.evolve(products(base=after))
+
+
+def test_a_reference_to_a_plain_model_is_a_plain_foreign_key(place: Shop) -> None:
+    def declare(apps: Apps) -> None:
+        define(apps, "Shelf", "shelves", PGCraftSimple, {"name": models.TextField()})
+        define(apps, "Box", "boxes", models.Model, {"shelf": PGCraftForeignKey("shop.Shelf", models.CASCADE)})
+
+    evolve(place, declare)
+    with pytest.raises(IntegrityError, match=r"boxes_shelf_id_.*_fk_shelves_id"):
+        place.query("INSERT INTO boxes (shelf_id) VALUES (1)")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (models.UUIDField(primary_key=True), "00000000-0000-0000-0000-000000000007"),
+        (models.TextField(primary_key=True), "a"),
+    ],
+)
+def test_keys_of_other_types_work(place: Shop, key: Any, value: str) -> None:
+    def declare(apps: Apps) -> None:
+        define(apps, "Product", "products", PGCraftEAV, {"code": key, "name": models.TextField(null=True)}, api=OPEN)
+        line = {"product": PGCraftForeignKey("shop.Product", models.CASCADE)}
+        define(apps, "Line", "lines", PGCraftSimple, line)
+
+    evolve(place, declare)
+    product = place.rows().create(code=value, name="a")
+    product.name = "b"
+    product.save()
+    assert str(place.rows("Line").create(product=product).product_id) == value
+    assert list(product.history.values_list("old_value", "new_value")) == [(None, "a"), ("a", "b")]
