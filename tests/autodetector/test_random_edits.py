@@ -44,6 +44,11 @@ def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
     return differences(meaning(left.catalog()), meaning(other))
 
 
+def plain_fields(spec: ModelSpec) -> list[str]:
+    """Return the fields that are columns without being references."""
+    return sorted(name for name, item in spec.fields.items() if not item.target)
+
+
 class Edits(RuleBasedStateMachine):
     """A project that is edited, and a database that follows it."""
 
@@ -69,10 +74,10 @@ class Edits(RuleBasedStateMachine):
 
     def edit(self, project: Project, questioner: MigrationQuestioner = NOT_RENAMED) -> None:
         """Make `project` the project, and check all that must hold after any edit."""
-        before = self.site.catalog()
+        before, former = self.site.catalog(), self.project
         self.project = project
         made = self.world.evolve(lambda apps: build_project(project, apps), questioner)
-        rows = self.rows()
+        rows, values = self.rows(), self.values(former, project)
         self.site.migrate(made)
         for _ in made:
             self.site.unmigrate()
@@ -85,6 +90,7 @@ class Edits(RuleBasedStateMachine):
             assert differing(self.site, other) == {}
         after = self.rows()
         assert {key: after[key] for key in rows if key in after} == {key: rows[key] for key in rows if key in after}
+        assert self.values(project, former) == values
         for spec in project.values():
             if spec.balance is not None:
                 self.check_balance(spec)
@@ -92,6 +98,8 @@ class Edits(RuleBasedStateMachine):
             self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
             if spec.has_history:
                 self.check_history(spec)
+            if spec.has_entities:
+                self.check_entities(spec)
             if spec.machine:
                 self.check_machine(spec, spec.machine)
 
@@ -102,6 +110,25 @@ class Edits(RuleBasedStateMachine):
         before = self.site.query(f'SELECT {columns} FROM "{spec.table}" WHERE id = {key}')
         self.site.query(f'DELETE FROM "{spec.table}" WHERE id = {key}')
         assert before == self.site.query(f'SELECT {columns} FROM "{spec.table}_history" WHERE id = {key}')
+
+    def check_entities(self, spec: ModelSpec) -> None:
+        """Each attribute of a row can be changed, and the log has a line for it."""
+        [(key,)] = self.site.query(f'SELECT max(id) FROM "{spec.table}"')
+        for name in plain_fields(spec):
+            self.site.query(f'UPDATE "{spec.table}" SET "{name}" = %s WHERE id = {key}', ["8"])
+            self.site.query(f'UPDATE "{spec.table}" SET "{name}" = %s WHERE id = {key}', ["7"])
+        line = f"SELECT attribute FROM \"{spec.table}_attribute\" WHERE id = {key} AND new_value #>> '{{}}' = '8'"
+        assert {name for (name,) in self.site.query(line)} == set(plain_fields(spec))
+
+    def values(self, project: Project, other: Project) -> dict[str, Any]:
+        """Return the values of the attributes that both projects have."""
+        found = {}
+        for key, spec in project.items():
+            if spec.has_entities and key in other:
+                both = [name for name in plain_fields(spec) if other[key].fields.get(name) == spec.fields[name]]
+                columns = ", ".join(f'"{name}"' for name in ["id", *both])
+                found[key] = self.site.query(f'SELECT {columns} FROM "{spec.table}" ORDER BY id')
+        return found
 
     def check_machine(self, spec: ModelSpec, machine: MachineSpec) -> None:
         """A row goes from state to state and nowhere else, and its log says so."""
@@ -131,7 +158,7 @@ class Edits(RuleBasedStateMachine):
     def rows(self) -> dict[str, Any]:
         """Return the keys of the rows of each model."""
         found = {}
-        tables = {row[1] for row in self.site.catalog()["relations"] if row[2] == "r"}
+        tables = {row[1] for row in self.site.catalog()["relations"] if row[2] == "r" or row[0] in (*SCHEMAS, "public")}
         for key, spec in self.project.items():
             if spec.table in tables:
                 found[key] = self.site.query(f'SELECT id FROM "{spec.table}" ORDER BY id')
@@ -168,6 +195,13 @@ class Edits(RuleBasedStateMachine):
 
     @precondition(lambda self: len(self.project) < 4)
     @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds)
+    def add_entities(self, label: str, schema: str, kind: str) -> None:
+        number = next(self.numbers)
+        spec = ModelSpec(label, f"Entity{number}", f"things {number}", {"first": FieldSpec(kind)}, schema)
+        self.edit({**self.project, f"e{number}": spec.but(has_entities=True)})
+
+    @precondition(lambda self: len(self.project) < 4)
+    @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds)
     def add_ledger(self, label: str, schema: str, kind: str) -> None:
         number = next(self.numbers)
         spec = ModelSpec(label, f"Ledger{number}", f"ledger {number}", {"first": FieldSpec(kind)}, schema)
@@ -193,7 +227,7 @@ class Edits(RuleBasedStateMachine):
     def begin_or_change_machine(self, data: st.DataObject, machine: MachineSpec) -> None:
         """Give a plain table states, or a machine other states, guards, grants and columns of its log."""
         key, spec = self.pick(data)
-        if spec.has_history or spec.balance is not None:
+        if spec.has_history or spec.has_entities or spec.balance is not None:
             return
         name = spec.machine.field if spec.machine else machine.field
         self.change(key, spec.but(machine=replace(machine, field=name), apis=(API(),)))
@@ -210,8 +244,8 @@ class Edits(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete_model(self, data: st.DataObject) -> None:
         gone, spec = self.pick(data)
-        if spec.has_history or spec.machine or spec.balance is not None:  # it would stay, which tests of its own show
-            return
+        if spec.has_history or spec.has_entities or spec.machine or spec.balance is not None:
+            return  # a log would stay, which tests of its own show
         rest = {key: item for key, item in self.project.items() if key != gone}
         for key, item in rest.items():
             kept = {name: one for name, one in item.fields.items() if one.target != spec.path}
@@ -258,6 +292,8 @@ class Edits(RuleBasedStateMachine):
     def add_relation(self, data: st.DataObject, kind: str) -> None:
         key, spec = self.pick(data)
         _, target = self.pick(data)
+        if spec.has_entities or target.has_entities:
+            kind = "foreign"
         self.change(key, spec.with_field(f"link{next(self.numbers)}", FieldSpec(kind, target=target.path)))
 
     @rule(data=st.data())
@@ -317,7 +353,7 @@ class Edits(RuleBasedStateMachine):
         """Remove a field and add one of the same name in one go, as from a column to a many-to-many and back."""
         key, spec = self.pick(data)
         target = self.pick(data)[1]
-        if not spec.fields:
+        if not spec.fields or spec.has_entities or target.has_entities:
             return
         name = data.draw(st.sampled_from(sorted(spec.fields)))
         new = FieldSpec(kind) if spec.fields[name].kind == "many" else FieldSpec("many", target=target.path)

@@ -1,6 +1,5 @@
 """Attributes come, go, change their names and types: what happens to the rows, to their history, and to the table."""
 
-import uuid
 from typing import Any
 
 import pytest

@@ -12,6 +12,8 @@ from pgcraft_django import registry
 from pgcraft_django.api import API
 from pgcraft_django.models import (
     PGCraftAppendOnly,
+    PGCraftEAV,
+    PGCraftForeignKey,
     PGCraftLedger,
     PGCraftSimple,
     PGCraftStateMachine,
@@ -37,7 +39,7 @@ class FieldSpec:
         if self.kind == "many":
             return models.ManyToManyField(self.target, related_name=accessor)
         if self.kind in {"foreign", "one"}:
-            kind = models.ForeignKey if self.kind == "foreign" else models.OneToOneField
+            kind = PGCraftForeignKey if self.kind == "foreign" else models.OneToOneField
             return kind(self.target, null=True, on_delete=models.SET_NULL, related_name=accessor)
         options: dict[str, Any] = {"null": self.null, "help_text": self.help_text}
         if not self.null:
@@ -92,6 +94,8 @@ class ModelSpec:
     checks: frozenset[str] = frozenset()
     comment: str = ""
     has_history: bool = False
+    has_entities: bool = False
+    """Whether the fields are attributes."""
     balance: tuple[str, ...] | None = None
     """The dimensions of a ledger's balances, of which `()` has none; None for what is no ledger."""
     machine: MachineSpec | None = None
@@ -139,6 +143,8 @@ class ModelSpec:
         plugins = [Balance(list(self.balance), -5)] if self.balance else []
         options = {"schema": self.schema, "api": list(self.apis), "plugins": plugins}
         base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
+        if self.has_entities:
+            base = PGCraftEAV
         if self.machine:
             base = PGCraftStateMachine
             fields |= self.machine.fields()
