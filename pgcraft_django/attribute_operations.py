@@ -8,10 +8,10 @@ import re
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations.fields import AddField, AlterField, RenameField
+from django.db.migrations.operations.fields import AddField, AlterField, RemoveField, RenameField
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.columns import column_type
+from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG
 from pgcraft_django.factories.guard import GUARD
 from pgcraft_django.naming import quote_name, quote_text
@@ -22,12 +22,14 @@ _CONVERTED = "pgcraft_converted"
 class _FillsAttribute:
     """What gives entities that are there the default of a new or newly required attribute of a model's view."""
 
-    def _fill(self: Any, app_label: str, editor: BaseDatabaseSchemaEditor, to_state: ProjectState) -> None:
+    def _fill(
+        self: Any, app_label: str, editor: BaseDatabaseSchemaEditor, to_state: ProjectState, field: AnyField
+    ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
         entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY.strip('_')}")
         if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
             return
-        field = self.field.clone()
+        field = field.clone()
         field.set_attributes_from_name(self.name)
         field.model = model
         value = editor.effective_default(field)
@@ -52,7 +54,7 @@ class AddAttribute(_FillsAttribute, AddField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._fill(app_label, schema_editor, to_state)
+        self._fill(app_label, schema_editor, to_state, self.field)
 
 
 class RequireAttribute(_FillsAttribute, AlterField):
@@ -65,7 +67,41 @@ class RequireAttribute(_FillsAttribute, AlterField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._fill(app_label, schema_editor, to_state)
+        self._fill(app_label, schema_editor, to_state, self.field)
+
+
+class RemoveAttribute(_FillsAttribute, RemoveField):
+    """Django's `RemoveField` for such a model. Backwards, the log has the values that the attribute had last."""
+
+    def database_backwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        model = to_state.apps.get_model(app_label, self.model_name)
+        field = model._meta.get_field(self.name)
+        entity, document, log = (
+            to_state.apps.get_model(app_label, f"{self.model_name}{suffix.strip('_')}")
+            for suffix in (ENTITY, DOCUMENT, LOG)
+        )
+        if schema_editor.connection.vendor != "postgresql" or not self.allow_migrate_model(
+            schema_editor.connection.alias, entity
+        ):
+            return
+        if not field.is_relation:
+            key, column = quote_name(entity._meta.pk.column), quote_name(field.column)
+            named = f"pg_catalog.jsonb_build_object({quote_text(field.column)}, former.new_value)"
+            record = f"pg_catalog.jsonb_populate_record(NULL::{quote_name(document._meta.db_table)}, {named})"
+            schema_editor.execute(
+                f"UPDATE {quote_name(entity._meta.db_table)} AS entity SET {DATA}.{column} = ({record}).{column}\n"
+                f"FROM (SELECT DISTINCT ON ({key}) {key}, new_value FROM {quote_name(log._meta.db_table)}\n"
+                f"    WHERE attribute = {quote_text(field.column)} ORDER BY {key}, log_id DESC) AS former\n"
+                f"WHERE former.{key} = entity.{key} AND former.new_value IS NOT NULL",
+                params=None,
+            )
+        self._fill(app_label, schema_editor, to_state, field)
 
 
 class RenameAttribute(RenameField):

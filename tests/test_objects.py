@@ -16,10 +16,12 @@ from pgcraft_django.errors import IdentifierError
 from pgcraft_django.naming import MAX_BYTES, quote_name, quote_text, shorten
 from pgcraft_django.objects import (
     Comment,
+    Constraint,
     DatabaseObject,
     Extension,
     Function,
     FunctionGrant,
+    Index,
     MaterializedView,
     Policy,
     Role,
@@ -59,12 +61,25 @@ VIEW = View(schema="odd", name=ODD, query=f"SELECT {quote_name(ODD)} FROM {TABLE
 # Each with the objects it stands on.
 KINDS: dict[str, list[DatabaseObject]] = {
     "comment": [VIEW, Comment(schema="odd", name=ODD, text=ODD, columns={ODD: ODD})],
+    "constraint": [
+        Constraint(schema="public", table=ODD, name=ODD, definition=f"CHECK ({quote_name(ODD)} <> {quote_text(ODD)})")
+    ],
     "extension": [Extension(name="plpgsql", schema="")],
     "function": [FUNCTION],
     "shared function": [
         SharedFunction(schema="odd", name=ODD, returns="trigger", language="plpgsql", body=TRIGGER_FUNCTION.body)
     ],
     "execute": [FUNCTION, FunctionGrant(schema="odd", function=ODD, arguments='"a" integer', role="anon")],
+    "index": [
+        Index(
+            schema="public",
+            table=ODD,
+            name="odd index",
+            definition=f"USING btree (lower({quote_name(ODD)}))",
+            unique=True,
+            reads={TABLE: {ODD: "text"}},
+        )
+    ],
     "materialized view": [MaterializedView(schema="odd", name=ODD, query="SELECT 1 AS one")],
     "policy": [
         Policy(schema="public", table=ODD, name=ODD, roles=["anon"], command="update", using="true", check="false")
@@ -87,6 +102,7 @@ KINDS: dict[str, list[DatabaseObject]] = {
         Trigger(schema="public", table=ODD, name=ODD, event="BEFORE INSERT", function=("odd", "stamp")),
     ],
     "view": [VIEW],
+    "view with defaults": [View(**{**vars(VIEW), "defaults": {ODD: quote_text(ODD)}})],
 }
 
 

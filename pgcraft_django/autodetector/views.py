@@ -10,11 +10,17 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db.migrations.autodetector import OperationDependency
-from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel, RenameField
+from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel, RemoveField, RenameField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.attribute_operations import AddAttribute, AlterAttributeType, RenameAttribute, RequireAttribute
+from pgcraft_django.attribute_operations import (
+    AddAttribute,
+    AlterAttributeType,
+    RemoveAttribute,
+    RenameAttribute,
+    RequireAttribute,
+)
 from pgcraft_django.autodetector.tables import ModelKey
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
@@ -72,6 +78,8 @@ def order_deletion(detector: Any) -> None:
 
 def with_attributes(detector: Any, label: str, operation: Operation) -> Operation:
     """Return the operation that does to attributes what `operation` does to columns."""
+    if type(operation) is RemoveField:
+        return _without_values(detector, ModelKey(label, operation.model_name_lower), operation)
     if type(operation) is RenameField and (label, operation.model_name_lower) in detector.views:
         renamed = RenameAttribute(operation.model_name, operation.old_name, operation.new_name)
         renamed._auto_deps = list(operation._auto_deps)
@@ -85,6 +93,19 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
     if isinstance(operation, AlterField) and of_document and _is_of_other_type(detector, key, operation):
         return _in_place_of(operation, AlterAttributeType)
     return operation
+
+
+def _without_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
+    """Return the operation that backwards gives values to what that on the column or attribute brings back."""
+    if key in detector.views:
+        removed = RemoveAttribute(operation.model_name, operation.name)
+        removed._auto_deps = list(operation._auto_deps)
+        return removed
+    for suffix in (DOCUMENT, ENTITY):
+        if key.name.endswith(suffix) and (key.app_label, model := key.name.removesuffix(suffix)) in detector.views:
+            first = OperationDependency(key.app_label, model, operation.name, OperationDependency.Type.REMOVE)
+            operation._auto_deps.append(first)
+    return operation  # type: ignore[no-any-return]
 
 
 def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:

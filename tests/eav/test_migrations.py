@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.postgres.fields import ArrayField
 from django.db import DataError, IntegrityError, models
 from django.db.migrations import RunPython
 from django.db.migrations.questioner import MigrationQuestioner
@@ -63,6 +64,18 @@ def test_an_attribute_does_not_come_back_with_values_of_a_former_one(place: Shop
     evolve(place, products())
     evolve(place, products(color=models.IntegerField(null=True)))
     assert place.query("SELECT color FROM products") == [(None,)]
+
+
+def test_an_attribute_that_goes_comes_back_with_its_values(place: Shop) -> None:
+    fields = {"size": models.IntegerField(default=2), "marks": ArrayField(models.IntegerField(), null=True)}
+    evolve(place, products(**fields))
+    place.query("INSERT INTO products (size, marks) VALUES (1, NULL), (DEFAULT, '{{1,NULL},{3,4}}'), (3, '{}')")
+    place.query("UPDATE products SET size = 7, marks = NULL WHERE size = 3")
+    before = place.query("SELECT id, name, size, marks FROM products ORDER BY id")
+    evolve(place, products())
+    place.query("INSERT INTO products (name) VALUES ('later')")
+    place.site.unmigrate()
+    assert place.query("SELECT id, name, size, marks FROM products ORDER BY id") == [*before, (4, "later", 2, None)]
 
 
 def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> None:
