@@ -13,8 +13,8 @@ from django.db.migrations.state import ProjectState
 
 from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG
-from pgcraft_django.factories.guard import GUARD
 from pgcraft_django.naming import quote_name, quote_text
+from pgcraft_django.objects.trigger import GUARD
 
 _CONVERTED = "pgcraft_converted"
 
