@@ -76,6 +76,20 @@ def test_a_single_record_and_a_transfer_take_a_key(store: Store) -> None:
     assert store.balances() == {("A", None): 5, ("B", None): 4}
 
 
+def test_create_takes_over_the_entry_that_is_there(store: Store) -> None:
+    for key in ("c", "d"):
+        store.entries.create(warehouse="A", value=7, idempotency_key=key)
+    first = store.entries.create(warehouse="A", value=5, sku="x", idempotency_key="k")
+    again = store.entries.create(warehouse="A", value=5, sku="x", idempotency_key="k")
+    assert (again.pk, again.entry_id, again.created_at) == (first.pk, first.entry_id, first.created_at)
+    rows = [store.model(warehouse="A", value=value, idempotency_key=f"n{value}") for value in (1, 2)]
+    store.entries.bulk_create(
+        [*rows[:1], store.model(warehouse="A", value=7, idempotency_key="c")], ignore_conflicts=True
+    )
+    store.entries.bulk_create(rows, ignore_conflicts=True)
+    assert values(store) == [7, 7, 5, 1, 2]
+
+
 def test_a_key_is_free_again_if_its_entry_was_not_booked(store: Store) -> None:
     with pytest.raises(IntegrityError, match="cannot fall below"):
         store.entries.record(warehouse="A", value=-1, idempotency_key="k")

@@ -1,7 +1,7 @@
 """The abstract model, and the factory behind it."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.functions import RandomUUID
 from django.core.checks import CheckMessage
@@ -11,13 +11,14 @@ from django.db.models.functions import Now
 
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.ledger.shape import (
+    KEY,
     add_constraint,
     bound_of,
     constraint_name,
     is_idempotent,
     value_field,
 )
-from pgcraft_django.factories.ledger.writing import LedgerManager
+from pgcraft_django.factories.ledger.writing import LedgerManager, repeated_row
 from pgcraft_django.plugins.base import ColumnGrant
 
 if TYPE_CHECKING:
@@ -72,3 +73,9 @@ class PGCraftLedger(PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
+
+    def _do_insert(self, manager: Any, using: Any, fields: Any, returning_fields: Any, raw: Any) -> Any:
+        """Take over what Django reads back: of a repetition, which inserts nothing, from the entry that is there."""
+        rows = super()._do_insert(manager, using, fields, returning_fields, raw)
+        repeated = returning_fields and not (rows and rows[0]) and getattr(self, KEY, None) is not None
+        return [repeated_row(self, using, returning_fields)] if repeated else rows

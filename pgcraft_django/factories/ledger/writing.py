@@ -9,7 +9,15 @@ from django.db import DatabaseError, IntegrityError, connections, models, transa
 from pgcraft_django.diagnosis import server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
 from pgcraft_django.factories.ledger.reading import Reading, conditions
-from pgcraft_django.factories.ledger.shape import CREDIT, DEBIT, DIRECTION, KEY, is_double_entry, is_idempotent
+from pgcraft_django.factories.ledger.shape import (
+    CREDIT,
+    DEBIT,
+    DIRECTION,
+    KEY,
+    is_double_entry,
+    is_idempotent,
+    written_fields,
+)
 from pgcraft_django.naming import quote_name
 
 CONFLICT = "PT409"
@@ -134,6 +142,15 @@ class LedgerQuerySet(Reading):
 
 
 LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
+
+
+def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any, ...]:
+    """Return the values of `fields` in the leg that `instance` repeats: same key, same content."""
+    given = {field.attname: getattr(instance, field.attname) for field in written_fields(type(instance))}
+    said = {name: value for name, value in given.items() if not hasattr(value, "resolve_expression")}
+    rows = type(instance)._base_manager.using(using).filter(**conditions({**said, KEY: getattr(instance, KEY)}))
+    [row] = rows.order_by("id").values_list(*(field.attname for field in fields))[:1]
+    return row  # type: ignore[no-any-return]
 
 
 def _plain(value: Any) -> Any:
