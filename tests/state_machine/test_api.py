@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from django.db import DatabaseError, transaction
 
 from pgcraft_django.api import API
 from tests.state_machine.orders import declare
@@ -172,3 +173,24 @@ def test_a_role_gets_what_a_step_takes_and_no_more(api: Served) -> None:
         WHERE proname ~ '^parcels' AND grantee <> proowner ORDER BY 2
     """)
     assert functions == [("parcels_transition", schema, "webuser") for schema in ("api", "private")]
+
+
+def test_a_role_that_gets_at_the_function_behind_is_judged_by_what_it_is(api: Served) -> None:
+    """As one that may look into the schema of the tables: it can neither be nobody nor somebody else."""
+    key = new(api)
+    owner = api.execute("SELECT current_user")[0][0]
+    api.execute("GRANT USAGE ON SCHEMA private TO webuser")
+    try:
+        for caller in ("NULL", "'webuser'", f"'{owner}'"):
+            with pytest.raises(DatabaseError, match="webuser may not lead orders to shipped"):
+                as_webuser(api, f"SELECT private.orders_transition({key}, 'shipped', NULL, NULL, NULL, {caller})")
+        as_webuser(api, f"SELECT private.orders_transition({key}, 'cancelled', NULL, NULL, NULL, NULL)")
+    finally:
+        api.execute("REVOKE USAGE ON SCHEMA private FROM webuser")
+    assert state(api, key) == "cancelled"
+
+
+def as_webuser(api: Served, statement: str) -> None:
+    with transaction.atomic(using=api.alias):
+        api.execute("SET LOCAL ROLE webuser")
+        api.execute(statement)

@@ -208,6 +208,7 @@ def _transition(parts: Parts) -> Function:
             __file__,
             "transition",
             table=parts.table,
+            table_text=quote_text(parts.table),
             shown_table=quote_text(parts.table_name),
             state=parts.state,
             states=", ".join(map(quote_text, parts.machine.states)),
