@@ -8,12 +8,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pgcraft_django.factories.append_only.admin import AppendOnlyAdmin as AppendOnlyAdmin
     from pgcraft_django.factories.ledger.admin import LedgerAdmin as LedgerAdmin
     from pgcraft_django.factories.state_machine.admin import StateMachineAdmin as StateMachineAdmin
 
-__all__ = ["LedgerAdmin", "StateMachineAdmin"]
+__all__ = ["AppendOnlyAdmin", "LedgerAdmin", "StateMachineAdmin"]
 
 _HOMES = {
+    "AppendOnlyAdmin": "pgcraft_django.factories.append_only.admin",
     "LedgerAdmin": "pgcraft_django.factories.ledger.admin",
     "StateMachineAdmin": "pgcraft_django.factories.state_machine.admin",
 }

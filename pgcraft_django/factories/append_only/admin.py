@@ -1,0 +1,234 @@
+"""`AppendOnlyAdmin`: a page with the versions of each row, to compare and to restore, of deleted rows too."""
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import display_for_field, quote, unquote
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.paginator import Paginator
+from django.db import IntegrityError, connections, router, transaction
+from django.db.models import Exists, OuterRef
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
+
+from pgcraft_django.attribution.context import history_context
+
+if TYPE_CHECKING:
+    from django.db import models
+
+    Base: TypeAlias = admin.ModelAdmin[models.Model]
+else:
+    Base = admin.ModelAdmin
+
+NOW = "now"
+"""What stands for the row as it is, among versions to compare."""
+
+
+class AppendOnlyAdmin(Base):
+    """The admin of a `PGCraftAppendOnly`. Who may see a row sees its versions.
+
+    Who may change it may restore one; of a row that is deleted, who may add one.
+    """
+
+    change_form_template = "pgcraft_django/append_only/change_form.html"
+    change_list_template = "pgcraft_django/append_only/change_list.html"
+    versions_template = "pgcraft_django/append_only/versions.html"
+    restore_template = "pgcraft_django/append_only/restore.html"
+    deleted_template = "pgcraft_django/append_only/deleted.html"
+
+    def has_restore_permission(self, request: HttpRequest, obj: Any) -> bool:
+        """Tell whether the user may restore a version of `obj`, None if the row is deleted."""
+        return self.has_add_permission(request) if obj is None else self.has_change_permission(request, obj)
+
+    def get_urls(self) -> Any:
+        view = self.admin_site.admin_view
+        return [
+            path("deleted/", view(self.deleted_view), name=self._url_name("deleted")),
+            path("<path:object_id>/versions/", view(self.versions_view), name=self._url_name("versions")),
+            path(
+                "<path:object_id>/versions/<int:history_id>/restore/",
+                view(self.restore_view),
+                name=self._url_name("restore"),
+            ),
+            *super().get_urls(),
+        ]
+
+    def _url_name(self, action: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_{action}"
+
+    def _url(self, action: str, *arguments: object) -> str:
+        return reverse(f"{self.admin_site.name}:{self._url_name(action)}", args=arguments)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
+        obj = options.get("obj")
+        if obj is not None:
+            context["versions_url"] = self._url("versions", quote(obj.pk))
+        return super().render_change_form(request, context, *args, **options)
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        return super().changelist_view(request, {"deleted_url": self._url("deleted"), **(extra_context or {})})
+
+    # -- The versions of a row -------------------------------------------------------------------------------------
+
+    def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Show the versions of a row, newest first, and in what two of them differ."""
+        obj, versions = self._row(request, object_id)
+        page = Paginator(versions, self.list_per_page).get_page(request.GET.get("p"))
+        compared = self._compared(request, obj, versions)
+        context = {
+            **self._context(request, obj, object_id, versions),
+            "page": page,
+            "lines": [self._line(version) for version in page.object_list],
+            "now": NOW if obj is not None else "",
+            "current": obj,
+            "chosen": (request.GET.get("a", ""), request.GET.get("b", "")),
+            "compared": compared,
+            "may_restore": self.has_restore_permission(request, obj),
+        }
+        return TemplateResponse(request, self.versions_template, context)
+
+    def _row(self, request: HttpRequest, object_id: str) -> tuple[Any, Any]:
+        """Return the row, None if it is deleted, and the queryset of its versions, newest first.
+
+        Raises `Http404` if there is and was none, and `PermissionDenied` if the user may not see it.
+        """
+        model: Any = self.model
+        try:
+            key = model._meta.pk.to_python(unquote(object_id))
+        except ValidationError as error:
+            raise Http404 from error
+        obj = self.get_object(request, unquote(object_id))
+        if not self.has_view_permission(request, obj):
+            raise PermissionDenied
+        rows = model._base_manager.using(self._database)
+        versions = model.history.using(self._database).filter(**{model._meta.pk.name: key}).order_by("-version")
+        is_hidden = obj is None and rows.filter(pk=key).exists()
+        if is_hidden or (obj is None and not versions.exists()):
+            raise Http404(_("There was never such an object."))
+        return obj, versions
+
+    @property
+    def _database(self) -> str:
+        return router.db_for_write(self.model)
+
+    def _line(self, version: Any) -> dict[str, Any]:
+        return {
+            "version": version,
+            "changes": self._differences(version, None) if version.operation == "update" else [],
+            "restore_url": self._url("restore", quote(self._key(version)), version.history_id),
+        }
+
+    def _key(self, version: Any) -> Any:
+        return getattr(version, self.opts.pk.attname)
+
+    def _differences(self, version: Any, other: Any) -> list[tuple[str, str, str]]:
+        """Return the label of each field that differs, with both values; without `other`, that of what came next."""
+        found = []
+        for name, values in version.diff(other).items():
+            field: Any = self.opts.get_field(name)
+            found.append((capfirst(field.verbose_name), *(self._shown(field, value) for value in values)))
+        return found
+
+    def _shown(self, field: Any, value: Any) -> str:
+        empty = self.get_empty_value_display()
+        if field.is_relation or value is None:
+            return str(empty if value is None else value)
+        return str(display_for_field(value, field, empty))
+
+    def _compared(self, request: HttpRequest, obj: Any, versions: Any) -> Any:
+        """Return in what the two versions that are asked for differ; None if none are."""
+        found = [self._chosen(request.GET.get(name), obj, versions) for name in ("a", "b")]
+        one, other = found
+        if one is None or other is None or (one is obj and other is obj):
+            return None
+        if one is obj:  # a version is compared with the row, and not the other way round
+            return [(label, here, there) for label, there, here in self._differences(other, one)]
+        return self._differences(one, other)
+
+    @staticmethod
+    def _chosen(text: str | None, obj: Any, versions: Any) -> Any:
+        if text == NOW:
+            return obj
+        return versions.filter(history_id=int(text)).first() if text and text.isdecimal() and len(text) < 19 else None
+
+    def _context(self, request: HttpRequest, obj: Any, object_id: str, versions: Any) -> dict[str, Any]:
+        return {
+            **self.admin_site.each_context(request),
+            "title": _("Versions: %s") % (obj if obj is not None else self._name(versions.first())),
+            "opts": self.opts,
+            "object_name": str(obj if obj is not None else self._name(versions.first())),
+            "is_deleted": obj is None,
+            "change_url": self._url("change", object_id) if obj is not None else "",
+            "versions_url": self._url("versions", object_id),
+            "deleted_url": self._url("deleted"),
+        }
+
+    def _name(self, version: Any) -> str:
+        """Return what the row of the version was called."""
+        names = [field.attname for field in self.opts.concrete_fields if not field.generated]
+        return str(self.model(**{name: getattr(version, name) for name in names if hasattr(version, name)}))
+
+    # -- Restoring -------------------------------------------------------------------------------------------------
+
+    def restore_view(self, request: HttpRequest, object_id: str, history_id: int) -> HttpResponse:
+        """Make a row as it was in a version, after asking."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        obj, versions = self._row(request, object_id)
+        if not self.has_restore_permission(request, obj):
+            raise PermissionDenied
+        version = versions.filter(history_id=history_id).first()
+        if version is None:
+            raise Http404
+        if "confirmed" not in request.POST:
+            context = {
+                **self._context(request, obj, object_id, versions),
+                "version": version,
+                "changes": self._differences(version, obj) if obj is not None else [],
+            }
+            return TemplateResponse(request, self.restore_template, context)
+        return self._restore(request, version, request.POST.get("reason") or None)
+
+    def _restore(self, request: HttpRequest, version: Any, reason: str | None) -> HttpResponse:
+        number = version.version
+        try:
+            with transaction.atomic(using=self._database), history_context(reason=reason):
+                obj = version.restore()
+                connections[self._database].check_constraints()  # foreign keys wait for the end of the transaction
+                self.log_change(request, obj, _("Restored version %(number)s.") % {"number": number})
+        except IntegrityError as refused:
+            self.message_user(request, str(refused).partition("\n")[0], messages.ERROR)
+        else:
+            message = _("Version %(number)s is restored.") % {"number": number}
+            self.message_user(request, message, messages.SUCCESS)
+        return HttpResponseRedirect(self._url("versions", quote(self._key(version))))
+
+    # -- Deleted rows ----------------------------------------------------------------------------------------------
+
+    def deleted_view(self, request: HttpRequest) -> HttpResponse:
+        """List the rows that are deleted, each as it was last."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        model: Any = self.model
+        key = self.opts.pk.name
+        rows = model._base_manager.using(self._database).filter(pk=OuterRef(key))
+        last = model.history.using(self._database).filter(~Exists(rows)).order_by(key, "-version").distinct(key)
+        page = Paginator(last, self.list_per_page).get_page(request.GET.get("p"))
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Deleted %s") % self.opts.verbose_name_plural,
+            "opts": self.opts,
+            "page": page,
+            "lines": [
+                {
+                    "name": self._name(version),
+                    "version": version,
+                    "url": self._url("versions", quote(self._key(version))),
+                }
+                for version in page.object_list
+            ],
+        }
+        return TemplateResponse(request, self.deleted_template, context)

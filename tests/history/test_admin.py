@@ -1,0 +1,155 @@
+"""Versions in the admin: listed, compared, restored, of deleted rows too."""
+
+import datetime
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+
+from pgcraft_django import history_context
+from tests.records.models import Document
+
+pytestmark = pytest.mark.django_db
+
+
+def client_of(name: str, *permissions: str, superuser: bool = False) -> Client:
+    user = get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.fixture
+def root() -> Client:
+    return client_of("root", superuser=True)
+
+
+@pytest.fixture
+def document() -> Document:
+    """A document with two former versions."""
+    made = Document.objects.create(title="It's <first>", due=datetime.date(2026, 1, 2))
+    with history_context(actor="ann", reason="a typo"):
+        Document.objects.update(title="Second", kind="bill")
+    Document.objects.update(title="Third")
+    return Document.objects.get(pk=made.pk)
+
+
+def url(action: str, *arguments: object) -> str:
+    return reverse(f"admin:records_document_{action}", args=arguments)
+
+
+def text(client: Client, address: str, **query: str) -> str:
+    answer = client.get(address, query)
+    assert answer.status_code == 200
+    return re.sub(r"\s+", " ", answer.content.decode())
+
+
+def cells(page: str) -> list[str]:
+    return [re.sub(r"<[^>]*>", " ", cell).strip() for cell in re.findall(r"<td>(.*?)</td>", page)]
+
+
+def restore(client: Client, document: Document, version: int, **said: str) -> Any:
+    [history_id] = Document.history.filter(id=document.pk, version=version).values_list("history_id", flat=True)
+    return client.post(url("restore", document.pk, history_id), said, follow=True)
+
+
+def test_the_page_of_a_row_leads_to_its_versions(root: Client, document: Document) -> None:
+    assert f'href="{url("versions", document.pk)}"' in text(root, url("change", document.pk))
+    page = text(root, url("versions", document.pk))
+    assert "ann" in page
+    assert "a typo" in page
+    for changed in ("It&#x27;s &lt;first&gt;", "Second", "Third", "A letter", "A bill"):
+        assert changed in page
+    assert "<first>" not in page
+
+
+def test_any_two_versions_can_be_compared(root: Client, document: Document) -> None:
+    first, second = Document.history.filter(id=document.pk).order_by("version")
+    for a, b in ((str(first.history_id), "now"), ("now", str(first.history_id))):
+        page = text(root, url("versions", document.pk), a=a, b=b)
+        found = page[page.index("Differences") : page.index('id="compare"')]
+        assert ("Third" in found, "A bill" in found, "first" in found) == (True, True, True)
+    page = text(root, url("versions", document.pk), a=str(second.history_id), b=str(second.history_id))
+    assert "No differences." in page
+    for nonsense in ("x", "999999999999999999999", "-1", ""):
+        assert "Differences" not in text(root, url("versions", document.pk), a=nonsense, b="now")
+
+
+def test_a_version_is_restored_after_asking(root: Client, document: Document) -> None:
+    asked = restore(root, document, 1)
+    assert "as it was in version 1" in asked.content.decode()
+    document.refresh_from_db()
+    assert document.title == "Third"
+    done = restore(root, document, 1, confirmed="yes", reason="they asked for it")
+    assert "Version 1 is restored." in done.content.decode()
+    document.refresh_from_db()
+    assert (document.title, document.kind, document.version) == ("It's <first>", "letter", 4)
+    assert Document.history.get(version=3).reason == "they asked for it"
+    assert LogEntry.objects.get().get_change_message() == "Restored version 1."
+
+
+def test_a_deleted_row_is_found_and_restored(root: Client, document: Document) -> None:
+    key = document.pk
+    document.delete()
+    assert f'href="{url("deleted")}"' in text(root, url("changelist"))
+    page = text(root, url("deleted"))
+    assert page.count(url("versions", key)) == 1
+    assert "Third" in page
+    assert "delete" in text(root, url("versions", key))
+    document.pk = key
+    restore(root, document, 2, confirmed="yes")
+    assert Document.objects.get(pk=key).title == "Second"
+    assert "Nothing is deleted." in text(root, url("deleted"))
+
+
+def test_nothing_is_shown_or_restored_without_permission(document: Document) -> None:
+    [history_id] = Document.history.filter(version=1).values_list("history_id", flat=True)
+    nobody, viewer = client_of("nobody"), client_of("viewer", "view_document")
+    for address in (url("versions", document.pk), url("deleted")):
+        assert nobody.get(address).status_code == 403
+        assert viewer.get(address).status_code == 200
+    assert "Restore" not in text(viewer, url("versions", document.pk))
+    for client in (nobody, viewer):
+        assert client.post(url("restore", document.pk, history_id), {"confirmed": "yes"}).status_code == 403
+    assert Client().get(url("versions", document.pk)).status_code == 302
+    adder = client_of("adder", "view_document", "add_document")
+    assert adder.post(url("restore", document.pk, history_id), {"confirmed": "yes"}).status_code == 403
+    changer = client_of("changer", "view_document", "change_document")
+    key = document.pk
+    document.delete()
+    assert changer.post(url("restore", key, history_id), {"confirmed": "yes"}).status_code == 403
+    assert adder.post(url("restore", key, history_id), {"confirmed": "yes"}).status_code == 302
+    assert Document.objects.filter(pk=key).exists()
+
+
+def test_what_is_not_there_or_hidden_is_not_found(root: Client, document: Document) -> None:
+    hidden = Document.objects.create(title="hidden")
+    Document.objects.filter(pk=hidden.pk).update(kind="bill")
+    for key in (hidden.pk, 987654, "x"):
+        assert root.get(url("versions", key)).status_code == 404
+    other = Document.history.get(id=hidden.pk).history_id
+    assert root.post(url("restore", document.pk, other), {"confirmed": "yes"}).status_code == 404
+    assert root.get(url("restore", document.pk, other)).status_code == 405
+
+
+def test_many_versions_come_page_by_page(root: Client, document: Document) -> None:
+    for number in range(4):
+        Document.objects.update(title=f"No. {number}")
+    assert text(root, url("versions", document.pk)).count('value="Restore"') == 3
+    assert "1 / 2" in text(root, url("versions", document.pk))
+    assert "a typo" in text(root, url("versions", document.pk), p="2")
+
+
+def test_what_the_database_refuses_is_a_message(root: Client, document: Document) -> None:
+    parent = Document.objects.create(title="Parent")
+    Document.objects.filter(pk=document.pk).update(parent=parent)
+    Document.objects.filter(pk=document.pk).update(parent=None)
+    parent.delete()
+    done = restore(root, document, 4, confirmed="yes")
+    assert "violates foreign key constraint" in done.content.decode()
