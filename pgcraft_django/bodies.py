@@ -9,7 +9,12 @@ _PART = re.compile(r"\{(\w+)\}")
 
 
 def read_body(folder: str, name: str, **parts: str) -> str:
-    """Return `AS …` with the text of `name`.sql, in which each `{part}` is replaced by that of `parts`.
+    """Return `AS …` with the text of `name`.sql, see `read_sql`."""
+    return f"AS {dollar_quote(read_sql(folder, name, **parts))}"
+
+
+def read_sql(folder: str, name: str, **parts: str) -> str:
+    """Return the text of `name`.sql, in which each `{part}` is replaced by that of `parts`.
 
     `folder` is the `__file__` of the module beside it. The parts are SQL: quoted names and literals. Where a part has
     several lines, they are indented as its place is. Raises `KeyError` for a part that is not given.
@@ -21,4 +26,4 @@ def read_body(folder: str, name: str, **parts: str) -> str:
         return parts[found[1]].replace("\n", f"\n{indentation}")
 
     text = Path(folder).with_name(f"{name}.sql").read_text(encoding="utf-8")
-    return f"AS {dollar_quote(_PART.sub(insert, text))}"
+    return _PART.sub(insert, text).strip()

@@ -68,7 +68,8 @@ Attributes
     E084  A many-to-many field is on a model whose relation is a view.
     E085  An attribute cannot be a generated field.
     E086  A constraint or index is not possible over attributes.
-    E087  `attribute_api` is no API.
+    E087  `attribute_api` or `extra_api` is no API.
+    E088  `extra` is neither `True` nor `False`.
 
 Ledgers
     E091  The value cannot hold every amount exactly.

@@ -78,6 +78,12 @@ def test_constraints_that_attributes_cannot_have_are_refused(apps: Apps, meta: A
 
 
 @pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])
-def test_attribute_api_is_an_api(apps: Apps, wrong: Any) -> None:
-    model(apps, base=PGCraftEAV, pgcraft={"attribute_api": wrong})
-    expect(messages(apps), "E087", "attribute_api = API(")
+@pytest.mark.parametrize("option", ["attribute_api", "extra_api"])
+def test_the_apis_of_what_is_beside_are_apis(apps: Apps, option: str, wrong: Any) -> None:
+    model(apps, base=PGCraftEAV, pgcraft={option: wrong})
+    expect(messages(apps), "E087", f"{option} = API(")
+
+
+def test_extra_is_true_or_false(apps: Apps) -> None:
+    model(apps, base=PGCraftEAV, pgcraft={"extra": "yes"})
+    expect(messages(apps), "E088", "extra = True")

@@ -29,9 +29,13 @@ def is_possible(model: type[models.Model]) -> bool:
     )
 
 
-def declared_apis(model: type[models.Model]) -> list[Any]:
-    """Return what is declared as APIs of the log."""
-    api = getattr(getattr(model, "PGCraft", None), "attribute_api", None)
+def declared_apis(model: type[models.Model], option: str) -> list[API]:
+    """Return the APIs that an option of `class PGCraft` names."""
+    return [item for item in _declared(model, option) if isinstance(item, API)]
+
+
+def _declared(model: type[models.Model], option: str) -> list[Any]:
+    api = getattr(getattr(model, "PGCraft", None), option, None)
     return list(api) if isinstance(api, list | tuple) else [] if api is None else [api]
 
 
@@ -49,11 +53,20 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
         )
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from _constraint(model, item)
-    if wrong := [item for item in declared_apis(model) if not isinstance(item, API)]:
+    for option in ("attribute_api", "extra_api"):
+        if wrong := [item for item in _declared(model, option) if not isinstance(item, API)]:
+            yield error(
+                "E087",
+                f"{option} in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
+                hint=f'Write {option} = API(grants={{"webuser": ["select"]}})',
+                obj=model,
+            )
+    extra = getattr(getattr(model, "PGCraft", None), "extra", False)
+    if not isinstance(extra, bool):
         yield error(
-            "E087",
-            f"attribute_api in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
-            hint='Write attribute_api = API(grants={"webuser": ["select"]})',
+            "E088",
+            f"extra in class PGCraft is of type {type(extra).__name__}; it is True or False.",
+            hint="Write extra = True in class PGCraft",
             obj=model,
         )
 

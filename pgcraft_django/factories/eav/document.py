@@ -32,6 +32,9 @@ FIXED = frozenset(
 )
 """Kinds of fields whose values are of one length."""
 
+EXTRA = "extra"
+"""The attribute with the values of attributes that are defined at run time."""
+
 
 class DocumentField(models.Field):  # type: ignore[type-arg]
     """The column for the document, whose type is the row type of the companion table beside it."""
@@ -57,6 +60,11 @@ def varies(field: AnyField) -> bool:
     What is behind such a value in the document is found by going through all before it. So they come last.
     """
     return field.get_internal_type() not in FIXED
+
+
+def has_extra(model: type[models.Model]) -> bool:
+    """Tell whether attributes of the model can be defined at run time."""
+    return getattr(getattr(model, "PGCraft", None), EXTRA, None) is True
 
 
 def place(field: AnyField, row: str = "") -> str:

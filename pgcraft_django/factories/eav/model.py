@@ -1,17 +1,18 @@
 """The declaration: three companion models beside a model whose fields are attributes."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API, Resource
+from pgcraft_django.api import Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
-from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, is_column, stored, varies
+from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
+from pgcraft_django.factories.eav.extra import add_extra, extra_objects
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
 from pgcraft_django.factories.eav.upsert import upsert_objects
@@ -61,12 +62,14 @@ class LogModel(BehindModel):
 class EAVFactory(Factory):
     """Makes the model's relation a view over entities."""
 
-    options = Factory.options - {"policies"} | {"attribute_api"}
+    options = Factory.options - {"policies"} | {"attribute_api", "extra", "extra_api"}
     has_view = True
 
     def prepare(self, model: type[models.Model]) -> None:
         if not is_possible(model):
             return
+        if has_extra(model):
+            add_extra(model, declared_apis(model, "extra_api"))
         key: Any = model._meta.pk
         fields: list[AnyField] = list(model._meta.local_concrete_fields)
         attributes = sorted((field for field in fields if not is_column(field)), key=varies)
@@ -83,7 +86,7 @@ class EAVFactory(Factory):
             "verbose_name": f"change of {model._meta.verbose_name}",
             "verbose_name_plural": f"changes of {model._meta.verbose_name_plural}",
         }
-        api = [item for item in declared_apis(model) if isinstance(item, API)]
+        api = declared_apis(model, "attribute_api")
         log = make_companion(model, "Attribute", {key.name: plain_copy(key)}, meta=meta, api=api, base=LogModel)
         model.history = History(log)  # type: ignore[attr-defined]
 
@@ -93,8 +96,12 @@ class EAVFactory(Factory):
         selected = [as_column(field) for field in fields]
         return Source(table, list(reads[quote_name(schema, table)]), selected, reads, view_defaults(fields))
 
-    def objects(self, model: type[models.Model], schema: str) -> Iterable[DatabaseObject]:
-        return relation_objects(model, schema) if is_possible(model) else ()
+    def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+        if not is_possible(model):
+            return
+        yield from relation_objects(model, schema)
+        if has_extra(model):
+            yield from extra_objects(Parts(model, schema))
 
     def api_objects(self, resource: Resource) -> Iterator[DatabaseObject]:
         model: Any = resource.model._meta.concrete_model

@@ -5,10 +5,10 @@ from typing import Any
 
 from django.db import models
 
-from pgcraft_django.bodies import read_body
+from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, column_type
 from pgcraft_django.factories.actor import ACTOR, REASON
-from pgcraft_django.factories.eav.document import DATA, ENTITY, LOG, is_column, place, stored
+from pgcraft_django.factories.eav.document import DATA, ENTITY, EXTRA, LOG, has_extra, is_column, place, stored
 from pgcraft_django.factories.eav.indexes import attribute_indexes
 from pgcraft_django.factories.eav.rules import refusals, rule_constraints
 from pgcraft_django.factories.eav.sql import default_sql
@@ -225,7 +225,7 @@ def _log(parts: Parts) -> Iterator[DatabaseObject]:
             key=parts.key,
             refuse_other_key=parts.refuse_other_key,
             row_key=f"coalesce(NEW.{parts.key}, OLD.{parts.key})",
-            changes="\n".join(_change(field) for field in parts.fields if not field.primary_key),
+            changes="\n".join(_change(parts, field) for field in parts.fields if not field.primary_key),
             actor=ACTOR,
             reason=REASON,
         ),
@@ -242,9 +242,11 @@ def _log(parts: Parts) -> Iterator[DatabaseObject]:
     )
 
 
-def _change(field: AnyField) -> str:
+def _change(parts: Parts, field: AnyField) -> str:
     """Return the statement that notes whether the attribute has changed. There is no OLD, or NEW, where all is NULL."""
     old, new = place(field, "OLD"), place(field, "NEW")
+    if field.name == EXTRA and has_extra(parts.model):
+        return read_sql(__file__, "extra_log", old=old, new=new)
     return (
         f"IF NOT {_same(field, old, new)} THEN\n"
         f"    attributes := pg_catalog.array_append(attributes, {quote_text(column_name(field))});\n"

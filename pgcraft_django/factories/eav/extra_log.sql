@@ -1,0 +1,7 @@
+SELECT
+    attributes || pg_catalog.array_agg('extra.' || named.key ORDER BY named.key),
+    old_values || pg_catalog.array_agg({old} -> named.key ORDER BY named.key),
+    new_values || pg_catalog.array_agg({new} -> named.key ORDER BY named.key)
+INTO attributes, old_values, new_values
+FROM pg_catalog.jsonb_object_keys(coalesce({old}, '{}') || coalesce({new}, '{}')) AS named (key)
+WHERE {old} -> named.key IS DISTINCT FROM {new} -> named.key;

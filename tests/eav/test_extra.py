@@ -1,0 +1,98 @@
+"""Attributes that end users define while all is running."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, IntegrityError
+
+from tests.eav.catalogue import OPEN, declare
+from tests.eav.conftest import Shop
+from tests.support.served import Served, serve
+from tests.support.world import World, new_site
+
+TYPES = {"colour": "text", "wheels": "integer", "mass": "number", "new": "boolean", "made": "date", "seen": "datetime"}
+VALUES = {
+    "colour": "red",
+    "wheels": 4,
+    "mass": 1.5,
+    "new": True,
+    "made": "2024-02-29",
+    "seen": "2024-02-29T12:00:00+00:00",
+}
+
+
+@pytest.fixture(scope="module")
+def served(django_db_blocker: Any) -> Iterator[tuple[Shop, Served]]:
+    with ExitStack() as stack:
+        stack.enter_context(django_db_blocker.unblock())
+        site = stack.enter_context(new_site())
+        world = World()
+        site.migrate(world.evolve(lambda apps: declare(apps, extra=True, extra_api=OPEN)))
+        yield Shop(world, site), stack.enter_context(serve(site.alias, site.alias))
+
+
+@pytest.fixture
+def shop(served: tuple[Shop, Served], unblocked: None) -> Iterator[Shop]:
+    shop, _ = served
+    shop.rows("ProductExtra").bulk_create(shop.model("ProductExtra")(name=name, type=of) for name, of in TYPES.items())
+    yield shop
+    shop.rows().all().delete()
+    shop.rows("ProductExtra").all().delete()
+
+
+def test_values_are_stored_read_and_filtered_by_the_orm(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", extra=VALUES)
+    shop.rows().create(sku="b", extra={"wheels": 10})
+    assert shop.rows().get(extra__colour="red", extra__wheels__lt=5).extra == VALUES
+    assert list(shop.rows().order_by("extra__wheels").values_list("sku", flat=True)) == ["a", "b"]
+    product.extra = {**VALUES, "colour": "blue"}
+    product.save()
+    assert shop.log(product)[-1] == ("extra.colour", "red", "blue", "update")
+    assert {line[0] for line in shop.log(product) if line[3] == "insert"} >= {f"extra.{name}" for name in TYPES}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("smell", "good"),
+        ("colour", 1),
+        ("colour", None),
+        ("wheels", 1.5),
+        ("wheels", "4"),
+        ("mass", "heavy"),
+        ("new", 1),
+        ("made", "2023-02-29"),
+        ("made", "yesterday"),
+        ("seen", "2024-01-01"),
+    ],
+)
+def test_what_is_not_defined_or_of_another_type_is_refused(shop: Shop, name: str, value: Any) -> None:
+    with pytest.raises(DatabaseError, match=f"{name}|out of range"):
+        shop.rows().create(sku="a", extra={name: value})
+    with pytest.raises(IntegrityError, match="object of names and values"):
+        shop.rows().create(sku="a", extra=[name])
+
+
+def test_a_definition_stays_while_there_are_values(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", extra={"colour": "red"})
+    for change in ("DELETE FROM products_extra WHERE name = 'colour'", "UPDATE products_extra SET type = 'integer'"):
+        with pytest.raises(IntegrityError, match="colour is in use"):
+            shop.query(change)
+    with pytest.raises(IntegrityError, match="products_extra_type"):
+        shop.query("INSERT INTO products_extra VALUES ('x', 'colour')")
+    product.extra = {}
+    product.save()
+    shop.query("DELETE FROM products_extra WHERE name = 'colour'")
+
+
+def test_they_are_defined_stored_and_filtered_over_http(shop: Shop, served: tuple[Shop, Served]) -> None:
+    api = served[1].webuser
+    assert api.post("/products_extra", json={"name": "finish", "type": "text"}).status_code == 201
+    assert api.post("/products", json={"sku": "a", "extra": {"finish": "matt"}}).status_code == 201
+    assert api.post("/products", json={"sku": "b", "extra": {"finish": 1}}).status_code == 400
+    found = api.get("/products", params={"select": "sku,finish:extra->>finish", "extra->>finish": "eq.matt"})
+    assert found.json() == [{"sku": "a", "finish": "matt"}]
+    answer = api.delete("/products_extra", params={"name": "eq.finish"})
+    assert "finish is in use" in answer.json()["message"]
