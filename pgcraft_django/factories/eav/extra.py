@@ -22,7 +22,7 @@ class DefinitionModel(PGCraftModel):
     """Abstract base of definitions: the name of an attribute, and the type of its values."""
 
     name = models.TextField(primary_key=True)
-    type = models.CharField(max_length=8, choices=[(name, name) for name in TYPES])
+    type = models.TextField(choices=[(name, name) for name in TYPES])
 
     class Meta(PGCraftModel.Meta):
         abstract = True
