@@ -33,7 +33,7 @@ class DefinitionModel(PGCraftModel):
 
 def add_extra(model: type[models.Model], api: object) -> None:
     """Add the attribute, and the model of the definitions."""
-    model.add_to_class(EXTRA, models.JSONField(default=dict, blank=True))  # type: ignore[attr-defined]
+    model.add_to_class(EXTRA, models.JSONField(default=dict, blank=True))
     meta = {
         "constraints": [
             models.CheckConstraint(
