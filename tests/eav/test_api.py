@@ -132,12 +132,10 @@ def test_references_are_embedded_both_ways(api: Served) -> None:
 
 def test_concurrent_requests_all_get_an_answer_and_none_is_lost(api: Served) -> None:
     key = post(api, sku="a")["id"]
-    base = api.webuser.base_url
 
     def write(number: int) -> int:
-        with httpx.Client(base_url=base, headers=api.webuser.headers, timeout=60) as client:
-            values = {"color": f"c{number}"} if number % 2 else {"stock": number + 1}
-            return client.patch("/products", params={"id": f"eq.{key}"}, json=values).status_code
+        values = {"color": f"c{number}"} if number % 2 else {"stock": number + 1}
+        return api.webuser.patch("/products", params={"id": f"eq.{key}"}, json=values, timeout=60).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(write, range(200))) == {204}
@@ -194,11 +192,8 @@ def test_only_who_may_read_insert_and_update_may_upsert(api: Served) -> None:
 
 
 def test_of_many_upserts_at_once_one_inserts(api: Served) -> None:
-    base = api.webuser.base_url
-
     def write(number: int) -> int:
-        with httpx.Client(base_url=base, headers=api.webuser.headers, timeout=60) as client:
-            return client.post("/rpc/products_upsert", json={"sku": "a", "stock": number}).status_code
+        return api.webuser.post("/rpc/products_upsert", json={"sku": "a", "stock": number}, timeout=60).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(write, range(40))) == {200}
