@@ -1,0 +1,71 @@
+"""A history over HTTP: read by whom it is opened to, and written by nobody."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from django.apps.registry import Apps
+from django.db import models
+
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftAppendOnly
+from tests.support.served import Served, serve
+from tests.support.world import World, new_site
+
+
+def declare(apps: Apps) -> None:
+    meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "students"})
+    everything = {"anon": ["select"], "webuser": "all"}
+    inner = type("PGCraft", (), {"api": API(grants=everything), "history_api": API(grants={"webuser": "all"})})
+    fields = {"name": models.TextField()}
+    type("Student", (PGCraftAppendOnly,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields})
+
+
+@pytest.fixture(scope="module")
+def server(django_db_blocker: Any) -> Iterator[Served]:
+    with ExitStack() as stack:
+        stack.enter_context(django_db_blocker.unblock())
+        world = World()
+        site = stack.enter_context(new_site())
+        site.migrate(world.evolve(declare))
+        yield stack.enter_context(serve(site.alias, site.alias))
+
+
+@pytest.fixture
+def api(server: Served, unblocked: None) -> Served:
+    server.webuser.headers.update({"Prefer": "return=representation"})
+    return server
+
+
+def test_requests_make_versions_that_can_be_asked_for(api: Served) -> None:
+    [row] = api.webuser.post("/students", json={"name": "Ann"}).json()
+    one = {"id": f"eq.{row['id']}"}
+    headers = api.token(role="webuser", sub="7")
+    api.webuser.patch("/students", params=one, json={"name": "Anna"}, headers=headers)
+    api.webuser.patch("/students", params=one, json={"name": "Anna"}, headers=headers)
+    api.webuser.delete("/students", params=one, headers=headers)
+    versions = api.webuser.get("/students_history", params={**one, "order": "version"}).json()
+    assert [(item["name"], item["version"], item["operation"], item["actor"]) for item in versions] == [
+        ("Ann", 1, "update", "7"),
+        ("Anna", 2, "delete", "7"),
+    ]
+    at = versions[1]["valid_from"]
+    then = {**one, "valid_from": f"lte.{at}", "valid_to": f"gt.{at}", "select": "name"}
+    assert api.webuser.get("/students_history", params=then).json() == [{"name": "Anna"}]
+
+
+def test_nobody_writes_a_history_and_only_who_may_reads_it(api: Served) -> None:
+    [row] = api.webuser.post("/students", json={"name": "Bob"}).json()
+    api.webuser.patch("/students", params={"id": f"eq.{row['id']}"}, json={"name": "Bobby"})
+    before = api.webuser.get("/students_history").json()
+    assert before
+    forged = {**before[-1], "name": "forged"}
+    one = {"history_id": f"eq.{forged['history_id']}"}
+    for client, status in ((api.webuser, 403), (api.anon, 401)):
+        assert client.post("/students_history", json=forged).status_code == status
+        assert client.patch("/students_history", params=one, json={"name": "forged"}).status_code == status
+        assert client.put("/students_history", params=one, json=forged).status_code == status
+        assert client.delete("/students_history", params=one).status_code == status
+    assert api.anon.get("/students_history").status_code == 401
+    assert api.webuser.get("/students_history").json() == before
