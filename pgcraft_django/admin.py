@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.append_only.admin import AppendOnlyAdmin as AppendOnlyAdmin
+    from pgcraft_django.factories.eav.admin import EAVAdmin as EAVAdmin
     from pgcraft_django.factories.ledger.admin import LedgerAdmin as LedgerAdmin
     from pgcraft_django.factories.state_machine.admin import StateMachineAdmin as StateMachineAdmin
 
-__all__ = ["AppendOnlyAdmin", "LedgerAdmin", "StateMachineAdmin"]
+__all__ = ["AppendOnlyAdmin", "EAVAdmin", "LedgerAdmin", "StateMachineAdmin"]
 
 _HOMES = {
     "AppendOnlyAdmin": "pgcraft_django.factories.append_only.admin",
+    "EAVAdmin": "pgcraft_django.factories.eav.admin",
     "LedgerAdmin": "pgcraft_django.factories.ledger.admin",
     "StateMachineAdmin": "pgcraft_django.factories.state_machine.admin",
 }

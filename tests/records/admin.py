@@ -1,9 +1,9 @@
-"""Documents in the admin."""
+"""Documents and items in the admin."""
 
 from django.contrib import admin
 
-from pgcraft_django.admin import AppendOnlyAdmin
-from tests.records.models import Document
+from pgcraft_django.admin import AppendOnlyAdmin, EAVAdmin
+from tests.records.models import Document, Item
 
 
 @admin.register(Document)
@@ -14,3 +14,6 @@ class DocumentAdmin(AppendOnlyAdmin):
 
     def get_queryset(self, request):  # type: ignore[no-untyped-def]
         return super().get_queryset(request).exclude(title="hidden")
+
+
+admin.site.register(Item, EAVAdmin)

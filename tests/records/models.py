@@ -4,7 +4,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Length
 
-from pgcraft_django.models import PGCraftAppendOnly
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV
 
 
 class Document(PGCraftAppendOnly):
@@ -46,3 +46,20 @@ class Page(PGCraftAppendOnly):
 
     class PGCraft:
         api = None
+
+
+class Item(PGCraftEAV):
+    """Something with attributes."""
+
+    name = models.CharField(max_length=50, unique=True)
+    price = models.DecimalField("what it costs", max_digits=8, decimal_places=2, null=True, blank=True)
+    document = models.ForeignKey(Document, models.SET_NULL, null=True, blank=True, related_name="items")
+
+    class Meta:
+        db_table = "items"
+
+    class PGCraft:
+        api = None
+
+    def __str__(self) -> str:
+        return self.name
