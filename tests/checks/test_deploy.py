@@ -1,5 +1,6 @@
 """`check --deploy`: what is open before a site goes live."""
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +84,7 @@ OPENED = [
 
 
 def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(alias: str, settings: Any) -> None:
-    role = f"pgcraft_{alias}_leak"
+    role = f"pgcraft_leak_{secrets.token_hex(4)}"
     settings.PGCRAFT = {**settings.PGCRAFT, "ROLES": ["anon", "webuser", role]}
     run_sql(f"CREATE ROLE {role} BYPASSRLS")
     try:

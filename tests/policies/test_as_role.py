@@ -1,5 +1,6 @@
 """Django's own queries with the rights of a request."""
 
+import secrets
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -125,8 +126,9 @@ def test_only_request_roles_can_be_switched_to(using: str, role: str) -> None:
 
 
 def test_a_database_user_that_may_not_switch_is_told_what_to_grant(school: School, using: str) -> None:
-    school.served.execute("CREATE ROLE pgcraft_plain")
-    school.served.execute("SET SESSION AUTHORIZATION pgcraft_plain")
+    role = f"pgcraft_plain_{secrets.token_hex(4)}"  # roles belong to the cluster, where other tests are at work
+    school.served.execute(f"CREATE ROLE {role}")
+    school.served.execute(f"SET SESSION AUTHORIZATION {role}")
     try:
         with (
             pytest.raises(RoleError, match='GRANT "webuser" TO'),
@@ -135,4 +137,4 @@ def test_a_database_user_that_may_not_switch_is_told_what_to_grant(school: Schoo
             pass
     finally:
         school.served.execute("RESET SESSION AUTHORIZATION")
-        school.served.execute("DROP ROLE pgcraft_plain")
+        school.served.execute(f"DROP ROLE {role}")
