@@ -15,11 +15,8 @@ from pgcraft_django.messages import listed
 from pgcraft_django.request_role import as_role
 
 
-class HistoryContextMiddleware:
-    """Opens a `history_context()` for each request. Override `get_actor` or `get_reason` to say something else.
-
-    Both are called when something is written, so a request that only reads loads no session and no user for it.
-    """
+class _Middleware:
+    """What can stand among synchronous and asynchronous middleware."""
 
     sync_capable = True
     async_capable = True
@@ -31,13 +28,27 @@ class HistoryContextMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._answer(request)
+        return self._answer_async(request) if self._is_async else self._answer(request)
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        raise NotImplementedError
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        raise NotImplementedError
+
+
+class HistoryContextMiddleware(_Middleware):
+    """Opens a `history_context()` for each request. Override `get_actor` or `get_reason` to say something else.
+
+    Both are called when something is written, so a request that only reads loads no session and no user for it.
+    """
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with self._context(request):
             response: HttpResponseBase = self.get_response(request)
             return response
 
-    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         async with self._context(request):
             response: HttpResponseBase = await self.get_response(request)
             return response
@@ -55,27 +66,17 @@ class HistoryContextMiddleware:
         return None
 
 
-class RequestRoleMiddleware:
+class RequestRoleMiddleware(_Middleware):
     """Runs each request's queries with the rights of its role, see `as_role()`. Override `get_role` to choose it.
 
     The whole view is a transaction. What runs before this middleware, such as the session and the login, has the rights
     of Django's own database user; so has what a response does after it, except for streaming its content.
     """
 
-    sync_capable = True
-    async_capable = True
     using = DEFAULT_DB_ALIAS
     """The database."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase | Awaitable[HttpResponseBase]]) -> None:
-        self.get_response: Any = get_response
-        self._is_async = iscoroutinefunction(get_response)
-        if self._is_async:
-            markcoroutinefunction(self)
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
-        if self._is_async:
-            return self._answer(request)
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         role, claims = self.get_role(request)
         with as_role(role, claims=claims, using=self.using):
             response: HttpResponseBase = self.get_response(request)
@@ -83,7 +84,7 @@ class RequestRoleMiddleware:
             response.streaming_content = self._stream(response.streaming_content, role, claims)
         return response
 
-    async def _answer(self, request: HttpRequest) -> HttpResponseBase:
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         role, claims = await sync_to_async(self.get_role)(request)
         context = as_role(role, claims=claims, using=self.using)
         # Queries of an asynchronous view run in one thread, and so do these.
