@@ -402,7 +402,7 @@ def test_any_sequence_of_edits_is_followed_truly() -> None:
     run_state_machine_as_test(
         Edits,
         settings=settings(
-            max_examples=int(os.environ.get("PGCRAFT_EDIT_EXAMPLES", "8")),
+            max_examples=int(os.environ.get("PGCRAFT_EDIT_EXAMPLES", "6")),
             stateful_step_count=8,
             deadline=None,
             phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take longer than reading
