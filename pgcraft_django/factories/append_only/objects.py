@@ -34,6 +34,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         "columns": quote_names(columns),
         "ended_columns": _of("ended", columns),
         "same_key": _equal("begun", "ended", keys),
+        "same_entity": _equal("history", "ended", keys),
         "entity_is_new": _equal("entity", "NEW", keys),
         "history_is_new": _equal("history", "NEW", keys),
         "new_key": _of("NEW", keys),
@@ -81,12 +82,13 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
     yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", "pgcraft_history_insert", settings=GROWING)
     yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
     old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
-    for name, event, tables in (
-        ("updated", "AFTER UPDATE", f"{old} {new}"),
-        ("deleted", "AFTER DELETE", old),
+    for name, event, tables, settings in (
+        ("inserted", "AFTER INSERT", new, GROWING),
+        ("updated", "AFTER UPDATE", f"{old} {new}", None),
+        ("deleted", "AFTER DELETE", old, None),
     ):
         definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
-        yield from trigger(name, event, definition, f"pgcraft_history_{name}")
+        yield from trigger(name, event, definition, f"pgcraft_history_{name}", settings=settings)
     yield from guard(schema, former)
     yield from guard_truncate(schema, table)
 
