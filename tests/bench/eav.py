@@ -116,7 +116,7 @@ def measure(server: Server, runs: int, many: int, say: Callable[[str], None]) ->
     ):
         for table, rows in sizes.items():
             say(f"attributes: filling {table} with {rows:,} rows")
-            _fill(database, table, rows)
+            fill(database, table, rows)
 
         def rates(name: str, sql: str, ours: str, theirs: str, **about: Any) -> Figure:
             say(f"attributes: {name}")
@@ -159,7 +159,7 @@ def _nanoseconds(database: "psycopg.Connection[Any]", table: str, rows: int) -> 
     return (time.perf_counter() - began) / rows * 1e9
 
 
-def _fill(database: "psycopg.Connection[Any]", table: str, rows: int) -> None:
+def fill(database: "psycopg.Connection[Any]", table: str, rows: int) -> None:
     """Put so many rows into an empty table, without what triggers would write about it."""
     values = ", ".join(KINDS[kind][3] for kind in ATTRIBUTES.values())
     behind, columns = table, ", ".join(ATTRIBUTES)

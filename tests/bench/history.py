@@ -12,7 +12,6 @@ from typing import Any
 import psycopg
 
 from pgcraft_django.embedded import Server
-from tests.bench import rivals
 from tests.bench.items import BULK, COLUMNS, PAGE, ROWS, fill_items, item_model, item_table
 from tests.bench.measuring import alternate, compare, statements
 from tests.bench.project import connect, migrated
@@ -60,7 +59,7 @@ STATEMENTS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
 
 
 def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[Figure]:
-    """Yield the figures of requests, of SQL, and of the ORM."""
+    """Yield the figures of requests and of SQL."""
     by_hand = item_table("hand") + Path(__file__).with_suffix(".sql").read_text() + item_table("plain")
     models = item_model("PGCraftAppendOnly", exclude=["version", "valid_from"])  # the same answers on both sides
     postgrest = {"db-schemas": list(TABLES), "log-level": "crit"}
@@ -82,7 +81,6 @@ def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[F
                 work()  # once for caches and prepared statements
             pairs = alternate(runs, *works)
             yield compare(pairs, part=PART, name=f"{name}, in SQL", medians_unit="statements/s", **about)
-    yield from rivals.measure(server, runs, say)
 
 
 def _work(database: "psycopg.Connection[Any]", sql: str) -> float:

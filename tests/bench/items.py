@@ -56,7 +56,7 @@ GRANT USAGE ON SCHEMA {schema} TO anon;
 GRANT SELECT, INSERT, UPDATE, DELETE ON {schema}_private.items, {schema}.items TO anon;
 """
 
-_FILL = """\
+FILL = """\
 INSERT INTO {table} (reference, name, city, amount, number)
     SELECT md5(i::text)::uuid, 'Name ' || i, 'City ' || i % 100, i % 1000, i FROM generate_series(1, {rows}) AS i;
 """
@@ -74,5 +74,5 @@ def item_table(schema: str) -> str:
 
 def fill_items(database: "psycopg.Connection[Any]", table: str) -> None:
     """Put `ROWS` into an empty table."""
-    database.execute(_FILL.format(table=table, rows=ROWS))
+    database.execute(FILL.format(table=table, rows=ROWS))
     database.execute(f"VACUUM (ANALYZE) {table}")

@@ -69,11 +69,12 @@ BATCH = 100
 """Statements or requests in one measurement."""
 
 INSERT = "INSERT INTO {table} (value, warehouse, sku) VALUES (%(value)s, %(warehouse)s, %(sku)s)"
-BULK_INSERT = f"""\
+INSERT_MANY = f"""\
 INSERT INTO {{table}} (value, warehouse, sku)
-SELECT mod(n, 7) - 1, 'Warehouse ' || mod(n, 10), 'Article ' || mod(n, {GROUPS}) FROM generate_series(1, {BULK}) AS n
+SELECT mod(n, 7) - 1, 'Warehouse ' || mod(n, 10), 'Article ' || mod(n, {GROUPS}) FROM generate_series(1, {{rows}}) AS n
 """
-READ = "SELECT balance FROM {table}_balance WHERE warehouse = %(warehouse)s AND sku = %(sku)s"
+BULK_INSERT = INSERT_MANY.format(table="{table}", rows=BULK)
+READ = "SELECT balance FROM {balances} WHERE warehouse = %(warehouse)s AND sku = %(sku)s"
 
 FILL = f"""\
 INSERT INTO {{table}} (value, warehouse, sku)
@@ -97,7 +98,7 @@ def measure(server: Server, runs: int, entries: int, say: Callable[[str], None])
         with serving(project) as client:
             yield compare_requests(
                 client,
-                [_request(_entry(random.randrange(GROUPS))) for _ in range(BATCH)],
+                [request(random.randrange(GROUPS)) for _ in range(BATCH)],
                 "api",
                 "plain",
                 runs,
@@ -136,7 +137,7 @@ def _figure(
         if table != PLAIN:
             database.execute(f"VACUUM {table}_balance")
         keys = [random.randrange(GROUPS) for _ in range(1 if sql == BULK_INSERT else BATCH)]
-        return statements(database, sql.format(table=table), [_entry(key) for key in keys])
+        return statements(database, sql.format(table=table, balances=f"{table}_balance"), [entry(key) for key in keys])
 
     say(f"ledgers: {name}, against {about['against']}")
     for table in {ours, theirs} - {LARGE}:
@@ -147,12 +148,14 @@ def _figure(
     return compare(pairs, part=PART, name=name, medians_unit="statements/s", **about)
 
 
-def _entry(key: int) -> Mapping[str, Any]:
+def entry(key: int) -> Mapping[str, Any]:
+    """Return what an entry of a group consists of."""
     return {"value": key % 7 - 1, "warehouse": f"Warehouse {key % 10}", "sku": f"Article {key}"}
 
 
-def _request(entry: Mapping[str, Any]) -> Request:
-    return lambda schema: render("POST", "/inventory", schema, entry)
+def request(key: int) -> Request:
+    """Return the request that adds an entry to a group."""
+    return lambda schema: render("POST", "/inventory", schema, entry(key))
 
 
 def _fill(database: "psycopg.Connection[Any]", table: str, entries: int) -> None:

@@ -1,9 +1,9 @@
 """How two sides are compared: alternately, so that what else the machine does slows down both."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from statistics import median
+from statistics import median, quantiles
 from typing import Any, TypeVar
 
 import psycopg
@@ -24,6 +24,15 @@ def medians(pairs: Sequence[Pair]) -> Pair:
 def ratio(pairs: Sequence[Pair]) -> float:
     """Return the median of the ratios of neighbours: what slows the machine down for a while slows both."""
     return median(ours / theirs for ours, theirs in pairs)
+
+
+def spread(values: Iterable[float]) -> tuple[float, float]:
+    """Return between what the middle half of the values lies."""
+    sorted_values = sorted(values)
+    if len(sorted_values) < 2:
+        return sorted_values[0], sorted_values[0]
+    low, _, high = quantiles(sorted_values, n=4, method="inclusive")
+    return low, high
 
 
 def difference(pairs: Sequence[Pair]) -> float:
@@ -48,7 +57,8 @@ def alternate(
 def compare(pairs: Sequence[Pair], **about: Any) -> Figure:
     """Return the ratio of both sides as a figure; `about` is the rest of it."""
     ours, theirs = medians(pairs)
-    return Figure(value=ratio(pairs), unit="x", ours=ours, theirs=theirs, runs=len(pairs), **about)
+    middle = spread(ours / theirs for ours, theirs in pairs)
+    return Figure(value=ratio(pairs), spread=middle, unit="x", ours=ours, theirs=theirs, runs=len(pairs), **about)
 
 
 def rate(works: Sequence[Callable[[], object]]) -> float:

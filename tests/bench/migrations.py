@@ -95,6 +95,7 @@ def _growth(command: str, large: Pair, small: Pair) -> Figure:
         part="Growth",
         name=f"{command}: added for each of {LARGE:,} models, against each of {SIZE}",
         value=large_added / small_added,
+        spread=None,
         unit="x",
         at_most=MOST_GROWTH,
         ours=large_added,

@@ -116,7 +116,13 @@ def _key() -> int:
 
 
 def _row(number: int) -> dict[str, Any]:
-    return {"name": f"Name {number}", "city": f"City {number % 100}", "amount": number % 1000, "number": number}
+    return {
+        "name": f"Name {number}",
+        "city": f"City {number % 100}",
+        "amount": number % 1000,
+        "number": number,
+        "is_active": True,  # the peer has no defaults
+    }
 
 
 def _read_one(number: int) -> Request:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from tests.bench.measuring import alternate, difference, medians
+from tests.bench.measuring import alternate, difference, medians, spread
 from tests.bench.project import clean_environment
 from tests.bench.report import Figure
 
@@ -48,6 +48,7 @@ def measure(runs: int) -> Iterator[Figure]:
             part="Start-up",
             name=f"import and django.setup() of {name}: added",
             value=difference(pairs),
+            spread=spread(ours - theirs for ours, theirs in pairs),
             unit="ms",
             at_most=MOST_MILLISECONDS,
             ours=ours,
