@@ -11,7 +11,8 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 
 # Each layer may import from the layers below it, and from itself.
 LAYERS = [
-    {"apps", "checks", "management", "middleware"},
+    {"pytest_plugin"},
+    {"apps", "checks", "management", "middleware", "testing"},
     {"tokens", "drift"},
     {"autodetector", "postgrest", "connections", "models", "admin", "migrating"},
     {"declared", "operations", "attribute_operations", "writer", "embedding", "lifecycle", "request_role"},

@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -15,13 +14,8 @@ from django.db import connections
 from pgcraft_django.conf import get_config
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
-from pgcraft_django.postgrest import config
-from pgcraft_django.postgrest.binary import detect_version, find_binary
 from pgcraft_django.postgrest.login import Login
-from pgcraft_django.postgrest.preflight import existing_schemas
-from pgcraft_django.postgrest.server import Server
-from pgcraft_django.postgrest.versions import for_version
-from pgcraft_django.registry import api_schemas, table_schemas
+from pgcraft_django.testing import live
 from tests.support.databases import run_sql
 from tests.support.tokens import make_token
 
@@ -51,10 +45,9 @@ def serve(alias: str, administrator: str, secret: str | None = None) -> Iterator
     """Serve the database `alias`; `administrator` is its alias for who may make roles."""
     with ExitStack() as stack:
         login = stack.enter_context(_authenticator(administrator))
-        secret = secret or secrets.token_urlsafe(48)
-        url = stack.enter_context(_postgrest(login, secret, alias))
-        anon, webuser = (stack.enter_context(httpx.Client(base_url=url)) for _ in range(2))
-        served = Served(alias, anon, webuser, secret)
+        api = stack.enter_context(live.serve(login, alias, secret))
+        anon, webuser = (stack.enter_context(httpx.Client(base_url=api.url)) for _ in range(2))
+        served = Served(alias, anon, webuser, api.secret)
         webuser.headers.update(served.token(role="webuser"))
         yield served
 
@@ -72,24 +65,3 @@ def _authenticator(alias: str) -> Iterator[Login]:
     finally:
         run_sql(f"DROP OWNED BY {quote_name(name)}", database=settings["NAME"])
         run_sql(f"DROP ROLE {quote_name(name)}")
-
-
-@contextmanager
-def _postgrest(login: Login, secret: str, alias: str) -> Iterator[str]:
-    binary = find_binary()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    settings = config.collect(
-        schemas=existing_schemas(api_schemas(), alias),
-        search_path=existing_schemas(config.schemas_behind(table_schemas()), alias),
-        port=port,
-        log_level="crit",
-        environ={},
-    )
-    settings["jwt-secret"] = secret
-    settings["db-pool"] = 2
-    settings = for_version(settings, detect_version(binary))
-    with Server(binary, config.to_environment(settings, login), config.address_of(settings)) as server:
-        server.wait_until_ready()
-        yield server.url
