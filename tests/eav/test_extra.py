@@ -5,7 +5,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError
+from django.db import DatabaseError, IntegrityError, connections
+from psycopg.errors import UndefinedColumn
 
 from tests.eav.catalogue import OPEN, declare
 from tests.eav.conftest import Shop
@@ -96,3 +97,27 @@ def test_they_are_defined_stored_and_filtered_over_http(shop: Shop, served: tupl
     assert found.json() == [{"sku": "a", "finish": "matt"}]
     answer = api.delete("/products_extra", params={"name": "eq.finish"})
     assert "finish is in use" in answer.json()["message"]
+
+
+def test_a_copy_through_the_view_is_checked_and_logged_as_any_other_insert(shop: Shop) -> None:
+    """For an owner, too, who cannot see what COPY another one is at."""
+    alias = shop.site.alias
+    shop.query("CREATE ROLE pgcraft_eav_owner; GRANT USAGE ON SCHEMA private TO pgcraft_eav_owner")
+    try:
+        shop.query("GRANT SELECT, INSERT ON products_attribute TO pgcraft_eav_owner")
+        shop.query("GRANT USAGE ON ALL SEQUENCES IN SCHEMA private TO pgcraft_eav_owner")
+        shop.query("ALTER FUNCTION private.products_log() OWNER TO pgcraft_eav_owner")
+
+        def copy(row: str) -> None:
+            with connections[alias].cursor() as cursor, cursor.copy("COPY products (sku, extra) FROM STDIN") as rows:
+                rows.write(row)
+
+        with pytest.raises(UndefinedColumn, match="smell is not defined"):
+            copy('a\t{"smell": "good"}\n')
+        copy('a\t{"wheels": 4}\n')
+        logged = shop.log(shop.rows().get(sku="a"))
+        assert ("sku", None, "a", "insert") in logged
+        assert ("extra.wheels", None, 4, "insert") in logged
+    finally:
+        shop.query("ALTER FUNCTION private.products_log() OWNER TO current_user")
+        shop.query("DROP OWNED BY pgcraft_eav_owner; DROP ROLE pgcraft_eav_owner")

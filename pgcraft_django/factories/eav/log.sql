@@ -4,8 +4,10 @@ DECLARE
     old_values jsonb[];
     new_values jsonb[];
 BEGIN
-    -- COPY is how a dump comes back, and the log comes with it.
-    IF TG_OP = 'INSERT' AND pg_catalog.left(pg_catalog.current_query(), 100) ~* '^\s*copy\s' THEN
+    -- COPY is how a dump comes back, and the log comes with it. What comes through the view does not come from a dump.
+    IF TG_OP = 'INSERT' AND pg_catalog.pg_trigger_depth() = 1
+        AND pg_catalog.left(pg_catalog.current_query(), 100) ~* '^\s*copy\s'
+    THEN
         PERFORM pg_catalog.pg_stat_clear_snapshot();
         IF EXISTS (
             SELECT FROM pg_catalog.pg_stat_progress_copy AS progress
