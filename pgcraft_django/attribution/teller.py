@@ -1,16 +1,20 @@
 """Tells PostgreSQL who acts and why, on the connection on which something is written.
 
-Settings of a transaction are the way: they end with it, so that nothing stays on a connection that others use next. A
-statement outside of a transaction gets one for itself. Nothing is sent for what cannot change rows, nor twice.
+Settings of a transaction are the way: they end with it, so that nothing stays on a connection that others use next.
+PostgreSQL makes one transaction of statements that are sent at once, so a statement outside of a transaction is sent
+behind the settings, in one text; where that cannot be, it gets a transaction for itself. Nothing is sent for what
+cannot change rows, nor twice.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg import ClientCursor
 from psycopg.pq import TransactionStatus
-from psycopg.sql import Composable
+from psycopg.sql import SQL, Composable, Literal
 
 from pgcraft_django.attribution.context import get_actor_and_reason, is_said
 from pgcraft_django.attribution.statements import Effect, effect_of
@@ -29,6 +33,9 @@ SELECT
     pg_catalog.set_config('{REASON_SETTING}', coalesce(%s::pg_catalog.text, reason), true)
 FROM before
 """
+
+_IN_FRONT = "SELECT pg_catalog.set_config({}, {}, true); "
+_FOLLOWS = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|MERGE|SELECT|WITH)\s", re.IGNORECASE)
 
 Execute = Callable[[Any, Any, bool, dict[str, Any]], Any]
 
@@ -51,6 +58,8 @@ class Teller:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self.connection = connection
         self.told: _Told | None = None
+        self.in_front: tuple[tuple[str | None, str | None], str] = (None, None), ""
+        """What was said last, and the statements that set it."""
 
     def __call__(self, execute: Execute, sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if not is_said() and self.told is None:
@@ -62,7 +71,8 @@ class Teller:
             self.told = None
         elif status != TransactionStatus.INTRANS:
             return execute(sql, params, many, context)  # which fails, and says why
-        effect = effect_of(_text(sql, cursor))
+        text = _text(sql, cursor)
+        effect = effect_of(text)
         if effect is Effect.UNDOES and self.told:
             self.told.values = None
         elif effect in (Effect.CHANGES, Effect.UNKNOWN):
@@ -70,10 +80,25 @@ class Teller:
             if status == TransactionStatus.INTRANS or not driver.autocommit:
                 self._tell(driver, *said)
             elif effect is Effect.CHANGES and said != (None, None):
+                if not many and _can_be_second(text, cursor):
+                    return self._execute_at_once(execute, text, params, context, said)
                 with self.connection.wrap_database_errors, driver.transaction():
                     self._tell(driver, *said)
                     return execute(sql, params, many, context)
         return execute(sql, params, many, context)
+
+    def _execute_at_once(
+        self, execute: Execute, text: str, params: Any, context: dict[str, Any], said: tuple[str | None, str | None]
+    ) -> Any:
+        """Execute the statement behind the settings, and leave the cursor at its result."""
+        cursor = context["cursor"].cursor
+        if self.in_front[0] != said:
+            self.in_front = said, _settings(said, cursor)
+        settings = self.in_front[1]
+        result = execute((settings if params is None else settings.replace("%", "%%")) + text, params, False, context)
+        while cursor.nextset():
+            pass
+        return result
 
     def _tell(self, driver: Any, actor: str | None, reason: str | None) -> None:
         """Set for the transaction what differs from what it was told; None is what there was before."""
@@ -89,6 +114,20 @@ class Teller:
         with self.connection.wrap_database_errors:
             *before, actor, reason = driver.execute(_TELL, [actor, reason]).fetchone()
         self.told = _Told(told.before if told else tuple(before), (actor, reason), transaction)
+
+
+def _can_be_second(text: str, cursor: Any) -> bool:
+    """Tell whether the statement can stand behind others: it is one, and its parameters are put into its text."""
+    return isinstance(cursor, ClientCursor) and ";" not in text and _FOLLOWS.match(text) is not None
+
+
+def _settings(said: tuple[str | None, str | None], cursor: Any) -> str:
+    """Return the statements that set what is said."""
+    return "".join(
+        SQL(_IN_FRONT).format(Literal(setting), Literal(value)).as_string(cursor)
+        for setting, value in zip((ACTOR_SETTING, REASON_SETTING), said, strict=True)
+        if value is not None
+    )
 
 
 def _text(sql: Any, cursor: Any) -> str:

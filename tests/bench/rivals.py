@@ -1,6 +1,12 @@
 """The same work in the ORM with PGCraftAppendOnly, django-simple-history and django-pghistory.
 
-The models of all three are in one project, and are measured by one process of it, this module's `main()`.
+The models of all three are in one project, and are measured by one process of it, this module's `main()`. They have the
+same columns and get the same calls, but for those that django-simple-history has functions of its own for.
+
+What they promise is not the same. django-pghistory writes what a row has become, in a trigger for each row, as raw SQL
+does too; django-simple-history writes it from Python, so nothing of raw SQL or `update()`. Ours writes what a row has
+been, with a number, a period that overlaps with no other, and who and why; nobody can change it. So django-pghistory is
+measured a second time with who and why, in its context and in ours.
 """
 
 import importlib.util
@@ -10,6 +16,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +24,9 @@ from typing import Any
 from pgcraft_django.embedded import Server
 from tests.bench.measuring import Pair, alternate, compare, rate
 from tests.bench.project import migrated
-from tests.bench.report import Figure
+from tests.bench.report import Figure, Note
+
+PART = "Histories in the ORM"
 
 BATCH = 50
 """Rows that are saved or created in one measurement."""
@@ -73,10 +82,10 @@ class HistoryItem(Columns):
 """
 
 
-def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[Figure]:
+def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[Figure | Note]:
     """Yield a ratio of rates for each kind of work and rival."""
     if missing := [app for app, _ in RIVALS.values() if importlib.util.find_spec(app) is None]:
-        say(f"histories: skipped the rivals, because {', '.join(missing)} is not installed (make .venv/.bench does it)")
+        yield Note(PART, f"skipped: {', '.join(missing)} is not installed (make .venv/.bench does it)")
         return
     with migrated(server, "bench_rivals", MODELS, apps=APPS) as project:
         say("histories: the ORM, beside django-simple-history and django-pghistory")
@@ -90,7 +99,7 @@ def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[F
             check=True,
         )
     for name, rival, pairs in json.loads(answer.stdout):
-        yield compare(pairs, part="Histories in the ORM", name=name, at_least=1, medians_unit="times/s", against=rival)
+        yield compare(pairs, part=PART, name=name, at_least=1, medians_unit="times/s", against=rival)
 
 
 # -- In the project ----------------------------------------------------------------------------------------------
@@ -138,17 +147,36 @@ def _works(model: Any) -> Works:
     }
 
 
+def _inside(context: Callable[[], AbstractContextManager[Any]], works: Works) -> Works:
+    """Return the works, each in a context that says who and why."""
+
+    def measured(work: Callable[[], float]) -> float:
+        with context():
+            return work()
+
+    return {f"{name}, with who and why": partial(measured, work) for name, work in works.items()}
+
+
 def _measure_models(runs: int) -> list[tuple[str, str, list[Pair]]]:
     """Return figure, rival and pairs of rates."""
+    import pghistory
     from shop import models
 
-    ours = _works(models.Item)
+    from pgcraft_django import history_context
+
+    ours, of_rivals = _works(models.Item), {rival: _works(getattr(models, name)) for rival, (_, name) in RIVALS.items()}
+    attributed = _inside(partial(history_context, actor="somebody", reason="The benchmark"), ours)
+    pghistory_attributed = _inside(
+        partial(pghistory.context, user="somebody", reason="The benchmark"), of_rivals["django-pghistory"]
+    )
     found = []
-    for rival, (_, name) in RIVALS.items():
-        theirs = _works(getattr(models, name))
-        for work in ours:
-            ours[work](), theirs[work]()  # once for caches
-            found.append((work, rival, alternate(runs, ours[work], theirs[work])))
+    for rival, mine, theirs in (
+        *((rival, ours, works) for rival, works in of_rivals.items()),
+        ("django-pghistory", attributed, pghistory_attributed),
+    ):
+        for work in mine:
+            mine[work](), theirs[work]()  # once for caches
+            found.append((work, rival, alternate(runs, mine[work], theirs[work])))
     return found
 
 

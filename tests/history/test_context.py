@@ -263,6 +263,20 @@ def test_reads_send_nothing_and_a_transaction_is_told_once(school: Place, tmp_pa
     assert len(found) == 1
 
 
+def test_a_statement_outside_of_a_transaction_is_sent_at_once_with_the_settings(school: Place, tmp_path: Path) -> None:
+    with history_context(actor="it's 100%", reason="\\"), sent(school, tmp_path / "saved") as found:
+        for name in ("one %s; two", "three"):
+            ann = school.rows().get()
+            ann.name = name
+            ann.save()
+        key = school.rows().create(name="%(name)s").pk
+        assert school.query("UPDATE students SET name = '50%%' WHERE id = %s RETURNING name", [key]) == [("50%",)]
+        assert school.query("DELETE FROM students WHERE name = '50%' RETURNING id") == [(key,)]
+    assert not any("BEGIN" in query or "COMMIT" in query for query in found)
+    assert last(school, 4) == [("it's 100%", "\\")] * 4
+    assert school.rows().get().name == "three"
+
+
 def test_saying_it_opens_no_connection(school: Place) -> None:
     connections[school.site.alias].close()
     with history_context(actor="a"):
