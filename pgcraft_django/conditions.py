@@ -25,10 +25,17 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
     except (TypeError, ValueError, ValidationError) as wrong:
         raise FieldError(str(wrong)) from wrong
     where = where.relabeled_clone({model._meta.db_table: row})
-    connection = postgresql()
-    sql, parameters = where.as_sql(query.get_compiler(connection=connection), connection)
+    sql, parameters = where.as_sql(compiler_of(query), postgresql())
     fields = {column_name(field): field for field in fields_of(where)}
     return literal(sql, parameters), list(fields.values())
+
+
+def compiler_of(query: Any) -> Any:
+    """Return the compiler of a query whose SQL is for `literal`: a "%" in a name is none of a parameter."""
+    compiler = query.get_compiler(connection=postgresql())
+    quote = compiler.quote_name_unless_alias
+    compiler.quote_name_unless_alias = lambda name: quote(name).replace("%", "%%")
+    return compiler
 
 
 def literal(sql: str, parameters: Any) -> str:

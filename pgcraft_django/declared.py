@@ -14,8 +14,8 @@ from django.apps.registry import Apps
 from django.db import models
 from django.utils import translation
 
-from pgcraft_django.api import PRIVILEGES, Resource, is_written
-from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.api import PRIVILEGES, Resource
+from pgcraft_django.columns import column_name
 from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.factories.base import Source, get_factory
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, reference, refers_to_view
@@ -73,8 +73,7 @@ def _model_objects(model: type[models.Model], needs: "_TableNeeds") -> Iterator[
         yield from part.objects(model, table_schema(model))
         for grant in part.column_grants(model):
             needs.add(*grant)
-    if not factory.has_view:
-        yield from policy_objects(model, needs.columns)
+    yield from policy_objects(model, needs.columns)
 
 
 def _references(model: type[models.Model]) -> Iterator[DatabaseObject]:
@@ -124,16 +123,11 @@ class _TableNeeds:
         self.columns.setdefault(role, {}).setdefault(privilege, set()).update(columns)
 
     def add_resource(self, resource: Resource) -> None:
-        has_view = get_factory(resource.model).has_view
+        factory = get_factory(resource.model)
         for role, privileges in resource.grants.items():
             for privilege in privileges:
-                if has_view:
-                    # A trigger writes. To find the rows, also those to write, whoever asks has to read.
-                    if privilege != "insert":
-                        self.add(role, "select", *_source(resource).held)
-                    continue
-                columns = [column_name(field) for field in resource.fields if _applies(privilege, field)]
-                self.add(role, privilege, *columns)
+                for needed, columns in factory.privileges_behind(resource, privilege):
+                    self.add(role, needed, *columns)
 
     def grants(self, schema: str, table: str) -> Iterator[TableGrant]:
         for role, privileges in self.columns.items():
@@ -143,11 +137,6 @@ class _TableNeeds:
                 if privilege in privileges and (privilege == "delete" or privileges[privilege])
             }
             yield TableGrant(schema=schema, table=table, role=role, privileges=columns)
-
-
-def _applies(privilege: str, field: AnyField) -> bool:
-    """Deleting is a privilege on the whole row, and nobody writes what the database does."""
-    return privilege == "select" or (privilege != "delete" and is_written(field))
 
 
 def _view(resource: Resource) -> View:

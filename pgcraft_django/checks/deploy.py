@@ -18,7 +18,7 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
-from pgcraft_django.policies.declaration import expand_commands, get_policies
+from pgcraft_django.policies.declaration import expand_commands, protecting_policies
 from pgcraft_django.registry import api_schemas, get_resources
 from pgcraft_django.tokens import LEAST_SECRET, secret_bytes
 
@@ -38,7 +38,7 @@ def _exposed(apps: Apps) -> Iterator[CheckMessage]:
     anon = get_config().anon_role
     for resource in get_resources(apps):
         model = resource.model
-        policies = get_policies(getattr(model, "pgcraft_owner", model))
+        policies = protecting_policies(model)
         open_to_anon = [name for name in resource.grants.get(anon, ()) if anon]
         if open_to_anon and not policies:
             yield warning(

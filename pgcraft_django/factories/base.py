@@ -1,7 +1,7 @@
 """What all factories share: how they shape a model, and defaults that the database knows too."""
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.apps.registry import Apps
@@ -11,8 +11,9 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import Resource, is_written
 from pgcraft_django.columns import AnyField, column_name, column_types
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.naming import quote_name
 from pgcraft_django.plugins.base import Plugin, get_plugins
 
@@ -43,6 +44,8 @@ class Factory(Plugin):
     """What can be granted at all; `"all"` means these."""
     stamped: frozenset[str] = frozenset()
     """Names of fields that only the database writes: nobody is granted to insert or update them."""
+    is_protected: bool = True
+    """Whether the policies of the model that a companion belongs to count for it too."""
     has_view: bool = False
     """Whether the model's relation is a view: roles read the tables behind it, and triggers write to them."""
 
@@ -52,6 +55,20 @@ class Factory(Plugin):
         columns = [column_name(field) for field in fields]
         selected = [quote_name(column) for column in columns]
         return Source(model._meta.db_table, columns, selected, {table: column_types(fields)})
+
+    def privileges_behind(self, resource: Resource, privilege: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield what a role needs on the columns of the table to have a privilege on an API's view."""
+        # Deleting is a privilege on the whole row, and nobody writes what the database does.
+        columns = [
+            column_name(field)
+            for field in resource.fields
+            if privilege == "select" or (privilege != "delete" and is_written(field))
+        ]
+        yield privilege, columns
+
+    def condition_sql(self, model: type[models.Model], condition: models.Q) -> tuple[str, list[AnyField]]:
+        """Return a condition on rows of the table, and the fields that it reads. Raises `FieldError` if it is none."""
+        return condition_sql(model, condition)
 
     def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
         """Return the objects beside the API view of a model."""

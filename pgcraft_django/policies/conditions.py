@@ -5,7 +5,7 @@ on the other table, and the other table's own policies do not count. It returns 
 of: PostgreSQL asks it once in a statement.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +15,9 @@ from django.db.models.constants import LOOKUP_SEP
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import Join
 
-from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
-from pgcraft_django.conditions import condition_sql, fields_of, literal
+from pgcraft_django.columns import AnyField, column_name, postgresql
+from pgcraft_django.conditions import compiler_of, fields_of, literal
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import Function
 from pgcraft_django.objects.relation import Reads
@@ -42,16 +43,26 @@ def render(model: type[models.Model], condition: Condition, name: str) -> Render
     if isinstance(condition, str):
         # What SQL reads is not known, so every column counts.
         constant = condition.strip().lower() in ("true", "false")
-        return Rendered(condition, [] if constant else list(model._meta.local_concrete_fields))
+        fields = [] if constant else list(model._meta.local_concrete_fields)
+        return Rendered(_named(model, condition, fields) if fields else condition, fields)
     functions: list[Function] = []
 
     def reach(field: AnyField, target: AnyField, rest: models.Q) -> "_Reached":
         functions.append(keys_of(table_schema(model), f"{name}_{len(functions) + 1}", target, rest))
-        return _Reached(field, functions[-1])
+        return _Reached(field.attname, _keys(functions[-1]))
 
     prepared = _prepared(model, as_q(condition), reach)
-    sql, fields = condition_sql(model, prepared)
+    sql, fields = get_factory(model).condition_sql(model, prepared)
     return Rendered(sql or "true", fields, functions)
+
+
+def _named(model: type[models.Model], condition: str, fields: list[AnyField]) -> str:
+    """Return a condition in SQL so that it finds the model's columns by their names."""
+    factory = get_factory(model)
+    if not factory.has_view:
+        return condition
+    columns = ", ".join(factory.source(model, table_schema(model), fields).columns)
+    return f"(SELECT ({condition}) FROM (SELECT {columns}) AS {quote_name(model._meta.db_table)})"
 
 
 def as_q(condition: Condition) -> models.Q:
@@ -68,10 +79,10 @@ class _Reached(models.Expression):
 
     conditional = True
 
-    def __init__(self, field: AnyField, function: Function) -> None:
+    def __init__(self, attribute: str, keys: str) -> None:
         super().__init__(output_field=models.BooleanField())
-        self.column: Any = models.F(field.attname)
-        self.function = function
+        self.column: Any = models.F(attribute)
+        self.keys = keys
 
     def get_source_expressions(self) -> list[Any]:
         return [self.column]
@@ -81,7 +92,7 @@ class _Reached(models.Expression):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         column, parameters = compiler.compile(self.column)
-        return in_keys(column, self.function).replace("%", "%%"), parameters
+        return f"{column} IN ({self.keys.replace('%', '%%')})", parameters
 
 
 Reach = Callable[[AnyField, AnyField, models.Q], _Reached]
@@ -116,7 +127,11 @@ def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) 
 
 def in_keys(column: str, function: Function) -> str:
     """Return whether the column's value is among the keys that the function returns."""
-    return f"{column} IN (SELECT {quote_name(function.schema, function.name)}())"
+    return f"{column} IN ({_keys(function)})"
+
+
+def _keys(function: Function) -> str:
+    return f"SELECT {quote_name(function.schema, function.name)}()"
 
 
 def keys_of(schema: str, name: str, target: AnyField, condition: Condition) -> Function:
@@ -124,9 +139,10 @@ def keys_of(schema: str, name: str, target: AnyField, condition: Condition) -> F
     if isinstance(condition, str):
         column, table = quote_name(column_name(target)), _table(target.model)
         sql = f"SELECT {column}\nFROM {table}\nWHERE {condition}"
-        reads: Reads = {table: column_types(target.model._meta.local_concrete_fields)}
+        reads: Reads = _reads(target.model, target.model._meta.local_concrete_fields)
+        names = {target.model}
     else:
-        sql, reads = _select(target, _prepared(target.model, as_q(condition), None))
+        sql, reads, names = _select(target, _prepared(target.model, as_q(condition), None))
     return Function(
         schema=schema,
         name=shorten(name),
@@ -134,22 +150,30 @@ def keys_of(schema: str, name: str, target: AnyField, condition: Condition) -> F
         volatility="stable",
         security_definer=True,
         body=f"AS {dollar_quote(sql)}",
+        requires=sorted(
+            ("relation", table_schema(model), model._meta.db_table) for model in names if get_factory(model).has_view
+        ),
         reads=reads,
     )
 
 
-def _select(target: AnyField, condition: models.Q) -> tuple[str, Reads]:
-    """Return the query for `target`, and the columns that it reads."""
+def _reads(model: type[models.Model], fields: Sequence[AnyField]) -> dict[str, Mapping[str, str]]:
+    return dict(get_factory(model).source(model, table_schema(model), fields).reads)
+
+
+def _select(target: AnyField, condition: models.Q) -> tuple[str, Reads, set[type[models.Model]]]:
+    """Return the query for `target`, and the columns and models that it reads."""
     query: Any = models.QuerySet(target.model).filter(condition).order_by().query
     query.add_fields([target.attname], allow_m2m=False)
     columns = _qualify(query)
     for item in fields_of(query.where):
         columns.setdefault(item.model, set()).add(item)
     columns.setdefault(target.model, set()).add(target)
-    connection = postgresql()
-    sql, parameters = query.get_compiler(connection=connection).as_sql()
-    reads = {_table(model): column_types(sorted(fields, key=column_name)) for model, fields in columns.items()}
-    return literal(sql, parameters), reads
+    sql, parameters = compiler_of(query).as_sql()
+    reads: dict[str, Mapping[str, str]] = {}
+    for model, fields in columns.items():
+        reads |= _reads(model, sorted(fields, key=column_name))
+    return literal(sql, parameters), reads, set(columns)
 
 
 def _qualify(query: Any) -> dict[type[models.Model], set[AnyField]]:

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import models
 
 from pgcraft_django.api import ALL, PRIVILEGES
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.policies.claims import Claim
 
 Condition = models.Q | models.Expression | str
@@ -82,6 +83,12 @@ class PublicReadPolicy(Policy):
 
     def __init__(self, *, name: str = "public_read", **options: Any) -> None:
         super().__init__(name, **{"using": "true", "commands": ["select"], **options})
+
+
+def protecting_policies(model: type[models.Model]) -> list[Policy]:
+    """Return the policies that count for the model's rows: for those of a companion, what its owner lists."""
+    owner = getattr(model, "pgcraft_owner", None)
+    return get_policies(model) if owner is None else get_policies(owner) if get_factory(model).is_protected else []
 
 
 def get_policies(model: type[models.Model]) -> list[Policy]:

@@ -12,23 +12,24 @@ from django.core.exceptions import FieldError
 from django.db import models
 
 from pgcraft_django.api import ALL
-from pgcraft_django.columns import column_name, column_types
+from pgcraft_django.columns import column_name
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.companion import copied_names
 from pgcraft_django.naming import plain_text, quote_name
 from pgcraft_django.objects import DatabaseObject, FunctionGrant, Role, RowSecurity
 from pgcraft_django.objects import Policy as PolicyObject
 from pgcraft_django.policies.conditions import Rendered, in_keys, keys_of, render
-from pgcraft_django.policies.declaration import Policy, expand_commands, get_policies
+from pgcraft_django.policies.declaration import Policy, expand_commands, protecting_policies
 from pgcraft_django.registry import table_schema
 
 
 def policy_objects(model: type[models.Model], roles: Collection[str]) -> Iterator[DatabaseObject]:
     """Yield the row-level security of the model's table. `roles` are those with a privilege on it."""
     owner = getattr(model, "pgcraft_owner", None)
-    policies = get_policies(owner or model)
+    policies = protecting_policies(model)
     if not policies:
         return
-    yield RowSecurity(schema=table_schema(model), table=model._meta.db_table)
+    yield RowSecurity(schema=table_schema(model), table=get_factory(model).source(model, table_schema(model), ()).table)
     for policy in policies:
         commands = expand_commands(policy.commands)
         try:
@@ -58,7 +59,9 @@ def _objects(
 ) -> Iterator[DatabaseObject]:
     if not rendered:
         return
-    schema, table = table_schema(model), model._meta.db_table
+    schema = table_schema(model)
+    fields = sorted({field for part in rendered.values() for field in part.fields}, key=column_name)
+    source = get_factory(model).source(model, schema, fields)
     limited = sorted({plain_text(role) for role in policy.roles})
     yield from (Role(name=role) for role in limited)
     for function in (function for part in rendered.values() for function in part.functions):
@@ -69,18 +72,14 @@ def _objects(
     for command in commands:
         yield PolicyObject(
             schema=schema,
-            table=table,
+            table=source.table,
             name=plain_text(policy.name) if len(commands) == 1 else f"{policy.name}_{command}",
             roles=limited,
             command=command,
             permissive=policy.permissive,
             using="" if command == "insert" else using,
             check={"insert": check or using, "select": "", "delete": ""}.get(command, check),
-            reads={
-                quote_name(schema, table): column_types(
-                    sorted({field for part in rendered.values() for field in part.fields}, key=column_name)
-                )
-            },
+            reads=source.reads,
             requires=sorted({tuple(item.key) for part in rendered.values() for item in part.functions}),
         )
 

@@ -7,7 +7,9 @@ from django.apps.registry import Apps
 from django.db import models
 from django.db.models import F, Q
 
+from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
+from pgcraft_django.policies.conditions import render
 from tests.checks.declare import expect, messages, model
 
 
@@ -68,3 +70,12 @@ def test_a_condition_is_one_on_the_row(apps: Apps, using: Any) -> None:
 def test_a_policy_that_an_index_cannot_help_is_warned_of(apps: Apps) -> None:
     model(apps, tenant=models.TextField(), pgcraft={"policies": [TenantPolicy("tenant")]})
     expect(messages(apps), "W101", "db_index=True")
+
+
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftEAV])
+def test_a_percent_sign_in_the_name_of_a_column_is_no_parameter(apps: Apps, base: Any) -> None:
+    parent = PGCraftForeignKey("self", models.CASCADE, db_column="100%s")
+    made = model(apps, base=base, owner=models.TextField(db_column="a%s"), parent=parent)
+    rendered = render(made, Q(owner="x%") & Q(parent__owner="y%"), "p")
+    assert ('"a%s"' in rendered.sql, "'x%'" in rendered.sql, '"100%s"' in rendered.sql) == (True, True, True)
+    assert """t1."a%s" = 'y%'""" in rendered.functions[0].body

@@ -10,7 +10,7 @@ from django.apps.registry import Apps
 from django.db import models
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
 from tests.support.served import Served, serve
@@ -87,6 +87,13 @@ def declare(apps: Apps) -> None:
         ],
         api=API(grants={"anon": ["select"], "webuser": ["select", "insert"]}),
         record_grants=["webuser"],
+    )
+    define(
+        "Product",
+        PGCraftEAV,
+        {"name": text(null=True), "owner": text(db_index=True), "price": models.IntegerField(null=True)},
+        policies=[OwnerPolicy("owner")],
+        attribute_api=API(grants=READ),
     )
     define("Room", PGCraftSimple, {"name": text(), "tenant": text()}, policies=[TenantPolicy("tenant")])
 

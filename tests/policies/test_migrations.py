@@ -2,12 +2,13 @@
 
 from typing import Any
 
+import pytest
 from django.apps.registry import Apps
 from django.db import models
 from django.db.models import Q
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from tests.support.catalog import differences
 from tests.support.world import Site, World, new_site
@@ -19,7 +20,7 @@ def declare(
     meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": table})
     inner = type("PGCraft", (), {"policies": list(policies), "api": API(grants={"webuser": "all"}), **more})
     fields = {"owner": models.TextField(db_index=True), "tenant": tenant or models.TextField(db_index=True)}
-    parent = models.ForeignKey("self", models.CASCADE, null=True)
+    parent = PGCraftForeignKey("self", models.CASCADE, null=True)
     type("Note", (base,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields, "parent": parent})
 
 
@@ -46,20 +47,37 @@ STEPS: list[Any] = [
     lambda apps: declare(
         apps,
         Policy("owner", using=Q(parent__tenant=Claim("sub"))),
-        Policy("sql", using="tenant::text = 'x'"),
+        Policy("sql", using="owner::text = 'x'"),
         base=PGCraftAppendOnly,
         table="Odd notes",
         schema="other",
-        tenant=models.CharField(max_length=20, db_index=True),
+        tenant=models.CharField(max_length=20, db_index=True, db_column="Tenant of order"),
     ),
     lambda apps: declare(apps, base=PGCraftAppendOnly),
 ]
 
 
-def test_every_change_is_found_and_the_same_at_once_and_backwards(unblocked: None) -> None:
+ATTRIBUTE_STEPS: list[Any] = [
+    lambda apps: declare(apps, base=PGCraftEAV),
+    lambda apps: declare(apps, OwnerPolicy("owner"), base=PGCraftEAV, extra=True),
+    lambda apps: declare(
+        apps,
+        Policy("owner", using=Q(parent__tenant=Claim("sub"))),
+        Policy("sql", using="tenant::text = current_user", commands=["select"]),
+        base=PGCraftEAV,
+        extra=True,
+        tenant=models.CharField(max_length=20, db_index=True),
+        api=[API(grants={"webuser": ["select", "insert"]}), API("less", columns=["id", "owner"])],
+    ),
+    lambda apps: declare(apps, base=PGCraftEAV),
+]
+
+
+@pytest.mark.parametrize("steps", [STEPS, ATTRIBUTE_STEPS], ids=["rows", "attributes"])
+def test_every_change_is_found_and_the_same_at_once_and_backwards(unblocked: None, steps: list[Any]) -> None:
     world = World()
     with new_site() as site:
-        for step in STEPS:
+        for step in steps:
             before = site.catalog()
             made = world.evolve(step)
             site.migrate(made)

@@ -1,11 +1,12 @@
 """Attributes that end users define at run time: a table of definitions, and the values in one attribute, `extra`."""
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 from django.db import models
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
 from pgcraft_django.factories.eav.document import ENTITY, EXTRA, place
 from pgcraft_django.factories.eav.objects import Parts
@@ -18,8 +19,16 @@ DEFINITIONS = "_extra"
 TYPES = ("text", "integer", "number", "boolean", "date", "datetime")
 
 
+class DefinitionFactory(Factory):
+    """A definition belongs to all rows, so policies on rows say nothing of it."""
+
+    is_protected = False
+
+
 class DefinitionModel(PGCraftModel):
     """Abstract base of definitions: the name of an attribute, and the type of its values."""
+
+    pgcraft_factory: ClassVar[Factory] = DefinitionFactory()
 
     name = models.TextField(primary_key=True)
     type = models.TextField(choices=[(name, name) for name in TYPES])

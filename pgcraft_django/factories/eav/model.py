@@ -10,19 +10,29 @@ from pgcraft_django.api import Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
 from pgcraft_django.factories.eav.extra import add_extra, extra_objects
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
+from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.eav.upsert import upsert_objects
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import DatabaseObject
 
 
+class BehindFactory(Factory):
+    """The table of entities has the model's own policies, and that of documents no rows."""
+
+    is_protected = False
+
+
 class BehindModel(PGCraftModel):
     """Abstract base of the companions. Rows are written by the database, so a fixture that has them too is no news."""
+
+    pgcraft_factory: ClassVar[Factory] = BehindFactory()
 
     class Meta(PGCraftModel.Meta):
         abstract = True
@@ -62,7 +72,7 @@ class LogModel(BehindModel):
 class EAVFactory(Factory):
     """Makes the model's relation a view over entities."""
 
-    options = Factory.options - {"policies"} | {"attribute_api", "extra", "extra_api"}
+    options = Factory.options | {"attribute_api", "extra", "extra_api"}
     has_view = True
 
     def prepare(self, model: type[models.Model]) -> None:
@@ -99,19 +109,38 @@ class EAVFactory(Factory):
     def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
         if not is_possible(model):
             return
-        yield from relation_objects(model, schema)
+        parts = Parts(model, schema)
+        yield from relation_objects(parts)
+        yield from _write_objects(parts, schema, parts.name, parts.fields)
         if has_extra(model):
-            yield from extra_objects(Parts(model, schema))
+            yield from extra_objects(parts)
 
     def api_objects(self, resource: Resource) -> Iterator[DatabaseObject]:
         model: Any = resource.model._meta.concrete_model
         if is_possible(model) and any(resource.roles(privilege) for privilege in ("insert", "update", "delete")):
             parts = Parts(model, resource.table_schema)
-            yield from write_objects(parts, resource.schema, resource.name, resource.fields)
+            yield from _write_objects(parts, resource.schema, resource.name, resource.fields)
+            if has_policies(model):
+                yield from caller_grants(parts, resource)
             yield from upsert_objects(parts, resource)
+
+    def privileges_behind(self, resource: Resource, privilege: str) -> Iterator[tuple[str, list[str]]]:
+        # To find the rows, also those to write, whoever asks has to read.
+        if privilege != "insert":
+            yield "select", self.source(resource.model, resource.table_schema, resource.fields).held
+        if has_policies(resource.model) and is_possible(resource.model):
+            yield privilege, columns_behind(Parts(resource.model, resource.table_schema), resource.fields, privilege)
+
+    def condition_sql(self, model: type[models.Model], condition: models.Q) -> tuple[str, list[AnyField]]:
+        return condition_sql(model, condition)
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
         return check_model(model)
+
+
+def _write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
+    write = caller_objects if has_policies(parts.model) else write_objects
+    return write(parts, schema, view, fields)
 
 
 def _attribute(field: AnyField) -> AnyField:

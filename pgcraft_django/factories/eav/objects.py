@@ -47,13 +47,17 @@ class Parts:
         )
 
     @property
+    def conflict_message(self) -> str:
+        return quote_text(f"could not serialize access to {self.name} due to concurrent update")
+
+    @property
     def reads(self) -> dict[str, dict[str, str]]:
         return stored(self.model, self.schema, self.fields)
 
 
-def relation_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
+def relation_objects(parts: Parts) -> Iterator[DatabaseObject]:
     """Yield the view that is the model's relation, and all that belongs to the tables behind it."""
-    parts = Parts(model, schema)
+    model, schema = parts.model, parts.schema
     yield Schema(name=schema)
     yield View(
         schema=schema,
@@ -62,7 +66,6 @@ def relation_objects(model: type[models.Model], schema: str) -> Iterator[Databas
         reads=parts.reads,
         defaults=view_defaults(parts.fields),
     )
-    yield from write_objects(parts, schema, parts.name, parts.fields)
     yield from _keep(parts)
     yield from _log(parts)
     yield from guard(schema, f"{parts.name}{LOG}")
@@ -92,10 +95,9 @@ def view_defaults(fields: Iterable[AnyField]) -> dict[str, str]:
 def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
     """Yield what lets a view with `fields` be written to. Without the key, rows can only be added."""
     has_key = parts.key_field in fields
-    suffix = "write" if (schema, view) == (parts.schema, parts.name) else f"write_{schema}_{view}"
     function = Function(
         schema=parts.schema,
-        name=shorten(f"{parts.name}_{suffix}"),
+        name=write_name(parts, schema, view),
         returns="trigger",
         language="plpgsql",
         security_definer=True,
@@ -104,7 +106,19 @@ def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFiel
         settings=GROWING,
     )
     yield function
-    yield Trigger(
+    yield write_trigger(function, schema, view, has_key=has_key)
+
+
+def write_name(parts: Parts, schema: str, view: str) -> str:
+    """Return the name of the function that writes what is written to a view."""
+    return shorten(
+        f"{parts.name}_{'write' if (schema, view) == (parts.schema, parts.name) else f'write_{schema}_{view}'}"
+    )
+
+
+def write_trigger(function: Function, schema: str, view: str, *, has_key: bool) -> Trigger:
+    """Return the trigger that makes a view one that can be written to."""
+    return Trigger(
         schema=schema,
         table=view,
         name=WRITE,
@@ -114,7 +128,7 @@ def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFiel
 
 
 def _write_body(parts: Parts, fields: Sequence[AnyField]) -> str:
-    inserted = _inserted(parts, fields)
+    values = inserted(parts, fields)
     assigned = [quote_name(column_name(item)) for item in fields if item.is_relation and not item.primary_key]
     if any(not is_column(item) for item in fields):
         assigned.append(DATA)
@@ -124,63 +138,68 @@ def _write_body(parts: Parts, fields: Sequence[AnyField]) -> str:
         entity=parts.entity,
         key=parts.key,
         new_key=_new_key(parts),
-        columns=",\n".join(inserted),
-        values=",\n".join(inserted.values()),
+        columns=",\n".join(values),
+        values=",\n".join(values.values()),
         changes="\n".join(_written(parts, field) for field in fields),
-        conflict_message=quote_text(f"could not serialize access to {parts.name} due to concurrent update"),
+        conflict_message=parts.conflict_message,
         assignments=",\n".join(f"{name} = entity.{name}" for name in assigned or [parts.key]),
     )
 
 
 def _written(parts: Parts, field: AnyField) -> str:
     """Return the statement that takes over what an UPDATE changes."""
-    old, new = _of("OLD", field), _of("NEW", field)
+    old, new = of("OLD", field), of("NEW", field)
     if field.primary_key:
-        return f"IF NOT {_same(field, old, new)} THEN\n    {parts.refuse_other_key}\nEND IF;"
+        return f"IF NOT {same(field, old, new)} THEN\n    {parts.refuse_other_key}\nEND IF;"
     return (
-        f"IF NOT {_same(field, old, new)} THEN\n"
+        f"IF NOT {same(field, old, new)} THEN\n"
         f"    is_changed := true;\n"
-        f"    is_overtaken := is_overtaken OR NOT {_same(field, place(field, 'entity'), old)};\n"
-        f"    entity.{_target(field)} := {new};\n"
+        f"    is_overtaken := is_overtaken OR NOT {same(field, place(field, 'entity'), old)};\n"
+        f"    entity.{target(field)} := {new};\n"
         f"END IF;"
     )
 
 
 def _add_body(parts: Parts, fields: Sequence[AnyField]) -> str:
-    inserted = _inserted(parts, fields, with_key=False)
-    return read_body(
-        __file__, "add", entity=parts.entity, columns=", ".join(inserted), values=", ".join(inserted.values())
-    )
+    values = inserted(parts, fields, with_key=False)
+    return read_body(__file__, "add", entity=parts.entity, columns=", ".join(values), values=", ".join(values.values()))
 
 
 def _new_key(parts: Parts) -> str:
-    if not isinstance(parts.key_field, models.AutoField | models.BigAutoField | models.SmallAutoField):
+    if (made := next_key(parts)) is None:
         return "-- The key comes with the row."
+    return f"IF NEW.{parts.key} IS NULL THEN\n    NEW.{parts.key} := {made};\nEND IF;"
+
+
+def next_key(parts: Parts) -> str | None:
+    """Return the SQL of a new key, or None if a key comes with its row."""
+    if not isinstance(parts.key_field, models.AutoField | models.BigAutoField | models.SmallAutoField):
+        return None
     of_key = f"{quote_text(parts.entity)}, {quote_text(column_name(parts.key_field))}"
-    sequence = f"pg_catalog.pg_get_serial_sequence({of_key})"
-    return f"IF NEW.{parts.key} IS NULL THEN\n    NEW.{parts.key} := pg_catalog.nextval({sequence});\nEND IF;"
+    return f"pg_catalog.nextval(pg_catalog.pg_get_serial_sequence({of_key}))"
 
 
-def _inserted(parts: Parts, fields: Sequence[AnyField], *, with_key: bool = True) -> dict[str, str]:
+def inserted(parts: Parts, fields: Sequence[AnyField], *, row: str = "NEW", with_key: bool = True) -> dict[str, str]:
     """Return column or attribute -> value for a new entity. What the view does not show gets its default."""
-    found = {_target(field): _of("NEW", field) for field in fields if with_key or not field.primary_key}
+    found = {target(field): of(row, field) for field in fields if with_key or not field.primary_key}
     for field in parts.fields:
         if field not in fields and not field.primary_key and (default := default_sql(field)) is not None:
-            found[_target(field)] = default
+            found[target(field)] = default
     return found
 
 
-def _target(field: AnyField) -> str:
+def target(field: AnyField) -> str:
     """Return how the field is named where it is written to."""
     column = quote_name(column_name(field))
     return column if is_column(field) else f"{DATA}.{column}"
 
 
-def _of(row: str, field: AnyField) -> str:
+def of(row: str, field: AnyField) -> str:
+    """Return the field's value in a row of the view."""
     return f"{row}.{quote_name(column_name(field))}"
 
 
-def _same(field: AnyField, one: str, other: str) -> str:
+def same(field: AnyField, one: str, other: str) -> str:
     """Return whether two values of the field are the same, and not just equal as its collation or type has it."""
     kind = column_type(field)
     if kind in ("jsonb", "citext") or " COLLATE " in kind:
@@ -248,7 +267,7 @@ def _change(parts: Parts, field: AnyField) -> str:
     if field.name == EXTRA and has_extra(parts.model):
         return read_sql(__file__, "extra_log", old=old, new=new)
     return (
-        f"IF NOT {_same(field, old, new)} THEN\n"
+        f"IF NOT {same(field, old, new)} THEN\n"
         f"    attributes := pg_catalog.array_append(attributes, {quote_text(column_name(field))});\n"
         f"    old_values := pg_catalog.array_append(old_values, pg_catalog.to_jsonb({old}));\n"
         f"    new_values := pg_catalog.array_append(new_values, pg_catalog.to_jsonb({new}));\n"

@@ -1,0 +1,169 @@
+"""Writes with the rights of who asks, for models with policies.
+
+The trigger of a view belongs to nobody: it calls a function for each command, which writes to the table behind the view
+with the caller's own privileges, so that PostgreSQL itself applies the policies. The functions are parsed when they are
+made, so the caller needs no access to the schema of the table. Each takes rows of the view and does what the view does:
+whoever called it by hand would get no further than by the view.
+"""
+
+from collections.abc import Iterator, Sequence
+from textwrap import indent
+
+from django.db import models
+
+from pgcraft_django.api import Resource
+from pgcraft_django.bodies import read_body, read_sql
+from pgcraft_django.columns import AnyField, column_name, postgresql
+from pgcraft_django.factories.eav.document import DATA, ENTITY, is_column, place
+from pgcraft_django.factories.eav.objects import (
+    GROWING,
+    Parts,
+    inserted,
+    next_key,
+    of,
+    same,
+    target,
+    write_name,
+    write_trigger,
+)
+from pgcraft_django.naming import dollar_quote, quote_name, shorten
+from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
+
+OLD, NEW = "($1)", "($2)"
+"""The rows of the view that each function takes."""
+
+
+def has_policies(model: type[models.Model]) -> bool:
+    """Tell whether the model declares policies."""
+    return bool(getattr(getattr(model, "PGCraft", None), "policies", ()))
+
+
+def columns_behind(parts: Parts, fields: Sequence[AnyField], privilege: str) -> list[str]:
+    """Return the columns of the entity's table that a role writes with a privilege on a view of `fields`."""
+    if privilege == "insert":
+        written = inserted(parts, fields)
+        fields = [field for field in parts.fields if target(field) in written]
+    elif privilege == "update":
+        fields = [field for field in fields if not field.primary_key]
+    else:
+        return []
+    return sorted({column_name(field) if is_column(field) else DATA for field in fields})
+
+
+def caller_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
+    """Yield what lets a view with `fields` be written to. Without the key, rows can only be added."""
+    yield from (function for _, function in _functions(parts, schema, view, fields))
+    yield from _new_key(parts)
+    has_key = parts.key_field in fields
+    names = {command: quote_name(schema, _name(view, command)) for command in ("insert", "update", "delete", "lock")}
+    insert = f"SELECT added INTO NEW.{parts.key}" if has_key else "PERFORM"
+    change = read_sql(
+        __file__,
+        "as_caller_change",
+        **names,
+        same_key=same(parts.key_field, of("OLD", parts.key_field), of("NEW", parts.key_field)),
+        refuse_other_key=parts.refuse_other_key,
+        conflict_message=parts.conflict_message,
+    )
+    function = Function(
+        schema=parts.schema,
+        name=write_name(parts, schema, view),
+        returns="trigger",
+        language="plpgsql",
+        body=read_body(
+            __file__,
+            "as_caller",
+            insert=f"{insert} FROM {names['insert']}(NULL, NEW) AS added;",
+            change=change if has_key else "RETURN NULL;",
+        ),
+        reads=parts.reads,
+        settings=GROWING,
+    )
+    yield function
+    yield write_trigger(function, schema, view, has_key=has_key)
+
+
+def caller_grants(parts: Parts, resource: Resource) -> Iterator[FunctionGrant]:
+    """Yield what the roles of an API need to write."""
+    for privilege, function in _functions(parts, resource.schema, resource.name, resource.fields):
+        for role in sorted(resource.roles(privilege)):
+            for called in (function, *(_new_key(parts) if privilege == "insert" else ())):
+                yield FunctionGrant(schema=called.schema, function=called.name, arguments=called.arguments, role=role)
+
+
+def _name(view: str, command: str) -> str:
+    return shorten(f"pgcraft_{view}_{command}")
+
+
+def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[tuple[str, Function]]:
+    """Yield each function with the privilege that it is for."""
+    key = parts.key_field
+    kind = str(key.rel_db_type(postgresql()))
+    row = quote_name(schema, view)
+
+    def function(privilege: str, command: str, returns: str, statement: str) -> tuple[str, Function]:
+        made = Function(
+            schema=schema,
+            name=_name(view, command),
+            arguments=f"{row}, {row}",
+            returns=returns,
+            body=f"BEGIN ATOMIC\n{indent(statement, '    ')};\nEND",
+            requires=[("relation", schema, view), *(tuple(item.key) for item in _new_key(parts))],
+            reads=parts.reads,
+        )
+        return privilege, made
+
+    if key not in fields:
+        values = inserted(parts, fields, row=NEW, with_key=False)
+        statement = f"INSERT INTO {parts.entity} ({', '.join(values)})\nVALUES ({', '.join(values.values())})"
+        yield function("insert", "insert", "void", statement)
+        return
+    yield function("insert", "insert", kind, _insert(parts, fields, kind))
+    where = f"WHERE entity.{parts.key} = {of(OLD, key)}"
+    yield function("delete", "delete", "boolean", f"DELETE FROM {parts.entity} AS entity\n{where}\nRETURNING true")
+    written = [field for field in fields if not field.primary_key]
+    as_found = [f"({_unchanged(field)} OR {same(field, place(field, 'entity'), of(OLD, field))})" for field in written]
+    found = "\n    AND ".join(as_found) or "true"
+    locked = f"SELECT\n    {found}\nFROM {parts.entity} AS entity\n{where}\nFOR NO KEY UPDATE"
+    yield function("update", "lock", "boolean", locked)
+    # What the statement does not change, it does not overwrite.
+    assigned = ",\n    ".join(
+        f"{target(field)} = CASE WHEN {_unchanged(field)} THEN {place(field, 'entity')} ELSE {of(NEW, field)} END"
+        for field in written
+    )
+    assigned = assigned or f"{parts.key} = entity.{parts.key}"
+    yield function("update", "update", "void", f"UPDATE {parts.entity} AS entity\nSET\n    {assigned}\n{where}")
+
+
+def _insert(parts: Parts, fields: Sequence[AnyField], kind: str) -> str:
+    """Return the INSERT that says which key the row has got: RETURNING would ask for the right to read it, too."""
+    values = inserted(parts, fields, row=NEW)
+    given = values[parts.key]
+    made = "".join(f"{quote_name(item.schema, item.name)}()" for item in _new_key(parts))
+    values[parts.key] = f"new.{parts.key}"
+    key = f"coalesce({given}, {made})::{kind}" if made else given
+    return (
+        f"WITH new AS (SELECT {key} AS {parts.key}), added AS (\n"
+        f"    INSERT INTO {parts.entity} ({', '.join(values)})\n"
+        f"    SELECT {', '.join(values.values())}\n"
+        f"    FROM new\n"
+        f")\n"
+        f"SELECT new.{parts.key} FROM new"
+    )
+
+
+def _unchanged(field: AnyField) -> str:
+    return same(field, of(OLD, field), of(NEW, field))
+
+
+def _new_key(parts: Parts) -> Iterator[Function]:
+    """Yield the function that makes a key, if the database does: who inserts a row has no privilege on the sequence."""
+    if (key := next_key(parts)) is not None:
+        yield Function(
+            schema=parts.schema,
+            name=shorten(f"{parts.name}_new_key"),
+            returns="bigint",
+            security_definer=True,
+            body=f"AS {dollar_quote(f'SELECT {key}')}",
+            requires=[("relation", parts.schema, f"{parts.name}{ENTITY}")],
+        )
