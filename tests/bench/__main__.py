@@ -56,31 +56,37 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def measure(server: embedded.Server, options: argparse.Namespace) -> Iterator[Figure | Note]:
-    """Yield the figures of the chosen parts."""
-    runs = {part: options.runs or (QUICK_RUNS if options.quick else RUNS)[part] for part in PARTS}
-    parts = options.parts or PARTS
-    if "startup" in parts:
-        say("start-up")
-        yield from startup.measure(runs["startup"])
-    if "api" in parts:
-        yield from api.measure(server, runs["api"], say)
-    if "history" in parts:
-        yield from history.measure(server, runs["history"], say)
-    if "rivals" in parts:
-        yield from rivals.measure(server, runs["rivals"], say)
-    if "eav" in parts:
-        entities = eav.MANY // 10 if options.quick else eav.MANY
-        yield from eav.measure(server, runs["eav"], entities, say)
-    if "ledger" in parts:
-        entries = ledger.ENTRIES // 10 if options.quick else ledger.ENTRIES
-        yield from ledger.measure(server, runs["ledger"], entries, say)
-    if "machine" in parts:
-        yield from machine.measure(server, runs["machine"], say)
-    if "peer" in parts:
-        yield from peer.measure(server, runs["peer"], options.quick, say)
-    if "migrations" in parts:
-        sizes = migrations.SIZES[:-1] if options.quick else migrations.SIZES
-        yield from migrations.measure(server, runs["migrations"], sizes, say)
+    """Yield what is found by the chosen parts."""
+    for part in PARTS:
+        if part in (options.parts or PARTS):
+            began = time.monotonic()
+            runs = options.runs or (QUICK_RUNS if options.quick else RUNS)[part]
+            yield from measure_part(part, server, runs, options.quick)
+            say(f"{part}: {time.monotonic() - began:.0f} seconds")
+
+
+def measure_part(part: str, server: embedded.Server, runs: int, quick: bool) -> Iterator[Figure | Note]:
+    """Yield what is found by one part."""
+    smaller = 10 if quick else 1
+    match part:
+        case "startup":
+            return startup.measure(runs)
+        case "api":
+            return api.measure(server, runs, say)
+        case "history":
+            return history.measure(server, runs, say)
+        case "rivals":
+            return rivals.measure(server, runs, say)
+        case "eav":
+            return eav.measure(server, runs, eav.MANY // smaller, say)
+        case "ledger":
+            return ledger.measure(server, runs, ledger.ENTRIES // smaller, say)
+        case "machine":
+            return machine.measure(server, runs, say)
+        case "peer":
+            return peer.measure(server, runs, quick, say)
+        case _:
+            return migrations.measure(server, runs, migrations.SIZES[:-1] if quick else migrations.SIZES, say)
 
 
 def about(server: embedded.Server) -> dict[str, str]:

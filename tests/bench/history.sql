@@ -50,6 +50,24 @@ BEGIN
 END
 $$;
 
+-- Somebody else may have used the key, and given it up, after the trigger for the row has looked.
+CREATE FUNCTION hand_private.items_inserted() RETURNS trigger LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    IF EXISTS (
+        SELECT
+        FROM new_rows AS n
+        JOIN hand_private.items AS i ON i.id = n.id
+        JOIN hand_private.items_history AS h ON h.id = n.id
+        WHERE h.version >= i.version
+    ) THEN
+        RAISE EXCEPTION 'a key was used by others meanwhile' USING ERRCODE = 'serialization_failure';
+    END IF;
+    RETURN NULL;
+END
+$$;
+
 CREATE FUNCTION hand_private.items_update() RETURNS trigger LANGUAGE plpgsql
 AS $$
 BEGIN
@@ -105,6 +123,8 @@ $$;
 
 CREATE TRIGGER history_insert BEFORE INSERT ON hand_private.items
     FOR EACH ROW EXECUTE FUNCTION hand_private.items_insert();
+CREATE TRIGGER history_inserted AFTER INSERT ON hand_private.items
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION hand_private.items_inserted();
 CREATE TRIGGER history_update BEFORE UPDATE ON hand_private.items
     FOR EACH ROW EXECUTE FUNCTION hand_private.items_update();
 CREATE TRIGGER history_updated AFTER UPDATE ON hand_private.items
