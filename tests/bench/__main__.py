@@ -3,6 +3,7 @@
 import argparse
 import os
 import platform
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -109,6 +110,7 @@ def about(server: embedded.Server) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """Measure, print and write the results; return the exit status."""
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as by Ctrl-C: nothing is left running
     settings.configure(BASE_DIR=ROOT)
     try:
         server = embedded.start(ROOT / ".embedded" / "bench", durable=False, report=say)
