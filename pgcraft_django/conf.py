@@ -37,6 +37,12 @@ class Config:
     """PostgREST's own settings, by its own names."""
     postgrest_binary: str | os.PathLike[str] = ""
     """Path of the PostgREST program; empty: look for it."""
+    token_claims: str = ""
+    """Path of the function that says the role and the claims of a user; empty: `logins.default_claims`."""
+    token_lifetime: int = 900
+    """Seconds that a token of a login is valid."""
+    login_lifetime: int = 1_209_600
+    """Seconds until a login has to be made anew; as `SESSION_COOKIE_AGE`, two weeks."""
 
     @property
     def request_roles(self) -> tuple[str, ...]:
@@ -57,6 +63,8 @@ def fits(key: str, value: object) -> bool:
     default = getattr(Config(), key.lower())
     if isinstance(default, str):
         return isinstance(value, str) or (key == "POSTGREST_BINARY" and isinstance(value, os.PathLike))
+    if isinstance(default, int):
+        return isinstance(value, int) and not isinstance(value, bool)
     if isinstance(default, Mapping):
         return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
     return is_names(value)

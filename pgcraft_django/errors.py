@@ -5,6 +5,7 @@
     │   └── IdentifierError     an identifier PostgreSQL cannot hold
     ├── MigrationError          a migration that this database user cannot run
     ├── RoleError               a role that cannot be switched to
+    ├── LoginEnded              a login that gives no more tokens
     ├── TransitionError         a change of state that the database refuses
     │   └── TransitionConflict  somebody else was first
     ├── IdempotencyConflict     a key of an entry that has another content
@@ -36,6 +37,10 @@ class MigrationError(PGCraftError, CommandError):
 
 class RoleError(PGCraftError):
     """A role that no request can switch to, or that Django's database user may not."""
+
+
+class LoginEnded(PGCraftError):  # noqa: N818 - what it is, is what it is called
+    """A login that gives no more tokens, or what was shown for it is none."""
 
 
 class TransitionError(PGCraftError):

@@ -11,8 +11,7 @@ from django.http.response import HttpResponseBase
 from pgcraft_django.attribution.context import Said, history_context
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
-from pgcraft_django.messages import listed
-from pgcraft_django.request_role import as_role
+from pgcraft_django.request_role import as_role, user_role
 
 
 class _Middleware:
@@ -111,13 +110,10 @@ class RequestRoleMiddleware(_Middleware):
 
         Raises `ConfigurationError` if there is not exactly one other request role.
         """
-        config = get_config()
         user = getattr(request, "user", None)
         if user is None or not user.is_authenticated:
-            return config.anon_role, {}
-        others = [role for role in config.request_roles if role != config.anon_role]
-        if len(others) != 1:
-            raise ConfigurationError(
-                f"Who is logged in may be any of {listed(others)}. Override get_role() of RequestRoleMiddleware."
-            )
-        return others[0], {"sub": str(user.pk)}
+            return get_config().anon_role, {}
+        try:
+            return user_role(), {"sub": str(user.pk)}
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{error} Or override get_role() of RequestRoleMiddleware.") from error

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pgcraft_django.factories.eav.model import PGCraftEAV as PGCraftEAV
     from pgcraft_django.factories.foreign_key import PGCraftForeignKey as PGCraftForeignKey
     from pgcraft_django.factories.ledger.model import PGCraftLedger as PGCraftLedger
+    from pgcraft_django.factories.login.model import PGCraftLogin as PGCraftLogin
     from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
     from pgcraft_django.factories.state_machine.machine import Transition as Transition
     from pgcraft_django.factories.state_machine.model import PGCraftStateMachine as PGCraftStateMachine
@@ -23,6 +24,7 @@ __all__ = [
     "PGCraftEAV",
     "PGCraftForeignKey",
     "PGCraftLedger",
+    "PGCraftLogin",
     "PGCraftSimple",
     "PGCraftStateMachine",
     "Transition",
@@ -34,6 +36,7 @@ _HOMES = {
     "PGCraftEAV": "pgcraft_django.factories.eav.model",
     "PGCraftForeignKey": "pgcraft_django.factories.foreign_key",
     "PGCraftLedger": "pgcraft_django.factories.ledger.model",
+    "PGCraftLogin": "pgcraft_django.factories.login.model",
     "PGCraftSimple": "pgcraft_django.factories.simple",
     "PGCraftStateMachine": "pgcraft_django.factories.state_machine.model",
     "Transition": "pgcraft_django.factories.state_machine.machine",

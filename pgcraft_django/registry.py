@@ -112,6 +112,13 @@ def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
             yield model
 
 
+def login_models(apps: Apps = global_apps) -> list[type[models.Model]]:
+    """Return the models of logins, of which there should be one at most."""
+    from pgcraft_django.factories.login.model import PGCraftLogin
+
+    return [model for model in apps.get_models() if issubclass(model, PGCraftLogin) and not model._meta.proxy]
+
+
 def possible_models(apps: Apps) -> Iterator[type[models.Model]]:
     """Yield the models whose names PostgreSQL can hold; the others are left to the system checks."""
     for model in concerned_models(apps):

@@ -15,12 +15,24 @@ from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transacti
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, sqlstate
-from pgcraft_django.errors import RoleError
+from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed
 from pgcraft_django.naming import quote_name, quote_names
 from pgcraft_django.registry import api_schemas
 
+NO_ROLE = 'There is no role for who is logged in: write "ROLES": ["anon", "webuser"] in PGCRAFT.'
 SETTINGS = ("role", "request.jwt.claims", "search_path")
+
+
+def user_role() -> str:
+    """Return the role of who is logged in: the one request role beside `ANON_ROLE`.
+
+    Raises `ConfigurationError` if there is not exactly one.
+    """
+    others = [role for role in get_config().request_roles if role != get_config().anon_role]
+    if len(others) != 1:
+        raise ConfigurationError(f"Who is logged in may be any of {listed(others)}." if others else NO_ROLE)
+    return others[0]
 
 
 @cache

@@ -61,6 +61,18 @@ def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: t
     return str(jwt.encode(said, signing.key, signing.algorithm, headers={"kid": signing.id} if signing.id else None))
 
 
+def read_token(token: str) -> dict[str, Any]:
+    """Return what a token of ours says. Raises `ConfigurationError` if it is none, or there is no key to tell by."""
+    jwt = _pyjwt()
+    signing = signing_key()
+    key = signing.key if isinstance(signing.key, bytes) else signing.key.public_key()
+    options = {"require": ["exp", "jti"], "verify_aud": False, "verify_exp": False}
+    try:
+        return dict(jwt.decode(token, key, [signing.algorithm], options=options))
+    except jwt.PyJWTError as error:
+        raise ConfigurationError(f"This is no token that was made here: {error}") from None
+
+
 def signing_key() -> SigningKey:
     """Return the private key that `PGCRAFT_JWT_PRIVATE_KEY` holds or names, or else PostgREST's secret.
 

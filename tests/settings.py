@@ -25,6 +25,7 @@ INSTALLED_APPS = [
     "tests.tickets",
     "tests.vault",
     "tests.school",
+    "tests.entrance",
 ]
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -12,7 +12,8 @@ PACKAGE = Path(pgcraft_django.__file__).parent
 # Each layer may import from the layers below it, and from itself.
 LAYERS = [
     {"pytest_plugin"},
-    {"apps", "checks", "management", "middleware", "testing"},
+    {"apps", "checks", "management", "middleware", "testing", "urls", "views"},
+    {"logins"},
     {"tokens", "drift"},
     {"autodetector", "postgrest", "connections", "models", "admin", "migrating"},
     {"declared", "operations", "attribute_operations", "writer", "embedding", "lifecycle", "request_role"},

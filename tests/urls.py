@@ -1,6 +1,6 @@
-"""The admin, for the tests that use it."""
+"""The admin and the tokens, for the tests that use them."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls)]
+urlpatterns = [path("admin/", admin.site.urls), path("api/token/", include("pgcraft_django.urls"))]

@@ -89,6 +89,17 @@ Row-level security
     E105  A policy has no condition on rows, or one that cannot be understood.
     W101  No index helps to find the rows of a policy.
 
+Logins
+    E121  A lifetime is not positive.
+    E122  `TOKEN_CLAIMS` is no function.
+    E123  Nothing says which role a user gets.
+    E124  Logins are exposed.
+    E125  There are two models of logins.
+    E126  The URLs give tokens, and there is no model of logins.
+    E127  PyJWT is missing.
+    W121  PostgREST asks another function before each request.
+    W122  The audience is known to PostgREST alone.
+
 Before going live (with `check --deploy`; E112 to E117 also need `--database`)
     E111  The secret that signs tokens is short.
     E112  A request role is a superuser, or passes row-level security by.
@@ -97,9 +108,11 @@ Before going live (with `check --deploy`; E112 to E117 also need `--database`)
     E115  A function runs with the rights of its owner and no search path.
     E116  Everybody may call a function of the API.
     E117  A table has policies, and its row-level security is off.
+    E118  Logins cannot sign tokens.
     W111  Everybody may read or write all rows of a resource.
     W112  A column is exposed that by its name is a secret.
     W113  A policy lets everybody write every row.
+    W114  Tokens without an end are taken.
 """
 
 from importlib import import_module
@@ -130,6 +143,7 @@ def register() -> None:
     register_check(_Check("models", "check_models"), TAG, Tags.models)
     register_check(_Check("api", "check_apis"), TAG, Tags.models)
     register_check(_Check("policies", "check_policies"), TAG, Tags.models)
+    register_check(_Check("logins", "check_logins"), TAG)
     register_check(_Check("resources", "check_resources"), TAG, Tags.models)
     register_check(_Check("commands", "check_commands"), TAG, Tags.commands)
     register_check(_Check("deploy", "check_exposure"), TAG, Tags.security, deploy=True)

@@ -19,8 +19,8 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
 from pgcraft_django.policies.declaration import expand_commands, protecting_policies
-from pgcraft_django.registry import api_schemas, get_resources
-from pgcraft_django.tokens import LEAST_SECRET, secret_bytes
+from pgcraft_django.registry import api_schemas, get_resources, login_models
+from pgcraft_django.tokens import LEAST_SECRET, PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
 
 SECRETS = re.compile(
     r"(?:^|_)(?:password|passwd|secret|token|api_?key|private_key|ssn|iban|cvv|card_number|salt)(?:_|$)", re.IGNORECASE
@@ -31,7 +31,7 @@ def check_exposure(
     *, app_configs: Sequence[AppConfig] | None = None, apps: Apps = global_apps, **kwargs: Any
 ) -> list[CheckMessage]:
     """Return what the APIs of `app_configs` open that is rarely meant to be open."""
-    return [*of_apps(_exposed(apps), app_configs), *_weak_secret()]
+    return [*of_apps(_exposed(apps), app_configs), *(list(_weak_secret()) or _tokens(apps))]
 
 
 def _exposed(apps: Apps) -> Iterator[CheckMessage]:
@@ -80,6 +80,20 @@ def _weak_secret() -> Iterator[CheckMessage]:
             "E111",
             f"jwt-secret has {len(key)} bytes: who guesses it can be everybody.",
             hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"',
+        )
+
+
+def _tokens(apps: Apps) -> Iterator[CheckMessage]:
+    if login_models(apps):
+        try:
+            signing_key()
+        except ConfigurationError as problem:
+            yield error("E118", f"Logins cannot sign tokens. {problem}", hint=f"Or set {PRIVATE_KEY_VARIABLE}")
+    elif set(get_config().request_roles) - {get_config().anon_role} and get_resources(apps):
+        yield warning(
+            "W114",
+            "PostgREST takes tokens that never end (without exp), and none can be revoked.",
+            hint="Write class Login(PGCraftLogin): pass, in models.py of an app, and run manage.py makemigrations",
         )
 
 

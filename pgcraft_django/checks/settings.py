@@ -12,6 +12,7 @@ from pgcraft_django.conf import KEYS, Config, fits, get_config
 from pgcraft_django.messages import error, listed, nearest, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 
+KINDS = {str: "a string", int: "a whole number", Mapping: "a dict"}
 EXAMPLES = {"POSTGREST": {"db-max-rows": 1000}, "POSTGREST_BINARY": "/usr/local/bin/postgrest"}
 
 
@@ -57,7 +58,7 @@ def _wrong_types(declared: Mapping[Any, Any]) -> Iterator[CheckMessage]:
         if key not in declared or fits(key, declared[key]):
             continue
         value, default = declared[key], getattr(Config(), key.lower())
-        what = "a string" if isinstance(default, str) else "a dict" if isinstance(default, Mapping) else "a list"
+        what = next((name for kind, name in KINDS.items() if isinstance(default, kind)), "a list")
         example = EXAMPLES.get(key, default)
         if what == "a list" and isinstance(value, str):
             example = [value]

@@ -13,10 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import router
+
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.factories.login.objects import FUNCTION, request_schema
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
 from pgcraft_django.postgrest.login import Login
+from pgcraft_django.registry import login_models
 
 Settings = dict[str, str | int | bool]
 
@@ -60,6 +64,7 @@ def collect(
     *,
     schemas: Sequence[str] | None = None,
     search_path: Sequence[str] | None = None,
+    pre_request: str | None = None,
     host: str | None = None,
     port: int | None = None,
     log_level: str | None = None,
@@ -68,8 +73,8 @@ def collect(
     """Return PostgREST's settings by its own names; all but `db-uri`, which is Django's database.
 
     `schemas` are exposed, the first of them when a request names none (default: `API_SCHEMA`). `search_path`
-    are the schemas behind them (default: `schemas_behind()`). `host` and `port` win over every setting,
-    `log_level` over none.
+    are the schemas behind them (default: `schemas_behind()`), `pre_request` is the function that judges tokens.
+    `host` and `port` win over every setting, `log_level` over none.
     Raises `ConfigurationError` for a name or a value that PostgREST could not take.
     """
     config = get_config()
@@ -77,6 +82,7 @@ def collect(
         "db-schemas": list(schemas or [config.api_schema]),
         "db-anon-role": config.anon_role,
         "db-extra-search-path": list(schemas_behind() if search_path is None else search_path),
+        "db-pre-request": pre_request,
         "db-channel-enabled": True,
         "server-host": "127.0.0.1",
         "server-port": 3000,
@@ -110,6 +116,13 @@ def schemas_behind(table_schemas: Sequence[str] = ()) -> tuple[str, ...]:
     request role without USAGE on a schema still sees nothing of it.
     """
     return tuple(dict.fromkeys(("public", get_config().table_schema, *table_schemas)))
+
+
+def pre_request(using: str) -> str | None:
+    """Return the function that PostgREST asks before each request, if the database `using` has logins."""
+    if any(router.allow_migrate_model(using, model) for model in login_models()):
+        return f"{request_schema()}.{FUNCTION}"
+    return None
 
 
 def schemas_of(settings: Settings) -> tuple[str, ...]:

@@ -64,19 +64,25 @@ def live_api(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[LiveAPI]:
     PostgREST logs in as a role that is made for the block, if Django's database user may make roles, and else as the
     authenticator with the password in `PGRST_DB_PASSWORD`. Raises `ServerError` if the API cannot be served.
     """
-    with _authenticator(using) as login, serve(login, using) as api, api.signing():
+    with _authenticator(using) as login, serve(login, using, pre_request=config.pre_request(using)) as api, api.signing():
         yield api
 
 
 @contextmanager
-def serve(login: Login, using: str, secret: str | None = None) -> Iterator[LiveAPI]:
-    """Serve the database `using` with PostgREST logging in by `login`; `secret` is its `jwt-secret`."""
+def serve(
+    login: Login, using: str, secret: str | None = None, pre_request: str | None = None
+) -> Iterator[LiveAPI]:
+    """Serve the database `using` with PostgREST logging in by `login`; `secret` is its `jwt-secret`.
+
+    `pre_request` is the function that judges tokens.
+    """
     binary = find_binary()
     secret = secret or secrets.token_urlsafe(48)
     with mock.patch.dict(os.environ, {SECRET_VARIABLE: secret}):
         settings = config.collect(
             schemas=preflight.existing_schemas(api_schemas(), using),
             search_path=preflight.existing_schemas(config.schemas_behind(table_schemas()), using),
+            pre_request=pre_request,
             host="127.0.0.1",
             port=preflight.check_port(config.Address("127.0.0.1", 0)),
             log_level="crit",

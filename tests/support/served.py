@@ -41,11 +41,13 @@ class Served:
 
 
 @contextmanager
-def serve(alias: str, administrator: str, secret: str | None = None) -> Iterator[Served]:
+def serve(
+    alias: str, administrator: str, secret: str | None = None, pre_request: str | None = None
+) -> Iterator[Served]:
     """Serve the database `alias`; `administrator` is its alias for who may make roles."""
     with ExitStack() as stack:
         login = stack.enter_context(_authenticator(administrator))
-        api = stack.enter_context(live.serve(login, alias, secret))
+        api = stack.enter_context(live.serve(login, alias, secret, pre_request))
         anon, webuser = (stack.enter_context(httpx.Client(base_url=api.url)) for _ in range(2))
         served = Served(alias, anon, webuser, api.secret)
         webuser.headers.update(served.token(role="webuser"))

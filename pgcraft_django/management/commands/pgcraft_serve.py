@@ -88,6 +88,7 @@ class Command(DatabaseCommand):
         return config.collect(
             schemas=api_schemas(),
             search_path=behind,
+            pre_request=config.pre_request(options["database"]),
             host=options["host"],
             port=options["port"],
             log_level=LOG_LEVELS.get(options["verbosity"]),

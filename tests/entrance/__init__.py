@@ -1,0 +1,1 @@
+"""An app whose users get tokens for the API."""
