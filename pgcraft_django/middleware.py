@@ -116,4 +116,4 @@ class RequestRoleMiddleware(_Middleware):
         try:
             return user_role(), {"sub": str(user.pk)}
         except ConfigurationError as error:
-            raise ConfigurationError(f"{error} Or override get_role() of RequestRoleMiddleware.") from error
+            raise ConfigurationError(f"{error} Override get_role() of RequestRoleMiddleware.") from error

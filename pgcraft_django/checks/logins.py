@@ -6,6 +6,7 @@ from typing import Any
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
+from django.conf import settings
 from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
@@ -108,6 +109,8 @@ def _declared(name: str) -> Any:
 
 
 def _has_urls() -> bool:
+    if not hasattr(settings, "ROOT_URLCONF"):
+        return False
     try:
         reverse("pgcraft_django:token")
     except (NoReverseMatch, ImproperlyConfigured, ImportError):

@@ -64,14 +64,16 @@ def live_api(*, using: str = DEFAULT_DB_ALIAS) -> Iterator[LiveAPI]:
     PostgREST logs in as a role that is made for the block, if Django's database user may make roles, and else as the
     authenticator with the password in `PGRST_DB_PASSWORD`. Raises `ServerError` if the API cannot be served.
     """
-    with _authenticator(using) as login, serve(login, using, pre_request=config.pre_request(using)) as api, api.signing():
+    with (
+        _authenticator(using) as login,
+        serve(login, using, pre_request=config.pre_request(using)) as api,
+        api.signing(),
+    ):
         yield api
 
 
 @contextmanager
-def serve(
-    login: Login, using: str, secret: str | None = None, pre_request: str | None = None
-) -> Iterator[LiveAPI]:
+def serve(login: Login, using: str, secret: str | None = None, pre_request: str | None = None) -> Iterator[LiveAPI]:
     """Serve the database `using` with PostgREST logging in by `login`; `secret` is its `jwt-secret`.
 
     `pre_request` is the function that judges tokens.

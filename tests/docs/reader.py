@@ -10,6 +10,7 @@ What a block means:
               `pip install` is not typed: it needs a network.
     sql       Run in the database as its owner.
     mermaid   A picture.
+    javascript  Read by Node.js, and not run: a browser would do that.
 
 Everything runs in a folder of its own, against a PostgreSQL of its own. The API's port is not 3000 but a free one,
 and read as 3000.
@@ -141,6 +142,11 @@ class Reader:
 
     def follow_mermaid(self, text: str) -> None:
         assert re.match(r"flowchart|sequenceDiagram|erDiagram|stateDiagram-v2", text)
+
+    def follow_javascript(self, text: str) -> None:
+        checked = ["node", "--input-type=module", "--check"]
+        done = subprocess.run(checked, input=text, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
     def follow_sql(self, text: str) -> None:
         with psycopg.connect(

@@ -21,7 +21,7 @@ from tests.test_architecture import LAYERS
 DOCS = ROOT / "docs"
 COMMANDS = sorted(path.stem for path in (ROOT / "pgcraft_django" / "management" / "commands").glob("pgcraft_*.py"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-LANGUAGES = {"python", "diff", "console", "sql", "mermaid", "start", "stop"}
+LANGUAGES = {"python", "diff", "console", "sql", "mermaid", "javascript", "start", "stop"}
 UNPLUGGED = {"plugins"}
 """Options that nothing can be given to yet."""
 
