@@ -50,6 +50,7 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
 Histories
     E061  A field has a name that its history needs.
     E062  `history_api` is no API.
+    E063  A name has a % in it.
 
 State machines
     E071  No field can hold the state.

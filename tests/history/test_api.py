@@ -1,6 +1,7 @@
 """A history over HTTP: read by whom it is opened to, and written by nobody."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly
+from tests.support.databases import administrator
 from tests.support.served import Served, serve
 from tests.support.world import World, new_site
 
@@ -69,3 +71,27 @@ def test_nobody_writes_a_history_and_only_who_may_reads_it(api: Served) -> None:
         assert client.delete("/students_history", params=one).status_code == status
     assert api.anon.get("/students_history").status_code == 401
     assert api.webuser.get("/students_history").json() == before
+
+
+def test_a_request_whose_key_others_use_and_give_up_is_done_again(api: Served) -> None:
+    """PostgREST hears of a serialization failure, and asks once more by itself: the client does not notice."""
+    api.execute("""
+        CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF NEW.name = 'slow' THEN PERFORM pg_advisory_xact_lock(1); END IF;
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER "~wait" BEFORE INSERT ON students FOR EACH ROW EXECUTE FUNCTION wait();
+    """)
+    [[database]] = api.execute("SELECT current_database()")
+    with administrator(database) as others, ThreadPoolExecutor(1) as pool:
+        others.execute("SELECT pg_advisory_lock(1)")
+        request = pool.submit(api.webuser.post, "/students", json={"id": 77, "name": "slow"})
+        waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        while others.execute(waiting).fetchone() != (1,):
+            assert not request.done(), request.result().text
+        others.execute("INSERT INTO private.students (id, name) VALUES (77, 'quick')")
+        others.execute("DELETE FROM private.students WHERE id = 77")
+        others.execute("SELECT pg_advisory_unlock(1)")
+        answer = request.result(timeout=30)
+    assert answer.status_code == 201
+    assert [(row["name"], row["version"]) for row in answer.json()] == [("slow", 2)]

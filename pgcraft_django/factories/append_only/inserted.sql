@@ -12,5 +12,18 @@ BEGIN
             MESSAGE = pg_catalog.format('A key of %I.%I was used and given up by others meanwhile.', TG_TABLE_SCHEMA, TG_TABLE_NAME),
             HINT = 'Do it again.';
     END IF;
+    -- A transaction that keeps its snapshot does not see what others have done since. So it tries to take the place of
+    -- each new version: where that is taken, PostgreSQL raises the same failure, and otherwise the attempt is undone.
+    IF pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        BEGIN
+            INSERT INTO {history} ({keys}, "version", "valid_from", "valid_to", "operation")
+            SELECT {begun_keys}, begun."version", begun."valid_from", begun."valid_from", 'delete'
+            FROM new_rows AS begun
+            ON CONFLICT ({keys}, "version") DO NOTHING;
+            RAISE EXCEPTION USING ERRCODE = 'triggered_action_exception';
+        EXCEPTION
+            WHEN triggered_action_exception THEN NULL;
+        END;
+    END IF;
     RETURN NULL;
 END

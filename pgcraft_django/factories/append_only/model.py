@@ -64,6 +64,15 @@ class AppendOnlyFactory(Factory):
                     hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
                     obj=model,
                 )
+        columns = (("db_column=", field.column) for field in model._meta.local_concrete_fields)
+        for option, name in (("db_table = ", model._meta.db_table), *columns):
+            if "%" in name:
+                yield error(
+                    "E063",
+                    f"The name {name!r} has a % in it, which Django takes for a placeholder.",
+                    hint=f"Write {option}{source(name.replace('%', 'percent'))}",
+                    obj=model,
+                )
         api = _declared_api(model)
         if api is not None and len(_apis(model)) < (len(api) if isinstance(api, list | tuple) else 1):
             yield error(

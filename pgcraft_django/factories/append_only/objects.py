@@ -32,6 +32,8 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         "table": quote_name(schema, table),
         "history": quote_name(schema, former),
         "columns": quote_names(columns),
+        "keys": quote_names(keys),
+        "begun_keys": _of("begun", keys),
         "ended_columns": _of("ended", columns),
         "same_key": _equal("begun", "ended", keys),
         "same_entity": _equal("history", "ended", keys),
