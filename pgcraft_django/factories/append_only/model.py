@@ -35,11 +35,10 @@ class AppendOnlyFactory(Factory):
             field.name: plain_copy(field) for field in model._meta.local_concrete_fields if field.name not in STAMPS
         }
         keys = [field.name for field in model._meta.pk_fields]
+        name = shorten(f"{model._meta.db_table}_history_version")
         meta = {
             "constraints": [
-                models.UniqueConstraint(
-                    fields=[*keys, "version"], name=shorten(f"{model._meta.db_table}_history_version")
-                )
+                models.UniqueConstraint(fields=[*keys, "version"], name=name.replace("%", "%%"))  # Django fills it in
             ],
             "indexes": [models.Index(fields=["valid_to"])],
             "ordering": [*keys, "version"],
