@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.functions import Now
 
 from pgcraft_django.api import API
+from pgcraft_django.columns import column_name
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
@@ -63,7 +64,7 @@ class AppendOnlyFactory(Factory):
                     hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
                     obj=model,
                 )
-        columns = (("db_column=", field.column) for field in model._meta.local_concrete_fields)
+        columns = (("db_column=", column_name(field)) for field in model._meta.local_concrete_fields)
         for option, name in (("db_table = ", model._meta.db_table), *columns):
             if "%" in name:
                 yield error(
