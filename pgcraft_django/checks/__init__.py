@@ -50,7 +50,7 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
 Histories
     E061  A field has a name that its history needs.
     E062  `history_api` is no API.
-    E063  A name has a % in it.
+    E063  A table or a column has a `%` in its name.
 
 State machines
     E071  No field can hold the state.
