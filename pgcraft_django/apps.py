@@ -26,6 +26,7 @@ class PGCraftConfig(AppConfig):
         checks.register()
         pre_migrate.connect(connections.extend_search_path, sender=self)
         post_migrate.connect(_let_tests_truncate, sender=self)
+        post_migrate.connect(_make_partitions, sender=self)
         post_migrate.connect(_reload_schema, sender=self)
         connection_created.connect(_attribute_writes, dispatch_uid="pgcraft_django.attribution")
         for connection in databases.all(initialized_only=True):  # which an app before this one may have opened
@@ -36,6 +37,12 @@ def _let_tests_truncate(using: str, **kwargs: Any) -> None:
     from pgcraft_django.factories.guard import let_tests_truncate
 
     let_tests_truncate(using)
+
+
+def _make_partitions(using: str, **kwargs: Any) -> None:
+    from pgcraft_django.factories.ledger.partitions import make_partitions_after_migrate
+
+    make_partitions_after_migrate(using)
 
 
 def _reload_schema(using: str, **kwargs: Any) -> None:

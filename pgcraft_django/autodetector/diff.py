@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pgcraft_django.naming import DEFAULT_SCHEMA
-from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement
+from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement
 from pgcraft_django.recorded import ObjectMap
 
 States = Mapping[str, ObjectMap]
@@ -69,9 +69,11 @@ class Plan:
     """
 
     drops: list[list[Change]] = field(default_factory=lambda: [[]])
+    made_whole: list[Change] = field(default_factory=list)
     moves_before: list[Move] = field(default_factory=list)
     shared: list[Change] = field(default_factory=list)
     moves_after: list[Move] = field(default_factory=list)
+    partitioned: list[Change] = field(default_factory=list)
     creates: list[list[Change]] = field(default_factory=lambda: [[]])
     leftovers: list[Change] = field(default_factory=list)
 
@@ -104,6 +106,8 @@ def make_plan(recorded: States, declared: States, disturbance: Disturbance) -> P
             plan.moves_after.append(_arrival(app_label, new, departures, disturbance))
         elif new.shared:
             plan.shared.append(Change(app_label, None, new))
+        elif isinstance(new, Partitioning):
+            plan.partitioned.append(Change(app_label, None, new))
         else:
             plan.creates[0].append(Change(app_label, None, new))
     plan.moves_before = list(departures.values())
@@ -137,6 +141,8 @@ def _plan_recorded(
             departures[old.name] = Move(app_label, old.name, old.schema, DEFAULT_SCHEMA)
         elif old.shared:
             (plan.shared if new else plan.leftovers).append(Change(app_label, old, new))
+        elif isinstance(old, Partitioning):
+            plan.made_whole.append(Change(app_label, old, None))
         else:
             plan.drops[0].append(Change(app_label, old, None))
     return departures
@@ -158,11 +164,13 @@ def _is_dropped(move: Move, disturbance: Disturbance) -> bool:
 
 def _doomed(recorded: States, declared: States, disturbance: Disturbance) -> set[Ref]:
     """Return what cannot stay as it is, closed over all that depends on it."""
+    remade = _partitioned(recorded) ^ _partitioned(declared)
     doomed = {
         Ref(app_label, key)
         for app_label, objects in recorded.items()
         for key, old in objects.items()
         if old.columns_held.keys() & disturbance.tables
+        or (old.columns_held.keys() & remade and not isinstance(old, TablePlacement))
         or old.narrowed(declared.get(app_label, {}).get(key), disturbance.columns) is None
     }
     dependents: dict[ObjectKey, list[Ref]] = {}
@@ -177,6 +185,12 @@ def _doomed(recorded: States, declared: States, disturbance: Disturbance) -> set
                 doomed.add(ref)
                 queue.append(ref)
     return doomed
+
+
+def _partitioned(states: States) -> set[str]:
+    """Return the quoted names of the tables that are partitioned: another table then has the name."""
+    objects = (item for known in states.values() for item in known.values())
+    return {table for item in objects if isinstance(item, Partitioning) for table in item.columns_held}
 
 
 def _layers(changes: Iterable[Change]) -> list[list[Change]]:

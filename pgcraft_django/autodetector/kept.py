@@ -6,7 +6,7 @@ from django.db.migrations.state import ModelState, ProjectState
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
 from pgcraft_django.naming import quote_name
-from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement, Trigger
+from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement, Trigger
 from pgcraft_django.objects.trigger import GUARD
 from pgcraft_django.recorded import ObjectMap, recorded
 
@@ -40,7 +40,7 @@ def objects_of_table(table: str, known: ObjectMap) -> ObjectMap:
         key
         for key, item in known.items()
         if (isinstance(item, TablePlacement) and item.name == table)
-        or (isinstance(item, Trigger) and item.table == table)
+        or (isinstance(item, Trigger | Partitioning) and item.table == table)
     ]
     found: ObjectMap = {}
     while queue:
@@ -62,8 +62,9 @@ def without_dropped_tables(recorded: dict[str, ObjectMap], state: ProjectState) 
     }
 
     def is_gone(item: DatabaseObject) -> bool:
-        table = item.table if isinstance(item, Trigger) else item.key.name if isinstance(item, TablePlacement) else None
-        return (item.key.schema, table) in gone
+        if isinstance(item, Trigger | Partitioning):
+            return (item.schema, item.table) in gone
+        return isinstance(item, TablePlacement) and (item.schema, item.name) in gone
 
     return {
         label: {key: item for key, item in objects.items() if not is_gone(item)} for label, objects in recorded.items()

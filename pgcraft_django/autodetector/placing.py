@@ -31,8 +31,9 @@ from pgcraft_django.autodetector.tables import (
     table_owners,
 )
 from pgcraft_django.declared import declared
+from pgcraft_django.errors import MigrationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import DatabaseObject, ObjectKey, TablePlacement
+from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement
 from pgcraft_django.operations import Create, Drop, Replace, SetTableSchema
 from pgcraft_django.recorded import recorded
 
@@ -63,10 +64,13 @@ class Placer:
 
     def place(self) -> None:
         """Put our operations before and after those of each app."""
+        self._keep_partitioned_in_place()
         plan = make_plan(self.recorded, self.declared, self._disturbance())
         django = {label: list(operations) for label, operations in self.generated.items()}
         departures, arrivals = list(_moves(plan.moves_before)), list(_moves(plan.moves_after))
-        moves = [*departures, *arrivals]
+        made_whole, partitioned = list(_batches(plan.made_whole)), list(_batches(plan.partitioned))
+        # Another table takes the place of the one that others hold on to, as if it moved.
+        moves = [*departures, *arrivals, *_replaced([*made_whole, *partitioned])]
         drops = self._drops(plan)
         creates = self._creates(plan, _places(drops))
         for label, operation, changes in drops:
@@ -76,19 +80,38 @@ class Placer:
         for label, operation, changes in creates:
             self._order_after_django(label, operation, changes, django)
             _wait_for(operation, label, _movers(_tables(change.new for change in changes), moves, "new_schema"))
-        early, shared = self._shared(plan, [*drops, *departures])
+        early, shared = self._shared(plan, [*drops, *made_whole, *departures])
         leftovers = list(_batches(plan.leftovers))
         for label, operation, changes in leftovers:
-            sharing = _sharing(label, changes, [*creates, *arrivals], self.declared)
+            sharing = _sharing(label, changes, [*creates, *partitioned, *arrivals], self.declared)
             _wait_for(operation, label, [place for place in sharing if not self._takes_over(place[0], label)])
-        before = [*early, *_plain(drops), *_plain(departures)]
-        after = [*shared, *_plain(arrivals), *_plain(creates), *_plain(leftovers)]
+        before = [*early, *_plain(drops), *_plain(made_whole), *_plain(departures)]
+        after = [*shared, *_plain(arrivals), *_plain(partitioned), *_plain(creates), *_plain(leftovers)]
         for label in sorted({label for label, _ in (*before, *after)}):
             self.generated[label] = [
                 *(operation for owner, operation in before if owner == label),
                 *django.get(label, ()),
                 *(operation for owner, operation in after if owner == label),
             ]
+
+    def _keep_partitioned_in_place(self) -> None:
+        """Raise `MigrationError` if a partitioned table is to be renamed or moved: its partitions would stay behind."""
+        places = _schemas(self.declared)
+        tables = table_owners(self.to_state)
+        for label, objects in self.recorded.items():
+            for key, item in objects.items():
+                if not isinstance(item, Partitioning) or key in self.declared.get(label, {}):
+                    continue
+                if item.table not in tables:
+                    how = f'Keep db_table = "{item.table}" in class Meta'
+                elif places.get(item.table, DEFAULT_SCHEMA) != item.schema:
+                    how = f'Keep schema = "{item.schema}" in class PGCraft'
+                else:
+                    continue
+                raise MigrationError(
+                    f"The table {item.table} is partitioned, and cannot be renamed or moved. {how}, or remove "
+                    "partition_by in a migration before."
+                )
 
     def _drops(self, plan: Plan) -> list[_Made]:
         made: list[_Made] = []
@@ -299,6 +322,13 @@ def _batches(changes: Iterable[Change]) -> Iterator[_Made]:
         operation = Replace(old, new) if old and new else Create(new) if new else Drop(old)
         operation._auto_deps = []
         yield label, operation, batch
+
+
+def _replaced(made: Iterable[_Made]) -> Iterator[_Moved]:
+    """Yield the operations that put another table in the place of one."""
+    for label, operation, changes in made:
+        keys = [change.value.key for change in changes]
+        yield label, operation, [Move(label, key.name, key.schema, key.schema) for key in keys]
 
 
 def _moves(moves: Iterable[Move]) -> Iterator[_Moved]:

@@ -81,6 +81,7 @@ Ledgers
     E096  `idempotency` is neither `True` nor `False`.
     E097  `record_grants` name an unknown role.
     E098  A field has the name of one that the ledger adds.
+    E099  A ledger cannot be partitioned as it is declared.
 
 Row-level security
     E101  `policies` is no list of policies.

@@ -14,10 +14,8 @@ from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from pgcraft_django.bodies import read_body
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
-from pgcraft_django.objects.trigger import GUARD
+from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 
-TRUNCATE_GUARD = "pgcraft_guard_truncate"
-"""Name of the trigger for TRUNCATE."""
 INSERT_GUARD = "pgcraft_guard_insert"
 """Name of the function and of the trigger for INSERT."""
 

@@ -11,6 +11,7 @@ from pgcraft_django.objects.filling import Filling
 from pgcraft_django.objects.function import Function, SharedFunction
 from pgcraft_django.objects.grant import FunctionGrant, SchemaGrant, TableGrant
 from pgcraft_django.objects.index import Index
+from pgcraft_django.objects.partitioning import Partitioning
 from pgcraft_django.objects.policy import Policy
 from pgcraft_django.objects.relation import MaterializedView, TablePlacement, View
 from pgcraft_django.objects.role import Role, RoleMembership
@@ -29,6 +30,7 @@ __all__ = [
     "Index",
     "MaterializedView",
     "ObjectKey",
+    "Partitioning",
     "Policy",
     "Role",
     "RoleMembership",

@@ -8,6 +8,8 @@ from pgcraft_django.objects.relation import relation_key
 
 GUARD = "pgcraft_guard"
 """Name of the triggers that refuse UPDATE and DELETE, and of their function."""
+TRUNCATE_GUARD = "pgcraft_guard_truncate"
+"""Name of the triggers that refuse TRUNCATE."""
 
 
 @dataclass(frozen=True, kw_only=True)

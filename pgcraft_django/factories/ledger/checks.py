@@ -8,8 +8,17 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.factories.ledger.shape import DIRECTION, KEY, OWN, is_idempotent, option
+from pgcraft_django.factories.ledger.shape import (
+    DIRECTION,
+    INTERVALS,
+    KEY,
+    OWN,
+    is_idempotent,
+    option,
+    partition_interval,
+)
 from pgcraft_django.messages import corrected, error, listed, nearest, source
+from pgcraft_django.naming import is_identifier
 from pgcraft_django.plugins.base import get_plugins
 
 if TYPE_CHECKING:
@@ -38,6 +47,8 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
     if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
         yield taken(KEY, "idempotency = True", model)
     yield from _grants(model)
+    if option(model, "partition_by") is not None:
+        yield from _partitions(model)
 
 
 def _grants(model: type[models.Model]) -> Iterator[CheckMessage]:
@@ -50,6 +61,34 @@ def _grants(model: type[models.Model]) -> Iterator[CheckMessage]:
         message = f"record_grants names {listed(unknown)}, which no request can switch to."
         fixed = corrected(roles, known) or list(known)
         yield error("E097", message, hint=f"Write record_grants = {source(fixed)}", obj=model)
+
+
+def _partitions(model: type[models.Model]) -> Iterator[CheckMessage]:
+    from pgcraft_django.factories.ledger.partitions import longest_name
+
+    meta = model._meta
+    if partition_interval(model) is None:
+        message = f"partition_by in class PGCraft is {option(model, 'partition_by')!r}, which is no time."
+        hint = f'Write partition_by = "month"; {listed(INTERVALS)} are possible'
+        yield error("E099", message, hint=hint, obj=model)
+    if not is_identifier(longest_name(meta.db_table)):
+        message = f"The name of the table {meta.db_table!r} is too long, or not fit, for those of partitions."
+        yield error("E099", message, hint="Write a db_table of at most 53 bytes in class Meta", obj=model)
+    unique = [field.name for field in meta.local_fields if field.unique and not field.primary_key]
+    unique += [", ".join(names) for names in meta.unique_together]
+    unique += [item.name for item in meta.constraints if not isinstance(item, models.CheckConstraint)]
+    if unique:
+        message = f"{listed(unique)} cannot be unique across partitions, which PostgreSQL judges one by one."
+        hint = "Remove it, or partition_by. What must not be booked twice takes idempotency = True"
+        yield error("E099", message, hint=hint, obj=model)
+    for relation in meta.related_objects:
+        field: Any = relation.field
+        if getattr(field, "db_constraint", False) and not field.many_to_many:
+            message = f"{field} is a foreign key to a partitioned ledger, which PostgreSQL cannot hold to."
+            yield error("E099", message, hint=f"Write db_constraint=False in {field.name} = …", obj=model)
+    if not isinstance(meta.pk, models.BigAutoField):
+        message = "The primary key of a partitioned ledger is one that PostgreSQL counts up."
+        yield error("E099", message, hint=f"Remove {meta.pk.name} = … from the model", obj=model)
 
 
 def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:

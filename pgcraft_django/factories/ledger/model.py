@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class LedgerFactory(Factory):
     """Entries are added and read."""
 
-    options = Factory.options | {"idempotency", "record_grants"}
+    options = Factory.options | {"idempotency", "record_grants", "partition_by"}
     privileges = frozenset({"select", "insert"})
     stamped = frozenset({"id", "created_at"})
 

@@ -7,23 +7,32 @@ from django.db import models
 from pgcraft_django.bodies import read_body
 from pgcraft_django.factories.guard import RESTORING, guard
 from pgcraft_django.factories.ledger.api import recording_objects
-from pgcraft_django.factories.ledger.shape import is_idempotent
+from pgcraft_django.factories.ledger.shape import is_idempotent, partition_interval
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 
 STAMP = "pgcraft_created_at"
 """Name of the function and of the trigger. Triggers fire in order of their names: others see the time that counts."""
+GIVEN = "pgcraft_created_at_given"
+"""Name of the function where the ledger is partitioned."""
 
 
 def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield the triggers of the ledger's table."""
     table = model._meta.db_table
     yield from guard(schema, table)
+    stamp, body = STAMP, "stamped"
+    if interval := partition_interval(model):
+        from pgcraft_django.factories.ledger.partitions import partition_objects
+
+        yield from partition_objects(schema, table, interval)
+        # The time has chosen the partition: it cannot be changed any more.
+        stamp, body = GIVEN, "given"
     yield SharedFunction(
         schema=schema,
-        name=STAMP,
+        name=stamp,
         returns="trigger",
         language="plpgsql",
-        body=read_body(__file__, "stamped", restoring=RESTORING),
+        body=read_body(__file__, body, restoring=RESTORING),
     )
     yield Trigger(
         schema=schema,
@@ -32,7 +41,7 @@ def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseO
         event="BEFORE INSERT",
         # So entries that come without a time, as nearly all do, do not pay for a function.
         definition="FOR EACH ROW WHEN (NEW.created_at IS DISTINCT FROM pg_catalog.statement_timestamp())",
-        function=(schema, STAMP),
+        function=(schema, stamp),
     )
     if is_idempotent(model):
         from pgcraft_django.factories.ledger.keys import key_objects

@@ -13,6 +13,8 @@ OWN = ("id", "entry_id", "created_at", "value")
 """Fields that every ledger has."""
 DIRECTION = "direction"
 KEY = "idempotency_key"
+INTERVALS = {"day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months", "year": "1 year"}
+"""What `partition_by` may say, and how PostgreSQL says it."""
 DEBIT, CREDIT = "debit", "credit"
 
 
@@ -29,6 +31,12 @@ def is_double_entry(model: type[models.Model]) -> bool:
 def is_idempotent(model: type[models.Model]) -> bool:
     """Tell whether entries can have a key that makes a repetition harmless."""
     return option(model, "idempotency") is True
+
+
+def partition_interval(model: type[models.Model]) -> str | None:
+    """Return the time that a partition of the ledger is for, or None if it has none."""
+    interval = option(model, "partition_by")
+    return interval if isinstance(interval, str) and interval in INTERVALS else None
 
 
 def value_field(model: type[models.Model]) -> AnyField:

@@ -1,0 +1,96 @@
+"""Ledgers in partitions by time: what PostgreSQL has for it, and who makes the partitions of coming periods.
+
+An entry for whose time there is none goes into the default partition, so none is ever lost. A function of the database
+makes those that come, and moves there what is in the default one. It is called after each `migrate`, by the command
+`pgcraft_ledger_partitions`, or by whatever else can run SQL.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps as global_apps
+from django.apps.registry import Apps
+from django.db import connections, models, transaction
+
+from pgcraft_django.bodies import read_body
+from pgcraft_django.factories.ledger.balance import is_ledger
+from pgcraft_django.factories.ledger.shape import INTERVALS, partition_interval
+from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
+from pgcraft_django.objects import DatabaseObject, Function, Partitioning, SharedFunction
+from pgcraft_django.objects.partitioning import GUARD_PARTITION, closing_sql
+
+PATIENCE = "5s"
+"""How long it waits for readers of all of the ledger, and others wait behind it."""
+AHEAD = 2
+"""How many periods after the present one have their partitions, unless something else is asked for."""
+
+
+def partition_objects(schema: str, table: str, interval: str) -> Iterator[DatabaseObject]:
+    """Yield what makes the table a partitioned one, and the function that makes its partitions."""
+    if not is_identifier(longest_name(table)):
+        return
+    guard = read_body(__file__, "guard_partition")
+    yield SharedFunction(schema=schema, name=GUARD_PARTITION, returns="trigger", language="plpgsql", body=guard)
+    partitioning = Partitioning(schema=schema, table=table)
+    yield partitioning
+    yield Function(
+        schema=schema,
+        name=_function(table),
+        arguments='"ahead" integer',
+        returns="SETOF text",
+        language="plpgsql",
+        # Periods are the same whoever asks, and wherever.
+        settings={"timezone": "UTC", "datestyle": "ISO"},
+        body=read_body(
+            __file__,
+            "partitions",
+            schema_name=quote_text(schema),
+            table_name=quote_text(table),
+            interval=quote_text(INTERVALS[interval]),
+            unit=quote_text(interval),
+            closed=closing_sql(schema),
+        ),
+        requires=[tuple(partitioning.key)],
+        reads={quote_name(schema, table): {}},
+    )
+
+
+def longest_name(table: str) -> str:
+    """Return a name that is as long as the longest of a partition."""
+    return f"{table}_p20260101"
+
+
+def _function(table: str) -> str:
+    return shorten(f"{table}_partitions")
+
+
+def partitioned_ledgers(apps: Apps = global_apps) -> list[type[models.Model]]:
+    """Return the ledgers that are partitioned."""
+    return [
+        model
+        for model in apps.get_models()
+        if is_ledger(model) and not model._meta.proxy and partition_interval(model) is not None
+    ]
+
+
+def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -> list[str]:
+    """Make the partitions of the present period and of those `ahead`; return the names of those that were missing.
+
+    Raises Django's `OperationalError` if somebody has been reading all of the ledger for longer than `PATIENCE`.
+    """
+    with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [PATIENCE])
+        cursor.execute(f"SELECT * FROM {quote_name(_function(model._meta.db_table))}(%s)", [ahead])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def make_partitions_after_migrate(using: str, **kwargs: Any) -> None:
+    """Make the partitions of all ledgers that have been migrated so far."""
+    connection = connections[using]
+    for model in partitioned_ledgers() if connection.vendor == "postgresql" else ():
+        name = quote_name(_function(model._meta.db_table))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.to_regproc(%s) IS NOT NULL", [name])
+            [(is_there,)] = cursor.fetchall()
+        if is_there:
+            make_partitions(model, using)

@@ -1,0 +1,78 @@
+-- Make the partitions of this period and of those ahead. What went into the default one meanwhile moves to its own.
+DECLARE
+    home CONSTANT text := pg_catalog.format('%I.%I', {schema_name}, {table_name});
+    rest CONSTANT text := pg_catalog.format('%I.%I', {schema_name}, {table_name} || '_default');
+    period CONSTANT interval := {interval};
+    coming CONSTANT timestamptz := pg_catalog.now() + $1 * period;
+    owner text;
+    columns text;
+    guards text[];
+    begins timestamptz;
+    ends timestamptz;
+    part regclass;
+    has_rows boolean;
+    grantee text;
+    guard_name text;
+BEGIN
+    IF $1 NOT BETWEEN 0 AND 1000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'From 0 to 1000 periods can be made ahead.';
+    END IF;
+    -- One at a time: who comes second finds them made.
+    PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('pgcraft partitions of ' || home, 0));
+    SELECT pg_catalog.pg_get_userbyid(relowner) INTO STRICT owner FROM pg_catalog.pg_class WHERE oid = home::regclass;
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ') INTO columns
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = home::regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+    SELECT max((pg_catalog.regexp_match(pg_catalog.pg_get_expr(c.relpartbound, c.oid), 'TO \(''([^'']+)''\)'))[1]::timestamptz)
+    INTO begins
+    FROM pg_catalog.pg_inherits i
+    JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = home::regclass;
+    IF begins IS NULL THEN
+        EXECUTE pg_catalog.format('SELECT min("created_at") FROM %s', rest) INTO begins;
+        begins := pg_catalog.date_trunc({unit}, least(begins, pg_catalog.now()));
+    END IF;
+    WHILE begins <= coming LOOP
+        ends := pg_catalog.date_trunc({unit}, begins) + period;
+        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE "created_at" >= %L AND "created_at" < %L)', rest, begins, ends)
+        INTO has_rows;
+        IF ends > pg_catalog.now() OR has_rows THEN
+            -- Who is about to add to the default partition waits before a partition is chosen, and then chooses this one.
+            EXECUTE pg_catalog.format(
+                'LOCK TABLE ONLY %s IN %s MODE', home,
+                CASE
+                    WHEN begins > pg_catalog.clock_timestamp() + interval '1 minute' THEN 'SHARE UPDATE EXCLUSIVE'
+                    ELSE 'SHARE ROW EXCLUSIVE'
+                END
+            );
+            EXECUTE pg_catalog.format(
+                'CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE)',
+                {schema_name}, {table_name} || pg_catalog.to_char(begins, '"_p"YYYYMMDD'), home
+            );
+            part := pg_catalog.format('%I.%I', {schema_name}, {table_name} || pg_catalog.to_char(begins, '"_p"YYYYMMDD'));
+            EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO %I', part, owner);
+            {closed}
+            EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE "created_at" >= %L AND "created_at" < %L)', rest, begins, ends)
+            INTO has_rows;
+            IF has_rows THEN
+                SELECT pg_catalog.array_agg(t.tgname) INTO guards
+                FROM pg_catalog.pg_trigger t
+                WHERE t.tgrelid = rest::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0;
+                FOREACH guard_name IN ARRAY guards LOOP
+                    EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', rest, guard_name);
+                END LOOP;
+                EXECUTE pg_catalog.format(
+                    'INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE "created_at" >= %4$L AND "created_at" < %5$L',
+                    part, columns, rest, begins, ends
+                );
+                EXECUTE pg_catalog.format('DELETE FROM %s WHERE "created_at" >= %L AND "created_at" < %L', rest, begins, ends);
+                FOREACH guard_name IN ARRAY guards LOOP
+                    EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I', rest, guard_name);
+                END LOOP;
+            END IF;
+            EXECUTE pg_catalog.format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', home, part, begins, ends);
+            RETURN NEXT part::text;
+        END IF;
+        begins := ends;
+    END LOOP;
+END

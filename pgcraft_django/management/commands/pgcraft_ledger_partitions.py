@@ -1,0 +1,41 @@
+"""`manage.py pgcraft_ledger_partitions`: the partitions of coming periods."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.db import OperationalError
+
+from pgcraft_django.diagnosis import server_message
+from pgcraft_django.factories.ledger.partitions import AHEAD, make_partitions, partitioned_ledgers
+from pgcraft_django.lifecycle.database import postgresql_connection, reach
+from pgcraft_django.management.base import DatabaseCommand
+
+
+class Command(DatabaseCommand):
+    help = (
+        "Makes the partitions of ledgers for this period and those to come, where they are missing. Entries that are "
+        "in the default partition move to their own. It can run at any time, and several times at once."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.add_argument(
+            "--ahead", type=int, default=AHEAD, help=f"How many periods after this one; {AHEAD} unless given."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        using = options["database"]
+        reach(postgresql_connection(using))
+        if not 0 <= options["ahead"] <= 1000:
+            raise CommandError("--ahead takes a number from 0 to 1000.")
+        late = []
+        for model in partitioned_ledgers():
+            try:
+                made = make_partitions(model, using, options["ahead"])
+            except OperationalError as error:
+                late.append(f"{model._meta.label} has no new partitions: {server_message(error)}.")
+            else:
+                self.say(f"{model._meta.label}: {', '.join(made) or 'no partition was missing'}.", options)
+        if late:
+            raise CommandError("\n".join([*late, "Nothing is lost: run it again."]))
