@@ -101,3 +101,13 @@ def test_tables_beside_the_ledger_need_room_in_their_names(apps: Apps) -> None:
     plugins = [Balance(["name"]), DoubleEntry()]
     model(apps, base=PGCraftLedger, meta={"db_table": "x" * 55}, pgcraft={"plugins": plugins, "idempotency": True})
     assert "pgcraft_django.E011" in {item.id for item in messages(apps)}
+
+
+def test_partitions_are_for_a_time(apps: Apps) -> None:
+    model(apps, base=PGCraftLedger, pgcraft={"partition_by": "fortnight"})
+    expect(messages(apps), "E099", 'partition_by = "month"')
+
+
+def test_nothing_is_unique_across_partitions(apps: Apps) -> None:
+    model(apps, base=PGCraftLedger, pgcraft={"partition_by": "day"}, code=models.TextField(unique=True))
+    expect(messages(apps), "E099", "idempotency = True")
