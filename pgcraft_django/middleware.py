@@ -76,7 +76,11 @@ class RequestRoleMiddleware(_Middleware):
     """The database."""
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
-        role, claims = self.get_role(request)
+        found = self.get_role(request)
+        if found is None:
+            plain: HttpResponseBase = self.get_response(request)
+            return plain
+        role, claims = found
         with as_role(role, claims=claims, using=self.using):
             response: HttpResponseBase = self.get_response(request)
         if isinstance(response, StreamingHttpResponse):
@@ -84,7 +88,11 @@ class RequestRoleMiddleware(_Middleware):
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        role, claims = await sync_to_async(self.get_role)(request)
+        found = await sync_to_async(self.get_role)(request)
+        if found is None:
+            plain: HttpResponseBase = await self.get_response(request)
+            return plain
+        role, claims = found
         context = as_role(role, claims=claims, using=self.using)
         # Queries of an asynchronous view run in one thread, and so do these.
         await sync_to_async(context.__enter__)()
@@ -105,8 +113,10 @@ class RequestRoleMiddleware(_Middleware):
         with as_role(role, claims=claims, using=self.using):
             yield from content
 
-    def get_role(self, request: HttpRequest) -> tuple[str, Mapping[str, Any]]:
+    def get_role(self, request: HttpRequest) -> tuple[str, Mapping[str, Any]] | None:
         """Return the role and the claims of a request: `ANON_ROLE`, or, for who is logged in, the other one.
+
+        None leaves the request the rights of Django's own database user: to log in and out, and to get tokens.
 
         Raises `ConfigurationError` if there is not exactly one other request role.
         """

@@ -9,6 +9,7 @@ import jwt
 import pytest
 from django.apps.registry import Apps
 from django.conf import settings
+from django.core.management import call_command
 from django.db import connections, models
 from django.test import override_settings
 from pytest_django import Settings
@@ -71,10 +72,14 @@ def test_what_is_set_changes_the_function(world: World, site: Site, settings: Se
     assert functions(site)[0][-1] == ["anon", "webuser"]
 
 
-def test_the_configuration_names_the_function_only_where_there_are_logins(settings: Settings) -> None:
-    assert pre_request("default") == "api_request.check_token"
+def test_the_configuration_names_the_function_only_where_there_are_logins(
+    settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call_command("pgcraft_serve", "--print-config")
+    assert 'db-pre-request = "api_request.check_token"' in capsys.readouterr().out
     settings.DATABASE_ROUTERS = [Elsewhere()]
-    assert pre_request("default") is None
+    call_command("pgcraft_serve", "--print-config")
+    assert "db-pre-request" not in capsys.readouterr().out
 
 
 class Elsewhere:

@@ -4,16 +4,20 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
+from django.db import connections
 from django.db.models import Model
 from django.http import HttpRequest
 from django.test import AsyncClient, Client
@@ -176,6 +180,20 @@ def test_who_asks_twice_at_once_gets_the_same(browser: Client) -> None:
     assert second == retried
 
 
+def test_of_many_that_refresh_at_the_same_moment_none_is_a_thief(api: Served, browser: Client) -> None:
+    first = post(browser, TOKEN)["refresh_token"]
+
+    def ask(number: int) -> str:
+        try:
+            return str(post(Client(), REFRESH, refresh_token=first)["refresh_token"])
+        finally:
+            connections[api.alias].close()
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(ask, range(8)))) == 1
+    assert Login.objects.get().generation == 1
+
+
 def test_a_token_that_was_used_before_ends_the_login_for_thief_and_user(api: Served, browser: Client) -> None:
     first = post(browser, TOKEN)
     second = post(browser, REFRESH, refresh_token=first["refresh_token"])
@@ -305,6 +323,20 @@ def test_a_token_without_a_login_can_be_revoked_alone(api: Served, user: User) -
     assert refused(letters(api, first)) == "The token was revoked."
     assert letters(api, second) == DEAR
     assert Login.objects.get().expires_at.timestamp() == pytest.approx(said(first)["exp"], abs=2)
+
+
+@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())])
+def test_the_command_revokes_too_and_with_a_private_key(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: Any
+) -> None:
+    kinds = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    monkeypatch.setenv(PRIVATE_KEY_VARIABLE, key.private_bytes(*kinds).decode())
+    token = make_token("webuser")
+    call_command("pgcraft_token", "--revoke", token)
+    assert "refused from now on" in capsys.readouterr().out
+    assert Login.objects.get().pk == jwt.decode(token, options={"verify_signature": False})["jti"]
+    with pytest.raises(CommandError, match="no token that was made here"):
+        call_command("pgcraft_token", "--revoke", f"{token}x")
 
 
 def test_only_our_tokens_can_be_revoked() -> None:

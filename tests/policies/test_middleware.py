@@ -108,3 +108,25 @@ def test_with_several_roles_the_project_chooses(rows: Rows, settings: Any) -> No
     settings.PGCRAFT = {**settings.PGCRAFT, "ROLES": ["anon", "webuser", "staff"]}
     with pytest.raises(ConfigurationError, match="Override get_role"):
         rows.middleware(rows.view)(request(ANN))
+
+
+def test_some_requests_keep_django_s_own_rights(rows: Rows) -> None:
+    class Middleware(RequestRoleMiddleware):
+        using = rows.using
+
+        def get_role(self, request: Any) -> Any:
+            return None if request.path == "/login/" else super().get_role(request)
+
+    async def view(request: Any) -> HttpResponse:
+        return JsonResponse({"found": await rows.found.acount()})
+
+    async def ask(there: Any) -> bytes:
+        answer = (await Middleware(view)(there)).content
+        await sync_to_async(lambda: connections[rows.using].close())()
+        return bytes(answer)
+
+    for path, found in (("/login/", b'{"found": 1}'), ("/", b'{"found": 0}')):
+        there = request(BOB)
+        there.path = path
+        assert Middleware(rows.view)(there).content == found
+        assert asyncio.run(ask(there)) == found

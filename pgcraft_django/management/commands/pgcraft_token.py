@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import timedelta
 from typing import Any
 
+from pgcraft_django.logins import revoke_token
 from pgcraft_django.management.base import PlainCommand
 from pgcraft_django.tokens import key_set, make_token
 
@@ -44,6 +45,7 @@ class Command(PlainCommand):
         what.add_argument(
             "--jwks", action="store_true", help="Print the public half of the private key instead, for PostgREST."
         )
+        what.add_argument("--revoke", metavar="TOKEN", help="Let the API refuse this token from now on.")
         parser.add_argument(
             "--claim",
             action="append",
@@ -59,5 +61,9 @@ class Command(PlainCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["jwks"]:
             self.stdout.write(json.dumps(key_set()))
+            return
+        if options["revoke"]:
+            revoke_token(options["revoke"])
+            self.say("The token is refused from now on.", options)
             return
         self.stdout.write(make_token(options["role"], claims=dict(options["claim"]), expires=options["expires"]))
