@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections
 
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
@@ -146,3 +146,27 @@ def test_dumps_bring_back_entries_balances_and_keys(unblocked: None, plugins: li
                     run_tool("pg_dump", store.site, "--data-only", only, *options, f"--file={script}")
                     run_tool("psql", empty, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={script}")
                 assert hashes(empty, TABLES) == before
+
+
+@pytest.mark.parametrize("options", [(), ("--inserts",)])
+def test_a_dump_whose_first_row_takes_away_comes_back_below_no_minimum(
+    unblocked: None, options: tuple[str, ...], tmp_path: Path
+) -> None:
+    with new_store() as store:
+        legs = [{"warehouse": "A", "value": value} for value in (-5, 8, -3, 4)]
+        store.entries.record(legs)
+        before, script = hashes(store.site, TABLES[:2]), tmp_path / "script.sql"
+        for kind in ((), ("--data-only",)):
+            run_tool("pg_dump", store.site, *kind, *options, f"--file={script}")
+            with new_site() as empty:
+                if kind:
+                    empty.migrate(store.site.applied)
+                run_tool("psql", empty, "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={script}")
+                assert hashes(empty, TABLES[:2]) == before
+                table = "private.inventory"
+                for value in (-5, -4):
+                    if value == -5:
+                        with pytest.raises(IntegrityError, match="cannot fall below 0"):
+                            empty.query(f"INSERT INTO {table} (value, warehouse) VALUES ({value}, 'A')")
+                    else:
+                        empty.query(f"INSERT INTO {table} (value, warehouse) VALUES ({value}, 'A')")

@@ -1,5 +1,6 @@
 -- Keep the balances in the statement that adds the entries.
 BEGIN
+    {restored}
     -- Most statements add one entry. There is nothing to sort or to sum then.
     IF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
         INSERT INTO {balance} AS kept ("id", {dimensions}, "balance")

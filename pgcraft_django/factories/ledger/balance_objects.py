@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from django.db import models
 
-from pgcraft_django.bodies import read_body
+from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_type, column_types
-from pgcraft_django.factories.guard import guard_truncate
+from pgcraft_django.factories.guard import RESTORING, guard_truncate
 from pgcraft_django.factories.ledger.balance import Balance, dimension_columns
 from pgcraft_django.factories.ledger.shape import signed_value, used_fields
 from pgcraft_django.naming import quote_name, quote_names, quote_text, quote_value, shorten
@@ -54,6 +54,7 @@ class _Objects:
                 f"GROUP BY {self.dimensions}"
             ),
             "below": "",
+            "restored": "",
             "minimum": self.minimum,
             "ledger_name": quote_text(self.table),
             "balance_name": quote_text(self.kept),
@@ -63,12 +64,14 @@ class _Objects:
         if self.minimum:
             self.parts["below"] = (
                 "-- A new group that begins below the minimum.\n"
-                "IF TG_WHEN = 'AFTER' THEN\n"
+                f"IF TG_WHEN = 'AFTER' AND NOT (\n{RESTORING}\n) THEN\n"
                 f'    PERFORM {refuse}({self._group("NEW", columns)}, NEW."balance");\n'
                 "END IF;"
             )
             self.parts["opening_of_one"] = f'CASE WHEN {amount} < {self.minimum} THEN -"id" ELSE "id" END'
             self.parts["opening"] = f'CASE WHEN sum({amount}) < {self.minimum} THEN -min("id") ELSE min("id") END'
+            self.parts["restoring"] = RESTORING
+            self.parts["restored"] = read_sql(__file__, "balance_restored", **self.parts, sum_of=sum_of)
             self.parts["sum"] = (
                 f"CASE\n"
                 f"    WHEN {sum_of} < {self.minimum}\n"
