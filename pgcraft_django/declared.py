@@ -33,7 +33,13 @@ from pgcraft_django.objects import (
 from pgcraft_django.plugins.base import get_plugins
 from pgcraft_django.policies.objects import policy_objects
 from pgcraft_django.recorded import ObjectMap
-from pgcraft_django.registry import get_resources, is_factory_model, possible_models, table_schema
+from pgcraft_django.registry import (
+    get_resources,
+    is_factory_model,
+    policy_registrations,
+    possible_models,
+    table_schema,
+)
 
 GENERATED_DOCSTRING = re.compile(r"(\w+)\([\w, ]*\)")
 
@@ -57,6 +63,10 @@ def declared(apps: Apps = global_apps) -> dict[str, ObjectMap]:
         source = get_factory(model).source(model, table_schema(model), ())
         needs = tables.setdefault((table_schema(model), source.table), _TableNeeds(model._meta.app_label))
         add(model._meta.app_label, *_model_objects(model, needs))
+    for model in possible_models(apps):
+        for registration in [] if is_factory_model(model) or model._meta.proxy else policy_registrations(model)[:1]:
+            needs = tables.setdefault((table_schema(model), model._meta.db_table), _TableNeeds(registration.app_label))
+            add(registration.app_label, *policy_objects(model, needs.columns))
     for model in apps.get_models(include_auto_created=True):
         add(model._meta.app_label, *_references(model))
     for (schema, name), needs in tables.items():

@@ -1,4 +1,4 @@
-"""What the models and registrations say: their schemas and APIs. Every start-up reads it, so it is light."""
+"""What the models and registrations say: their schemas, APIs and policies. Every start-up reads it, so it is light."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,11 +19,13 @@ from pgcraft_django.options import as_apis, get_options
 
 @dataclass(frozen=True)
 class Registration:
-    """What a model's own `class PGCraft`, or one call of `register()`, says about its APIs."""
+    """What a model's own `class PGCraft`, or one call of `register()`, says about its APIs and policies."""
 
     app_label: str
     api: object
     """As it was written."""
+    policies: object = ()
+    """As it was written; those of `class PGCraft` are read where they are needed."""
 
     @property
     def apis(self) -> tuple[API, ...]:
@@ -34,12 +36,17 @@ _registrations: dict[type[models.Model], list[Registration]] = {}
 
 
 def register(
-    model: type[models.Model], *, api: API | Sequence[API] | None = None, app_label: str | None = None
+    model: type[models.Model],
+    *,
+    api: API | Sequence[API] | None = None,
+    policies: Sequence[object] = (),
+    app_label: str | None = None,
 ) -> None:
     """Expose `model`, which may belong to another app, such as `auth.Group` or a many-to-many field's `through`.
 
-    The views and grants go into the migrations of `app_label`, by default the app whose module makes this call:
-    put it into that app's `pgcraft.py`. The table itself stays where its own app has it.
+    With `policies`, a list of them, its table has row-level security. Views, grants and policies go into the migrations
+    of `app_label`, by default the app whose module makes this call: put it into that app's `pgcraft.py`. The table
+    itself stays where its own app has it.
 
     Raises `ConfigurationError` if `model` is no model class, or the app cannot be told.
     """
@@ -54,7 +61,7 @@ def register(
                 "Call it in an app's pgcraft.py, or pass app_label=."
             )
         app_label = config.label
-    _registrations.setdefault(model, []).append(Registration(app_label, API() if api is None else api))
+    _registrations.setdefault(model, []).append(Registration(app_label, API() if api is None else api, policies))
 
 
 def autodiscover() -> None:
@@ -72,6 +79,11 @@ def registered_models() -> list[type[models.Model]]:
 def registrations(model: type[models.Model]) -> list[Registration]:
     """Return what `register()` was told about `model`."""
     return _registrations.get(model, [])
+
+
+def policy_registrations(model: type[models.Model]) -> list[Registration]:
+    """Return the calls of `register()` that give `model` policies; one of them is enough."""
+    return [registration for registration in registrations(model) if registration.policies]
 
 
 def declarations(model: type[models.Model]) -> list[Registration]:

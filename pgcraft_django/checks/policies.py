@@ -1,4 +1,4 @@
-"""`policies` in `class PGCraft`: what is none, what PostgreSQL would refuse, and what would be slow."""
+"""`policies`: what is none, what PostgreSQL would refuse, and what would be slow."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import is_identifier
 from pgcraft_django.policies.conditions import Rendered, render
-from pgcraft_django.policies.declaration import Policy, expand_commands, get_policies
-from pgcraft_django.registry import is_factory_model
+from pgcraft_django.policies.declaration import Policy, declared_policies, expand_commands, get_policies
+from pgcraft_django.registry import concerned_models, is_factory_model, policy_registrations
 
 EXAMPLE = 'policies = [OwnerPolicy("user")]'
 
@@ -30,18 +30,47 @@ def check_policies(
 
 
 def _check(apps: Apps) -> Iterator[CheckMessage]:
-    for model in filter(is_factory_model, apps.get_models()):
-        declared = getattr(getattr(model, "PGCraft", None), "policies", ())
+    for model in concerned_models(apps):
+        yield from _registered(model)
+        declared = declared_policies(model)
         if not isinstance(declared, list | tuple) or not all(isinstance(item, Policy) for item in declared):
-            yield error(
-                "E101", "policies in class PGCraft must be a list of policies.", hint=f"Write {EXAMPLE}", obj=model
-            )
+            place, line = "class PGCraft", EXAMPLE
+            if not is_factory_model(model):
+                place, line = "register()", f"register({model.__name__}, {EXAMPLE.replace(' = ', '=')})"
+            yield error("E101", f"policies in {place} must be a list of policies.", hint=f"Write {line}", obj=model)
         policies = get_policies(model)
         yield from _names(model, policies)
         for policy in policies:
             yield from _commands(model, policy)
             yield from _roles(model, policy)
             yield from _conditions(model, policy)
+
+
+def _registered(model: type[models.Model]) -> Iterator[CheckMessage]:
+    found = policy_registrations(model)
+    if found and model._meta.proxy:
+        concrete: Any = model._meta.concrete_model
+        yield error(
+            "E106",
+            f"register() gives policies to a proxy: they are for the table, which is that of {concrete.__name__}.",
+            hint=f"Write register({concrete.__name__}, policies=…)",
+            obj=model,
+        )
+    elif found and is_factory_model(model):
+        yield error(
+            "E106",
+            "register() gives policies to a model that has a place for them of its own.",
+            hint=f"Write policies = […] in class PGCraft of {model.__name__}",
+            obj=model,
+        )
+    elif len(found) > 1:
+        yield error(
+            "E106",
+            f"register() gives policies {len(found)} times, for the migrations of "
+            f"{listed(registration.app_label for registration in found)}.",
+            hint=f"Write all of them in one register({model.__name__}, policies=[…])",
+            obj=model,
+        )
 
 
 def _names(model: type[models.Model], policies: Sequence[Policy]) -> Iterator[CheckMessage]:
@@ -111,10 +140,13 @@ def _indexes(model: type[models.Model], policy: Policy, rendered: Rendered) -> I
     """Each request filters by what a policy compares: at least one of its columns has to be found by an index."""
     if rendered.fields and not any(_is_indexed(model, field) for field in rendered.fields):
         names = [field.name for field in rendered.fields]
+        line = f"Write db_index=True in the field {source(names[0])}"
+        if not is_factory_model(model):
+            line += ", or make the index in a migration, and write the number of this warning in SILENCED_SYSTEM_CHECKS"
         yield warning(
             "W101",
             f"No index begins with {listed(names)}: for the policy {policy.name!r} each request reads all rows.",
-            hint=f"Write db_index=True in the field {source(names[0])}",
+            hint=line,
             obj=model,
         )
 

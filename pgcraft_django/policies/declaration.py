@@ -11,6 +11,7 @@ from django.db import models
 from pgcraft_django.api import ALL, PRIVILEGES
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.policies.claims import Claim
+from pgcraft_django.registry import is_factory_model, policy_registrations
 
 Condition = models.Q | models.Expression | str
 """A `Q`, a Django expression that is true or false, or SQL over the table's columns."""
@@ -92,9 +93,16 @@ def protecting_policies(model: type[models.Model]) -> list[Policy]:
 
 
 def get_policies(model: type[models.Model]) -> list[Policy]:
-    """Return the policies that `class PGCraft` lists; what is none is left to the system checks."""
-    declared = getattr(getattr(model, "PGCraft", None), "policies", ())
+    """Return the policies that the model lists; what is none is left to the system checks."""
+    declared = declared_policies(model)
     return [item for item in declared if isinstance(item, Policy)] if isinstance(declared, list | tuple) else []
+
+
+def declared_policies(model: type[models.Model]) -> object:
+    """Return what `class PGCraft` says, or, of a model that has none of a factory, `register()`: as it was written."""
+    if is_factory_model(model):
+        return getattr(getattr(model, "PGCraft", None), "policies", ())
+    return next((registration.policies for registration in policy_registrations(model)), ())
 
 
 def expand_commands(commands: object) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ from django.apps.registry import Apps
 from django.db import models
 from django.db.models import F, Q
 
+from pgcraft_django import register
+from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
 from pgcraft_django.policies.conditions import render
@@ -79,3 +81,45 @@ def test_a_percent_sign_in_the_name_of_a_column_is_no_parameter(apps: Apps, base
     rendered = render(made, Q(owner="x%") & Q(parent__owner="y%"), "p")
     assert ('"a%s"' in rendered.sql, "'x%'" in rendered.sql, '"100%s"' in rendered.sql) == (True, True, True)
     assert """t1."a%s" = 'y%'""" in rendered.functions[0].body
+
+
+def plain(apps: Apps, name: str = "Group", **options: Any) -> Any:
+    meta = type("Meta", (), {"apps": apps, "app_label": "library", **options})
+    bases = (apps.get_model("library", "Group"),) if options.get("proxy") else (models.Model,)
+    fields = {} if options.get("proxy") else {"owner": models.TextField()}
+    return type(name, bases, {"__module__": __name__, "Meta": meta, **fields})
+
+
+CLOSED = API(grants={})
+MINE: Any = [OwnerPolicy("owner", name="mine")]
+
+
+@pytest.mark.parametrize(
+    ("policies", "number", "line"),
+    [
+        (["owner"], "E101", 'register(Group, policies=[OwnerPolicy("user")])'),
+        ([OwnerPolicy("user")], "E105", "with the names of fields of Group"),
+        (MINE, "W101", "SILENCED_SYSTEM_CHECKS"),
+    ],
+)
+def test_what_register_is_given_is_judged_too(apps: Apps, policies: Any, number: str, line: str) -> None:
+    register(plain(apps), api=CLOSED, policies=policies, app_label="shop")
+    expect(messages(apps), number, line)
+
+
+def test_policies_are_given_to_a_table_and_not_to_a_proxy(apps: Apps) -> None:
+    plain(apps)
+    register(plain(apps, "Copy", proxy=True), api=[], policies=[PublicReadPolicy()], app_label="shop")
+    expect(messages(apps), "E106", "register(Group, policies=…)")
+
+
+def test_policies_are_given_in_one_place(apps: Apps) -> None:
+    register(model(apps, pgcraft={"api": None}), api=[], policies=[PublicReadPolicy()], app_label="shop")
+    expect(messages(apps), "E106", "class PGCraft of Person")
+
+
+def test_policies_are_given_once(apps: Apps) -> None:
+    group = plain(apps)
+    for label in ("shop", "library"):
+        register(group, api=[], policies=[PublicReadPolicy()], app_label=label)
+    expect(messages(apps), "E106", "in one register(Group, policies=[…])")
