@@ -22,6 +22,7 @@ TAMPERING = {
     "GRANT USAGE ON SCHEMA private TO anon": "not declared: privilege on a schema usage SCHEMA private to anon",
     "ALTER TABLE private.clubs ENABLE ROW LEVEL SECURITY": "changed: row security private.clubs",
     "CREATE POLICY mine ON private.clubs USING (true)": "not declared: policy mine ON private.clubs",
+    "DROP POLICY owner ON django_admin_log": "missing: policy owner ON public.django_admin_log",
     "CREATE FUNCTION api.evil() RETURNS int LANGUAGE sql RETURN 1": "not declared: function api.evil()",
     "CREATE VIEW api.stray AS SELECT 1 AS one": "not declared: view api.stray",
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
