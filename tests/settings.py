@@ -1,16 +1,28 @@
-"""Settings of the test suite: an embedded server of the version `PGCRAFT_TEST_PG` names, or the preferred one."""
+"""Settings of the test suite: an embedded server of the version `PGCRAFT_TEST_PG` names, or the preferred one.
+
+With `PGCRAFT_TEST_OWNER=plain`, the databases belong to a role without any power over the cluster.
+"""
 
 import os
 from pathlib import Path
+from typing import Any
 
 from pgcraft_django import embedded
+from tests.support.owner import owner_of_databases
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 MAJOR = int(os.environ["PGCRAFT_TEST_PG"]) if os.environ.get("PGCRAFT_TEST_PG") else None
 
 SERVER = embedded.start(BASE_DIR / ".embedded" / f"test-{MAJOR or 'default'}", major=MAJOR, durable=False)
+OWNER = owner_of_databases(SERVER)
 
-DATABASES = {"default": SERVER.database("pgcraft_tests")}
+
+def database(name: str) -> dict[str, Any]:
+    """Return the entry of DATABASES for the database `name`, as its owner."""
+    return {**SERVER.database(name), **OWNER}
+
+
+DATABASES = {"default": database("pgcraft_tests")}
 DEBUG = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [

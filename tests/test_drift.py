@@ -11,7 +11,7 @@ from django.db import connections
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.drift.detecting import find_drift
-from tests.support.databases import administrator, run_sql, temporary_database
+from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
 
 # What somebody does by hand -> what is said of it.
 TAMPERING = {
@@ -36,7 +36,7 @@ def alias(settings: Any, unblocked: None) -> Iterator[str]:
     """A database with all migrations applied, and an authenticator of its own."""
     name = f"authenticator_{secrets.token_hex(4)}"
     settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": name}
-    with temporary_database() as alias:
+    with temporary_database(**ADMINISTRATOR) as alias:
         call_command("pgcraft_roles", database=alias, verbosity=0)
         call_command("migrate", database=alias, verbosity=0)
         yield alias

@@ -18,7 +18,7 @@ from pgcraft_django.errors import ServerError
 from pgcraft_django.lifecycle.database import replace_database, to_replace
 from pgcraft_django.naming import quote_name
 from tests.settings import SERVER
-from tests.support.databases import administrator, run_sql, temporary_database
+from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
 
 numbers = itertools.count()
 
@@ -84,7 +84,7 @@ class Project:
         }
         self.database = f"pgcraft life {tag}"
         self.roles = [f"auth_{tag}", f"anon_{tag}", f"web_{tag}"]
-        self.entry: dict[str, Any] = {**connections.settings["default"], "NAME": self.database}
+        self.entry: dict[str, Any] = {**connections.settings["default"], **ADMINISTRATOR, "NAME": self.database}
         for label, place in self.places.items():
             (place / label / "migrations").mkdir(parents=True)
             self.write(label, "__init__.py", "")
@@ -484,7 +484,7 @@ def test_what_belongs_to_the_database_itself_is_named_before_it_is_lost(started:
 
 
 def test_an_error_while_replacing_is_told_as_what_it_is(unblocked: None) -> None:
-    with temporary_database() as alias:
+    with temporary_database(**ADMINISTRATOR) as alias:
         connection = connections[alias]
         with pytest.raises(DataError, match="division by zero"), to_replace(connection) as beside:
             beside.cursor().execute("SELECT 1 / 0")

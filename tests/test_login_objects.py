@@ -98,7 +98,7 @@ def api(django_db_blocker: Any) -> Iterator[Served]:
         stack.enter_context(override_settings(PGCRAFT=changed))
         world, site = World(), stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
-        yield stack.enter_context(serve(site.alias, site.alias, SECRET, pre_request("default")))
+        yield stack.enter_context(serve(site.alias, SECRET, pre_request("default")))
 
 
 def ask(api: Served, **claims: Any) -> tuple[int, str]:

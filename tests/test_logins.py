@@ -55,7 +55,7 @@ def api(django_db_blocker: Any) -> Iterator[Served]:
         ToAlias.alias = alias = stack.enter_context(temporary_database())
         for app in ("auth", "admin", "sessions", "entrance"):
             call_command("migrate", app, database=alias, verbosity=0)
-        yield stack.enter_context(serve(alias, alias, SECRET, pre_request(alias)))
+        yield stack.enter_context(serve(alias, SECRET, pre_request(alias)))
 
 
 @pytest.fixture(autouse=True)

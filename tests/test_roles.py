@@ -21,7 +21,7 @@ from pgcraft_django.embedded import find_binaries
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
 from tests.settings import SERVER
-from tests.support.databases import administrator, run_sql, temporary_database
+from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
 
 CANARY = "Canary-7f3a 'pass\"word'"
 
@@ -50,7 +50,7 @@ def names(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 
 @pytest.fixture(scope="module")
 def shared_database() -> Iterator[str]:
-    with temporary_database() as alias:
+    with temporary_database(**ADMINISTRATOR) as alias:
         yield alias
 
 
@@ -63,7 +63,7 @@ def database(unblocked: None, names: Names, shared_database: str) -> str:
 @pytest.fixture
 def own_database(unblocked: None, names: Names) -> Iterator[str]:
     """The alias of a database that a test may change."""
-    with temporary_database() as alias:
+    with temporary_database(**ADMINISTRATOR) as alias:
         yield alias
 
 
@@ -256,7 +256,7 @@ def test_many_at_once_in_two_databases_all_succeed(names: Names, unblocked: None
 
     os.environ[PASSWORD_VARIABLE] = CANARY
     try:
-        with temporary_database() as one, temporary_database() as other:
+        with temporary_database(**ADMINISTRATOR) as one, temporary_database(**ADMINISTRATOR) as other:
             for _ in range(3):
                 with ThreadPoolExecutor(8) as pool:
                     list(pool.map(run, [one, other] * 8))
@@ -284,7 +284,7 @@ def test_without_createrole_the_message_names_the_sql_for_a_dba(
 def test_roles_made_by_a_dba_are_enough_for_a_plain_user(
     unblocked: None, names: Names, plain_user: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with temporary_database() as alias:
+    with temporary_database(**ADMINISTRATOR) as alias:
         roles(alias)
     with temporary_database(**plain_user) as alias:
         assert roles(alias) == ("The roles are there.\n", "")

@@ -179,7 +179,7 @@ def api(request: pytest.FixtureRequest, django_db_blocker: Any) -> Iterator[tupl
         world = World()
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
-        yield request.param, stack.enter_context(serve(site.alias, site.alias, secret))
+        yield request.param, stack.enter_context(serve(site.alias, secret))
 
 
 def status(api: Served, token: str) -> int:

@@ -18,7 +18,7 @@ def school_server(django_db_blocker: Any) -> Iterator[Served]:
         with django_db_blocker.unblock():
             alias = stack.enter_context(temporary_database())
             call_command("migrate", database=alias, verbosity=0)
-            served = stack.enter_context(serve(alias, alias))
+            served = stack.enter_context(serve(alias))
             rows.prepare(served)
         yield served
 

@@ -42,7 +42,7 @@ def playground(django_db_blocker: Any) -> Iterator[Served]:
         site.migrate([migration("0001_initial", "playground_project")])
         for statement in ROWS.strip().split(";\n"):
             site.query(statement)
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield stack.enter_context(serve(site.alias))
 
 
 def narrowed(specification: dict[str, Any]) -> dict[str, Any]:

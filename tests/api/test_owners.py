@@ -49,7 +49,7 @@ def owned_server(django_db_blocker: Any) -> Iterator[Served]:
                 for statement in Role(name=name).create_sql():
                     run_sql(statement)
             call_command("migrate", database=alias, verbosity=0)
-            served = stack.enter_context(serve(alias, administrator))
+            served = stack.enter_context(serve(alias))
             rows.prepare(served)
             rows.reset(served)
         yield served

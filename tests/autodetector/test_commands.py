@@ -96,7 +96,7 @@ SHOW = "from django.db import connection as c; k = c.cursor(); k.execute('SHOW {
 
 @pytest.mark.parametrize("options", [{}, {"options": ""}])
 def test_the_environment_still_has_a_say_in_connections(project: ManagedProject, options: dict[str, object]) -> None:
-    project.settings(DATABASES={"default": {**settings.SERVER.database(project.database), "OPTIONS": options}})
+    project.settings(DATABASES={"default": {**settings.database(project.database), "OPTIONS": options}})
     for name, value in (("search_path", 'public, "private"'), ("statement_timeout", "7s")):
         said = project.manage("shell", "-v0", "-c", SHOW.format(name), PGOPTIONS="-c statement_timeout=7s")
         assert value in said
@@ -105,7 +105,7 @@ def test_the_environment_still_has_a_say_in_connections(project: ManagedProject,
 def test_a_pooler_that_takes_no_options_gets_none(project: ManagedProject) -> None:
     """PgBouncer ends a connection that asks for any; the database then says where the tables are."""
     none = {"OPTIONS": {"options": None}}
-    project.settings(DATABASES={"default": {**settings.SERVER.database(project.database), **none}})
+    project.settings(DATABASES={"default": {**settings.database(project.database), **none}})
     assert "E054" in project.manage("check", "--database", "default", status=1)
     with administrator(project.database) as connection:
         connection.execute(f'ALTER DATABASE "{project.database}" SET search_path = public, private')
@@ -116,9 +116,9 @@ def test_a_pooler_that_takes_no_options_gets_none(project: ManagedProject) -> No
 
 def test_routers_decide_where_objects_are_made(project: ManagedProject) -> None:
     (project.folder / "routers.py").write_text(ROUTER)
-    second = settings.SERVER.database(project.database)
+    second = settings.database(project.database)
     project.settings(
-        DATABASES={"default": settings.SERVER.database(project.database), "other": second},
+        DATABASES={"default": settings.database(project.database), "other": second},
         DATABASE_ROUTERS=["routers.Router"],
     )
     project.manage("makemigrations")
@@ -131,7 +131,7 @@ def test_routers_decide_where_objects_are_made(project: ManagedProject) -> None:
 
 def test_a_database_of_another_vendor_is_left_alone(project: ManagedProject) -> None:
     other = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(project.folder / "other.sqlite3")}
-    project.settings(DATABASES={"default": settings.SERVER.database(project.database), "other": other})
+    project.settings(DATABASES={"default": settings.database(project.database), "other": other})
     project.manage("makemigrations")
     project.manage("migrate", "--database", "other")
     project.manage("migrate", "shop", "zero", "--database", "other")
@@ -189,7 +189,7 @@ def test_a_missing_role_is_named_with_the_command_that_makes_it(project: Managed
         connection.execute("DROP ROLE IF EXISTS pgcraft_plain")
         connection.execute("CREATE ROLE pgcraft_plain LOGIN PASSWORD 'plain'")
         connection.execute(f'ALTER DATABASE "{project.database}" OWNER TO pgcraft_plain')
-    login = {**settings.SERVER.database(project.database), "USER": "pgcraft_plain", "PASSWORD": "plain"}
+    login = {**settings.database(project.database), "USER": "pgcraft_plain", "PASSWORD": "plain"}
     project.settings(DATABASES={"default": login}, PGCRAFT={"ROLES": ["anon", "nobody_made_me"]})
     project.models(MODELS.replace('"anon"', '"nobody_made_me"'))
     project.manage("makemigrations")

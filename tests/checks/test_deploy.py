@@ -96,7 +96,7 @@ def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(al
         with connections[alias].cursor() as cursor:
             found = check_live(databases=[alias])
             expect(found, "E112", f"ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS")
-            cursor.execute(found[0].hint.removeprefix("Run: "))
+            run_sql(found[0].hint.removeprefix("Run: "))
             assert check_live(databases=[alias]) == []
         for number, statement, line in OPENED:
             with transaction.atomic(using=alias), connections[alias].cursor() as cursor:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from tests.eav.catalogue import declare
+from tests.support.databases import run_without_triggers
 from tests.support.world import Site, World, new_site
 
 
@@ -44,10 +44,8 @@ def _shop(django_db_blocker: Any) -> Iterator[Shop]:
 def shop(_shop: Shop, unblocked: None) -> Iterator[Shop]:
     """The shop, without rows."""
     yield _shop
-    with connections[_shop.site.alias].cursor() as cursor:
-        cursor.execute("SET session_replication_role = replica")
-        cursor.execute("DELETE FROM lines; DELETE FROM products_entity; DELETE FROM products_attribute")
-        cursor.execute("DELETE FROM categories; RESET session_replication_role")
+    tables = ("lines", "products_entity", "products_attribute", "categories")
+    run_without_triggers(_shop.site.alias, *(f"DELETE FROM {table}" for table in tables))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from django.db import DataError
 
 from pgcraft_django.api import API
 from tests.eav.catalogue import declare
+from tests.support.databases import run_without_triggers
 from tests.support.served import Served, serve
 from tests.support.world import World, new_site
 
@@ -29,7 +30,7 @@ def server(django_db_blocker: Any) -> Iterator[Served]:
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(lambda apps: declare(apps, api=API(grants={"webuser": "all"}))))
         site.migrate(world.evolve(declare_twice))
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield stack.enter_context(serve(site.alias))
 
 
 def declare_twice(apps: Any) -> None:
@@ -41,11 +42,9 @@ def declare_twice(apps: Any) -> None:
 @pytest.fixture
 def api(server: Served, unblocked: None) -> Iterator[Served]:
     yield server
-    server.execute("SET session_replication_role = replica")
-    server.execute("DELETE FROM lines")
-    server.execute("DELETE FROM products_entity")
-    server.execute("DELETE FROM categories")
-    server.execute("RESET session_replication_role")
+    run_without_triggers(
+        server.alias, *(f"DELETE FROM {table}" for table in ("lines", "products_entity", "categories"))
+    )
 
 
 def post(api: Served, path: str = "/products", **values: Any) -> Any:

@@ -31,7 +31,7 @@ def served(django_db_blocker: Any) -> Iterator[tuple[Shop, Served]]:
         site = stack.enter_context(new_site())
         world = World()
         site.migrate(world.evolve(lambda apps: declare(apps, extra=True, extra_api=OPEN)))
-        yield Shop(world, site), stack.enter_context(serve(site.alias, site.alias))
+        yield Shop(world, site), stack.enter_context(serve(site.alias))
 
 
 @pytest.fixture

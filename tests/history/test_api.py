@@ -31,7 +31,7 @@ def server(django_db_blocker: Any) -> Iterator[Served]:
         world = World()
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield stack.enter_context(serve(site.alias))
 
 
 @pytest.fixture

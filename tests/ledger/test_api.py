@@ -24,7 +24,7 @@ def server(django_db_blocker: Any) -> Iterator[Served]:
         world = World()
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(everything))
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield stack.enter_context(serve(site.alias))
 
 
 def everything(apps: Any) -> None:

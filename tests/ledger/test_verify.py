@@ -9,7 +9,7 @@ from django.db import OperationalError, connections
 from pgcraft_django.factories.ledger import verifying
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
-from tests.support.databases import administrator, temporary_database
+from tests.support.databases import administrator, run_without_triggers, temporary_database
 from tests.support.manage import make_project
 
 MODELS = """
@@ -29,8 +29,7 @@ class Inventory(PGCraftLedger):
 
 
 def tamper(store: Store, sql: str) -> None:
-    """Do what only an owner can who switches all triggers off."""
-    store.query(f"SET session_replication_role = replica; {sql}; SET session_replication_role = origin")
+    run_without_triggers(store.site.alias, sql)
 
 
 def test_a_difference_is_found_and_named(store: Store) -> None:

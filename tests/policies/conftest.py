@@ -127,7 +127,7 @@ def made(django_db_blocker: Any) -> Iterator[School]:
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
         site.query("INSERT INTO persons (name) VALUES ('Ann'), ('Bob'), ('Cid')")
-        yield School(stack.enter_context(serve(site.alias, site.alias)), world.apps)
+        yield School(stack.enter_context(serve(site.alias)), world.apps)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from django.db import IntegrityError, ProgrammingError, connections, transaction
 import pgcraft_django
 from pgcraft_django.errors import RoleError
 from tests.policies.conftest import School
+from tests.support.databases import as_administrator, run_sql
 
 ANN, BOB = 1, 2
 
@@ -127,14 +128,14 @@ def test_only_request_roles_can_be_switched_to(using: str, role: str) -> None:
 
 def test_a_database_user_that_may_not_switch_is_told_what_to_grant(school: School, using: str) -> None:
     role = f"pgcraft_plain_{secrets.token_hex(4)}"  # roles belong to the cluster, where other tests are at work
-    school.served.execute(f"CREATE ROLE {role}")
-    school.served.execute(f"SET SESSION AUTHORIZATION {role}")
+    run_sql(f"CREATE ROLE {role}")
     try:
-        with (
-            pytest.raises(RoleError, match='GRANT "webuser" TO'),
-            pgcraft_django.as_role("webuser", using=using),
-        ):
-            pass
+        with as_administrator(using) as mine, connections[mine].cursor() as cursor:
+            cursor.execute(f"SET SESSION AUTHORIZATION {role}")
+            with (
+                pytest.raises(RoleError, match='GRANT "webuser" TO'),
+                pgcraft_django.as_role("webuser", using=mine),
+            ):
+                pass
     finally:
-        school.served.execute("RESET SESSION AUTHORIZATION")
-        school.served.execute(f"DROP ROLE {role}")
+        run_sql(f"DROP ROLE {role}")

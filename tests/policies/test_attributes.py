@@ -83,7 +83,7 @@ def made(django_db_blocker: Any) -> Iterator[tuple[Served, Site, World]]:
         world = World()
         site = stack.enter_context(new_site())
         site.migrate(world.evolve(declare))
-        yield stack.enter_context(serve(site.alias, site.alias)), site, world
+        yield stack.enter_context(serve(site.alias)), site, world
 
 
 class Stock:

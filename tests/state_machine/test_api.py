@@ -31,7 +31,7 @@ def server(django_db_blocker: Any) -> Iterator[Served]:
         site.migrate(world.evolve(lambda apps: declare(apps, **OPTIONS)))
         hidden = {**OPTIONS, "api": None, "transition_api": None}
         site.migrate(world.evolve(lambda apps: (declare(apps, **OPTIONS), declare_hidden(apps, hidden))))
-        yield stack.enter_context(serve(site.alias, site.alias))
+        yield stack.enter_context(serve(site.alias))
 
 
 def declare_hidden(apps: Any, options: dict[str, Any]) -> None:

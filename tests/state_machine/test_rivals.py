@@ -75,7 +75,7 @@ def ring(django_db_blocker: Any) -> Iterator[Ring]:
         site = stack.enter_context(new_site())
         options = {"api": API(grants={"webuser": "all"}), "transition_grants": {"webuser": "all"}}
         site.migrate(world.evolve(lambda apps: declare(apps, **options)))
-        yield Ring(world, stack.enter_context(serve(site.alias, site.alias)))
+        yield Ring(world, stack.enter_context(serve(site.alias)))
 
 
 def test_of_two_hundred_rivals_one_hundred_win(ring: Ring, unblocked: None) -> None:

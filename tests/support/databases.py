@@ -11,6 +11,9 @@ from django.db import connections
 
 from pgcraft_django.naming import quote_name
 
+ADMINISTRATOR = {"USER": "postgres", "PASSWORD": ""}
+"""What DATABASES says of the superuser, for what an owner of databases may not do."""
+
 _numbers = itertools.count()
 
 
@@ -18,7 +21,7 @@ def administrator(database: str = "postgres") -> psycopg.Connection:
     """Return a connection of the superuser, each statement in a transaction of its own."""
     settings = connections.settings["default"]
     return psycopg.connect(
-        host=settings["HOST"], port=settings["PORT"], user=settings["USER"], dbname=database, autocommit=True
+        host=settings["HOST"], port=settings["PORT"], user=ADMINISTRATOR["USER"], dbname=database, autocommit=True
     )
 
 
@@ -29,11 +32,35 @@ def run_sql(sql: str, *, database: str = "postgres") -> None:
 
 
 @contextmanager
+def as_administrator(alias: str) -> Iterator[str]:
+    """Yield an alias that leads to the database of `alias` as the superuser."""
+    mine = f"{alias}_as_administrator"
+    connections.settings[mine] = {**connections.settings[alias], **ADMINISTRATOR}
+    try:
+        yield mine
+    finally:
+        connections[mine].close()
+        del connections[mine]
+        del connections.settings[mine]
+
+
+def run_without_triggers(alias: str, *statements: str) -> None:
+    """Do what only a superuser can, who switches off all triggers and with them all foreign keys."""
+    with as_administrator(alias) as mine, connections[mine].cursor() as cursor:
+        for statement in ("SET session_replication_role = replica", *statements):
+            cursor.execute(statement)
+
+
+@contextmanager
 def temporary_database(**settings: Any) -> Iterator[str]:
-    """Yield the alias of a new, empty database; `settings` override those of `default`."""
+    """Yield the alias of a new, empty database; `settings` override those of `default`.
+
+    It belongs to the tests' owner; if `settings` name another user, to the superuser.
+    """
     alias = f"temporary_{next(_numbers)}"
     name = f"pgcraft_{os.getpid()}_{alias}"
-    run_sql(f"CREATE DATABASE {quote_name(name)}")
+    owner = ADMINISTRATOR["USER"] if "USER" in settings else connections.settings["default"]["USER"]
+    run_sql(f"CREATE DATABASE {quote_name(name)} OWNER {quote_name(owner)}")
     connections.settings[alias] = {**connections.settings["default"], "NAME": name, **settings}
     try:
         yield alias

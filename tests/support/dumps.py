@@ -1,5 +1,6 @@
 """Dumps that come back: whole, and as data alone into a database that migrations have made."""
 
+import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -65,6 +66,7 @@ def run_tool(program: str, site: Site, *arguments: object) -> None:
     where = [f"--host={settings['HOST']}", f"--port={settings['PORT']}", f"--username={settings['USER']}"]
     done = subprocess.run(
         [embedded.find_binaries(MAJOR) / program, *where, f"--dbname={settings['NAME']}", *map(str, arguments)],
+        env={**os.environ, "PGPASSWORD": settings["PASSWORD"]},
         capture_output=True,
         text=True,
         check=False,

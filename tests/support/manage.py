@@ -43,7 +43,7 @@ class ManagedProject:
         """Write the settings; `changes` override the defaults."""
         values: dict[str, Any] = {
             "INSTALLED_APPS": ["pgcraft_django", "shop"],
-            "DATABASES": {"default": test_settings.SERVER.database(self.database)},
+            "DATABASES": {"default": test_settings.database(self.database)},
             "DEFAULT_AUTO_FIELD": "django.db.models.BigAutoField",
             "PGCRAFT": {"ROLES": ["anon", "webuser"]},
             "SECRET_KEY": "only for tests",

@@ -16,7 +16,7 @@ from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
 from pgcraft_django.postgrest.login import Login
 from pgcraft_django.testing import live
-from tests.support.databases import run_sql
+from tests.support.databases import as_administrator, run_sql
 from tests.support.tokens import make_token
 
 
@@ -41,12 +41,10 @@ class Served:
 
 
 @contextmanager
-def serve(
-    alias: str, administrator: str, secret: str | None = None, pre_request: str | None = None
-) -> Iterator[Served]:
-    """Serve the database `alias`; `administrator` is its alias for who may make roles."""
+def serve(alias: str, secret: str | None = None, pre_request: str | None = None) -> Iterator[Served]:
+    """Serve the database `alias`."""
     with ExitStack() as stack:
-        login = stack.enter_context(_authenticator(administrator))
+        login = stack.enter_context(_authenticator(alias))
         api = stack.enter_context(live.serve(login, alias, secret, pre_request))
         anon, webuser = (stack.enter_context(httpx.Client(base_url=api.url)) for _ in range(2))
         served = Served(alias, anon, webuser, api.secret)
@@ -58,8 +56,8 @@ def serve(
 def _authenticator(alias: str) -> Iterator[Login]:
     """Make the roles; the authenticator is this process's own, because roles belong to the whole cluster."""
     name, password = f"authenticator_{os.getpid()}_{secrets.token_hex(3)}", secrets.token_urlsafe()
-    with mock.patch.dict(os.environ, {PASSWORD_VARIABLE: password}):
-        ensure_roles(connections[alias], replace(get_config(), authenticator_role=name))
+    with mock.patch.dict(os.environ, {PASSWORD_VARIABLE: password}), as_administrator(alias) as administrator:
+        ensure_roles(connections[administrator], replace(get_config(), authenticator_role=name))
     settings = connections.settings[alias]
     parameters = {"host": settings["HOST"], "port": str(settings["PORT"]), "dbname": settings["NAME"], "user": name}
     try:

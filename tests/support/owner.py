@@ -1,0 +1,33 @@
+"""Who the tests' databases belong to: the superuser or, with `PGCRAFT_TEST_OWNER=plain`, what a DBA gives a project.
+
+A plain owner is neither superuser nor CREATEROLE, so all roles that the tests' models name have been made before.
+CREATEDB it has: Django's test runner needs it.
+"""
+
+import os
+from typing import Any
+
+import psycopg
+
+from pgcraft_django.embedded import Server
+from pgcraft_django.objects import Role
+
+OWNER = "pgcraft_tests_owner"
+ROLES = ("anon", "staff", "webuser")
+LOCK = 0x6F776E6572  # "owner" in ASCII
+
+
+def owner_of_databases(server: Server) -> dict[str, Any]:
+    """Return what DATABASES says of the user, who is there afterwards."""
+    if os.environ.get("PGCRAFT_TEST_OWNER") != "plain":
+        return {}
+    address = server.database("postgres")
+    with psycopg.connect(host=address["HOST"], port=address["PORT"], user=address["USER"]) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # workers begin at the same time
+        for statement in (sql for name in ROLES for sql in Role(name=name).create_sql()):
+            connection.execute(statement)
+        if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone():
+            connection.execute(f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD '{OWNER}'")
+        for name in ROLES:
+            connection.execute(f"GRANT {name} TO {OWNER}")
+    return {"USER": OWNER, "PASSWORD": OWNER}
