@@ -57,31 +57,6 @@ def declared_memberships(config: Config) -> list[RoleMembership]:
     return [RoleMembership(role=name, member=config.authenticator_role) for name in config.request_roles]
 
 
-def roles_script(config: Config, database: str) -> str:
-    """Return the SQL that a DBA runs instead of `ensure_roles`; it may be run again.
-
-    There is no password in it, not even a verifier: scripts are mailed and kept, and a verifier is enough to guess
-    passwords against. psql's `\\password` asks for one and sends its verifier.
-    """
-    statements = [
-        statement
-        for item in (*declared_roles(config), *declared_memberships(config))
-        for statement in (f"-- {item.describe()}", *item.create_sql())
-    ]
-    connect = _connect_sql(config.authenticator_role, database)
-    lines = [*statements, f"-- CONNECT for {config.authenticator_role}, where it is not open to everyone", connect]
-    body = "\n".join(line if line.startswith("--") else f"{line};\n" for line in lines)
-    return f"""\
--- The roles of pgcraft_django. Run this as a superuser, or as a role with CREATEROLE, in any database of the cluster:
---     psql --set ON_ERROR_STOP=1 --file roles.sql
--- What is there already stays as it is, so it may be run again.
-
-{body}
--- The password is not in here, so that this file is no secret. Set it in psql, which asks for it:
---     \\password {quote_name(config.authenticator_role)}
-"""
-
-
 def ensure_roles(connection: BaseDatabaseWrapper, config: Config) -> Outcome:
     """Make the roles and memberships that are missing, and set the authenticator's password if the variable is set.
 
@@ -101,7 +76,7 @@ def ensure_roles(connection: BaseDatabaseWrapper, config: Config) -> Outcome:
         for item in (*roles, *memberships):
             for statement in item.create_sql():
                 cursor.execute(statement)
-        cursor.execute(_connect_sql(authenticator, connection.settings_dict["NAME"]))
+        cursor.execute(connect_sql(authenticator, connection.settings_dict["NAME"]))
     done = [f"Created the role {role.name}." for role in roles if role.name not in before]
     done += [f"Granted {m.role} to {m.member}." for m in memberships if (m.role, m.member) not in granted]
     warnings = list(_dangers(connection, config))
@@ -138,7 +113,8 @@ def _refuse_own_role(cursor: CursorWrapper, config: Config) -> None:
             )
 
 
-def _connect_sql(role: str, database: str) -> str:
+def connect_sql(role: str, database: str) -> str:
+    """Return a block that lets `role` into `database`, if it may not yet."""
     return do_block(f"""
 BEGIN
     IF EXISTS (

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.role import retrying
 from pgcraft_django.objects.schema import schema_key
 
 
@@ -26,7 +27,14 @@ class Extension(DatabaseObject):
 
     def create_sql(self) -> list[str]:
         into = f" SCHEMA {quote_name(self.schema)}" if self.schema else ""
-        return [f"CREATE EXTENSION IF NOT EXISTS {quote_name(self.name)}{into}"]
+        return [
+            retrying(
+                f"NOT EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = {quote_text(self.name)})",
+                f"CREATE EXTENSION {quote_name(self.name)}{into}",
+                f"This database user may not create the extension {quote_name(self.name)}.",
+                "Have a DBA create it in this database.",
+            )
+        ]
 
     def drop_sql(self) -> list[str]:
         # Another app, or a column's type, may still need it, and it may have been there before us.

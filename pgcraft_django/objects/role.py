@@ -17,8 +17,10 @@ def role_key(name: str) -> ObjectKey:
     return ObjectKey("role", "", name)
 
 
-def _retrying(condition: str, statement: str, failure: str) -> str:
+def retrying(condition: str, statement: str, failure: str, hint: str = ROLES_HINT) -> str:
     """Return a block that runs `statement` while `condition` holds, whatever other sessions do meanwhile.
+
+    Who may not is told `failure`, `hint` and the statement.
 
     Two sessions that create one role, or grant one membership, at once collide in the shared catalogs with
     several kinds of error ("tuple concurrently updated" among them); trying again finds the work done.
@@ -34,7 +36,7 @@ BEGIN
                 RAISE EXCEPTION USING
                     ERRCODE = 'insufficient_privilege',
                     MESSAGE = {quote_text(failure)},
-                    HINT = {quote_text(ROLES_HINT)};
+                    HINT = {quote_text(f"{hint} It is: {statement};")};
             WHEN duplicate_object OR unique_violation OR internal_error THEN
                 IF attempt = 50 THEN
                     RAISE;
@@ -61,7 +63,7 @@ class Role(DatabaseObject):
 
     def create_sql(self) -> list[str]:
         return [
-            _retrying(
+            retrying(
                 f"NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {quote_text(self.name)})",
                 f"CREATE ROLE {quote_name(self.name)} {'LOGIN' if self.login else 'NOLOGIN'} NOINHERIT",
                 f"The role {quote_name(self.name)} does not exist, and this database user may not create roles.",
@@ -92,7 +94,7 @@ class RoleMembership(DatabaseObject):
     def create_sql(self) -> list[str]:
         role, member = quote_text(self.role), quote_text(self.member)
         return [
-            _retrying(
+            retrying(
                 "NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members m"
                 " JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member"
                 f" WHERE r.rolname = {role} AND u.rolname = {member})",

@@ -1,0 +1,129 @@
+"""What a DBA does once, as a script for psql: afterwards nobody has to be more than an owner of one database.
+
+There is no password in it, not even a verifier: scripts are mailed and kept, and a verifier is enough to guess
+passwords against. psql's `\\password` asks for one and sends its verifier.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from pgcraft_django.conf import Config
+from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.lifecycle.roles import connect_sql, declared_memberships, declared_roles
+from pgcraft_django.naming import quote_name, quote_text
+from pgcraft_django.objects.base import do_block
+from pgcraft_django.objects.role import RoleMembership, retrying
+
+# No lock_timeout for the owner: `migrate` waits briefly and tries again, if nobody says how long to wait. And some
+# migrations take long.
+REQUEST_LIMITS = {"statement_timeout": "10s", "lock_timeout": "3s", "idle_in_transaction_session_timeout": "30s"}
+WRITER_LIMITS = {"statement_timeout": "30s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "60s"}
+OWNER_LIMITS = {"idle_in_transaction_session_timeout": "10min"}
+
+# So that nothing has to be granted on each table, now or later. There is nothing else in a database of its own.
+WRITER_ROLES = ("pg_read_all_data", "pg_write_all_data")
+
+
+def roles_script(config: Config, database: str) -> str:
+    """Return the SQL that a DBA runs instead of `ensure_roles`; it may be run again."""
+    return _script(
+        "-- The roles of pgcraft_django. Run this as a superuser, or as a role with CREATEROLE, in any database of the "
+        "cluster:\n--     psql --set ON_ERROR_STOP=1 --file roles.sql",
+        _roles(config, database),
+        [config.authenticator_role],
+    )
+
+
+def database_script(config: Config, database: str, owner: str, writer: str | None) -> str:
+    """Return the SQL that makes the roles, limits them, and makes a database that is open to nobody else.
+
+    `owner` migrates, `writer` is who Django is for the rest of the time; None if that is the owner, too.
+    Raises `ConfigurationError` if one role would be two of these.
+    """
+    users = [owner, *([writer] if writer else [])]
+    for name in users:
+        if name in (config.authenticator_role, *config.request_roles) or users.count(name) > 1:
+            raise ConfigurationError(
+                f"The role {name!r} would be two things at once, and could do what only one of them may. "
+                "Give --owner, --writer and the roles in the setting PGCRAFT different names."
+            )
+    return _script(
+        "-- The database and the roles of a project with pgcraft_django. Run this as a superuser:\n"
+        "--     psql --set ON_ERROR_STOP=1 --file roles.sql postgres",
+        [*_database(database, owner, users), *_roles(config, database), *_closed(config, database, owner, users)],
+        [*users, config.authenticator_role],
+    )
+
+
+def _script(head: str, statements: list[str], with_password: list[str]) -> str:
+    body = "\n".join(line if line.startswith(("--", "\\")) else f"{line};\n" for line in statements)
+    passwords = "\n".join(f"--     \\password {quote_name(name)}" for name in with_password)
+    return f"""\
+{head}
+-- What is there already stays as it is, so it may be run again.
+
+{body}
+-- The password is not in here, so that this file is no secret. Set it in psql, which asks for it:
+{passwords}
+"""
+
+
+def _roles(config: Config, database: str) -> list[str]:
+    statements = [
+        statement
+        for item in (*declared_roles(config), *declared_memberships(config))
+        for statement in (f"-- {item.describe()}", *item.create_sql())
+    ]
+    connect = connect_sql(config.authenticator_role, database)
+    return [*statements, f"-- CONNECT for {config.authenticator_role}, where it is not open to everyone", connect]
+
+
+def _database(database: str, owner: str, users: list[str]) -> Iterator[str]:
+    for name in users:
+        what = "the owner, who migrates" if name == owner else "the writer, who Django is when it does not migrate"
+        yield f"-- {what}"
+        missing = f"NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {quote_text(name)})"
+        yield retrying(missing, f"CREATE ROLE {quote_name(name)} LOGIN", f"No role {quote_name(name)} could be made.")
+    create = f"CREATE DATABASE {quote_name(database)} OWNER {quote_name(owner)} TEMPLATE template0 ENCODING 'UTF8'"
+    yield "-- the database"
+    yield (
+        f"\\set QUIET on\nSELECT {quote_text(create)}\n"
+        f"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {quote_text(database)}) \\gexec\n"
+        f"\\connect {quote_name(database)}\n"
+    )
+
+
+def _closed(config: Config, database: str, owner: str, users: list[str]) -> Iterator[str]:
+    """Yield what gives each role what it needs, and everybody else nothing."""
+    where = quote_name(database)
+    yield "-- who is in"
+    yield f"GRANT CONNECT ON DATABASE {where} TO {', '.join(map(quote_name, [*users, config.authenticator_role]))}"
+    yield f"REVOKE CONNECT, TEMPORARY ON DATABASE {where} FROM PUBLIC"
+    yield "REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+    for name in users:
+        for role in (*config.request_roles, *(() if name == owner else WRITER_ROLES)):
+            membership = RoleMembership(role=role, member=name)
+            yield f"-- {membership.describe()}"
+            yield from membership.create_sql()
+        if name != owner:
+            yield "-- policies are for requests: the writer sees all rows, as the owner does"
+            yield f"ALTER ROLE {quote_name(name)} BYPASSRLS"
+    for name in (*users, config.authenticator_role, *config.request_roles):
+        yield f"-- limits of {name}, unless it has others"
+        limits = OWNER_LIMITS if name == owner else WRITER_LIMITS if name in users else REQUEST_LIMITS
+        yield _limits(name, limits)
+
+
+def _limits(role: str, limits: Mapping[str, str]) -> str:
+    """Return a block that sets what `role` has no value of yet. Not in the database: PostgREST would not see it."""
+    lines = "\n".join(
+        f"""\
+    IF NOT EXISTS (
+        SELECT FROM pg_catalog.pg_db_role_setting s, pg_catalog.unnest(s.setconfig) c
+        WHERE s.setdatabase = 0 AND s.setrole = {quote_text(quote_name(role))}::regrole
+          AND pg_catalog.starts_with(c, {quote_text(f"{setting}=")})
+    ) THEN
+        ALTER ROLE {quote_name(role)} SET {setting} = {quote_text(value)};
+    END IF;"""
+        for setting, value in limits.items()
+    )
+    return do_block(f"BEGIN\n{lines}\nEND")

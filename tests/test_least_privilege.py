@@ -1,0 +1,265 @@
+"""A DBA runs one script; from then on nobody who migrates, writes or serves has any power over the cluster."""
+
+import os
+import secrets
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from django.apps.registry import Apps
+from django.core.management import CommandError, call_command
+from django.db import connections, models
+from django.test import override_settings
+
+import pgcraft_django
+from pgcraft_django.api import API
+from pgcraft_django.conf import get_config
+from pgcraft_django.embedded import find_binaries
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
+from pgcraft_django.naming import quote_name
+from pgcraft_django.objects import Extension, Role
+from pgcraft_django.plugins import Balance
+from pgcraft_django.policies import OwnerPolicy
+from pgcraft_django.postgrest.login import Login
+from tests.settings import SERVER
+from tests.support.databases import administrator, run_sql
+from tests.support.served import Served, postgrest
+from tests.support.world import Site, World
+
+
+@dataclass
+class Names:
+    """Roles and a database that no other test uses, with a name that needs quotes among them."""
+
+    tag: str = field(default_factory=lambda: secrets.token_hex(4))
+
+    def __post_init__(self) -> None:
+        self.database = f"least 'privilege' {self.tag}"
+        self.owner, self.writer = f"Owner {self.tag}", f"wri\"ter' {self.tag}"
+        self.authenticator, self.anon, self.web = (f"{kind}_{self.tag}" for kind in ("login", "anon", "web"))
+        self.users = [self.owner, self.writer, self.authenticator]
+        self.settings = {
+            "ROLES": [self.anon, self.web],
+            "ANON_ROLE": self.anon,
+            "AUTHENTICATOR_ROLE": self.authenticator,
+            "DEFAULT_GRANTS": {},
+        }
+
+    def alias(self, user: str) -> str:
+        return f"{user} {self.tag}"
+
+
+@dataclass
+class Made:
+    """A database that a DBA's script has made, with a project's migrations."""
+
+    names: Names
+    world: World
+    site: Site
+    script: str
+
+    def model(self, name: str) -> Any:
+        return self.world.apps.get_model("shop", name)
+
+
+def psql(script: Path) -> str:
+    """Run a script as a DBA; return what is said."""
+    program = next(
+        path / "psql" for path in (find_binaries(), *map(Path, os.get_exec_path())) if (path / "psql").exists()
+    )
+    address = {"PGHOST": str(SERVER.socket_dir), "PGPORT": str(SERVER.port), "PGUSER": "postgres"}
+    done = subprocess.run(
+        [str(program), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(script), "postgres"],
+        env={**os.environ, **address},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def made(django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+    names = Names()
+    with ExitStack() as stack:
+        stack.enter_context(django_db_blocker.unblock())
+        stack.enter_context(override_settings(PGCRAFT=names.settings))
+        path = {"options": "-c search_path=public,private"}
+        for user in names.users[:2]:
+            entry = {"NAME": names.database, "USER": user, "PASSWORD": "their password", "OPTIONS": path}
+            connections.settings[names.alias(user)] = {**connections.settings["default"], **entry}
+        out = StringIO()
+        call_command(
+            "pgcraft_roles",
+            database=names.alias(names.owner),
+            sql=True,
+            owner=names.owner,
+            writer=names.writer,
+            stdout=out,
+        )
+        script = tmp_path_factory.mktemp("dba") / "roles.sql"
+        script.write_text(out.getvalue())
+        try:
+            assert psql(script) == ""
+            assert psql(script) == ""  # it may be run again
+            for user in names.users:
+                run_sql(f"ALTER ROLE {quote_name(user)} PASSWORD 'their password'")  # \password
+            world, site = World(), Site(names.alias(names.owner))
+            site.migrate(world.evolve(lambda apps: declare(apps, names)))
+            yield Made(names, world, site, out.getvalue())
+        finally:
+            for user in names.users[:2]:
+                connections[names.alias(user)].close()
+                del connections.settings[names.alias(user)]
+            run_sql(f"DROP DATABASE IF EXISTS {quote_name(names.database)} WITH (FORCE)")
+            for role in (*names.users, names.anon, names.web):
+                run_sql(f"DROP ROLE IF EXISTS {quote_name(role)}")
+
+
+def declare(apps: Apps, names: Names) -> None:
+    """Define a model with each factory."""
+
+    def define(name: str, base: type[models.Model], fields: dict[str, Any], **options: Any) -> None:
+        meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": f"{name.lower()}s"})
+        api = API(grants={names.anon: ["select"], names.web: ["select", "insert"]})
+        inner = type("PGCraft", (), {"api": api, **options})
+        type(name, (base,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields})
+
+    text = models.TextField
+    define("Note", PGCraftSimple, {"text": text(), "reader": text()}, policies=[OwnerPolicy("reader")])
+    define("Pupil", PGCraftAppendOnly, {"name": text()})
+    define("Product", PGCraftEAV, {"color": text(null=True)})
+    define("Entry", PGCraftLedger, {"account": text()}, plugins=[Balance(dimensions=["account"], minimum=0)])
+    define(
+        "Order",
+        PGCraftStateMachine,
+        {"state": text(default="new")},
+        transitions={"new": ["done"]},
+        transition_grants={names.web: "all"},
+    )
+
+
+def test_nobody_has_power_over_the_cluster_or_a_way_into_what_is_closed(made: Made) -> None:
+    names = made.names
+    with administrator(names.database) as boss:
+        powers = "rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls"
+        rows = boss.execute(f"SELECT rolname, ARRAY[{powers}] FROM pg_roles WHERE rolname LIKE %s", [f"%{names.tag}"])
+        none = [False] * 5
+        assert dict(rows) == {
+            **dict.fromkeys((*names.users, names.anon, names.web), none),
+            names.writer: [False, False, False, False, True],
+        }
+        [(acl,)] = boss.execute("SELECT datacl::text[] FROM pg_database WHERE datname = current_database()")
+        assert not any(item.startswith("=") for item in acl)  # PUBLIC
+        for role in (names.writer, names.authenticator, names.anon, names.web):
+            [rights] = boss.execute(
+                "SELECT has_database_privilege(%(r)s, current_database(), 'CREATE, TEMPORARY'),"
+                " has_schema_privilege(%(r)s, 'public', 'CREATE'), has_schema_privilege(%(r)s, 'private', 'CREATE')",
+                {"r": role},
+            )
+            assert rights == (False, False, False), role
+        limits = dict(
+            boss.execute(
+                "SELECT r.rolname, s.setconfig FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole"
+                " WHERE setdatabase = 0 AND rolname LIKE %s",
+                [f"%{names.tag}"],
+            )
+        )
+    assert set(limits) == {*names.users, names.anon, names.web}
+    for role in (names.writer, names.authenticator, names.anon, names.web):
+        assert [item.split("=")[0] for item in limits[role]] == [
+            "statement_timeout",
+            "lock_timeout",
+            "idle_in_transaction_session_timeout",
+        ]
+    stranger = f"stranger_{names.tag}"
+    run_sql(f"CREATE ROLE {stranger} LOGIN PASSWORD 'stranger'")
+    try:
+        with pytest.raises(psycopg.OperationalError, match="CONNECT"):
+            psycopg.connect(
+                host=str(SERVER.socket_dir),
+                port=SERVER.port,
+                user=stranger,
+                password="stranger",
+                dbname=names.database,
+            )
+    finally:
+        run_sql(f"DROP ROLE {stranger}")
+
+
+def test_the_writer_works_with_each_factory_and_changes_no_table(made: Made) -> None:
+    using = made.names.alias(made.names.writer)
+    note = made.model("Note").objects.using(using).create(text="a", reader="1")
+    note.text = "b"
+    note.save()
+    assert made.model("Note").objects.using(using).get().text == "b"  # policies are for requests
+    pupil = made.model("Pupil").objects.using(using).create(name="a")
+    pupil.name = "b"
+    pupil.save()
+    assert [version.name for version in pupil.history.using(using)] == ["a"]
+    product = made.model("Product").objects.using(using).create(color="red")
+    product.color = "blue"
+    product.save()
+    assert made.model("Product").objects.using(using).get().color == "blue"
+    made.model("Entry").objects.using(using).create(value=5, account="a")
+    order = made.model("Order").objects.using(using).create()
+    order.state = "done"
+    order.save()
+    assert made.model("Order").objects.using(using).get().state == "done"
+    with pgcraft_django.as_role(made.names.web, claims={"sub": "1"}, using=using):
+        assert made.model("Note").objects.using(using).count() == 1
+    with pgcraft_django.as_role(made.names.web, claims={"sub": "2"}, using=using):
+        assert made.model("Note").objects.using(using).count() == 0
+    for statement in ("ALTER TABLE notes ADD x int", "DROP TABLE notes", "TRUNCATE notes", "CREATE TABLE x (y int)"):
+        with pytest.raises(Exception, match=r"permission denied|must be owner"), connections[using].cursor() as cursor:
+            cursor.execute(statement)
+
+
+def test_the_api_of_a_plain_owner_is_served(made: Made) -> None:
+    names, secret = made.names, secrets.token_urlsafe(48)
+    place = {"host": str(SERVER.socket_dir), "port": str(SERVER.port), "dbname": names.database}
+    login = Login({**place, "user": names.authenticator}, "their password")
+    with postgrest(login, secret, made.site.alias) as url, httpx.Client(base_url=url) as client:
+        served = Served(made.site.alias, client, client, secret)
+        token = served.token(role=names.web, sub="1")
+        created = client.post("/notes", json={"text": "mine", "reader": "1"}, headers=token)
+        assert created.status_code == 201, created.text
+        assert client.post("/notes", json={"text": "forged", "reader": "2"}, headers=token).status_code == 403
+        assert client.get("/notes").json() == []
+        assert client.post("/notes", json={"text": "x", "reader": "1"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("item", "statement"),
+    [
+        (Role(name="nobody_made_me"), 'CREATE ROLE "nobody_made_me" NOLOGIN NOINHERIT;'),
+        (Extension(name="file_fdw"), 'CREATE EXTENSION "file_fdw";'),
+    ],
+)
+def test_what_a_plain_owner_may_not_is_told_with_the_sql_for_a_dba(made: Made, item: Any, statement: str) -> None:
+    with (
+        pytest.raises(pgcraft_django.errors.MigrationError) as refused,
+        connections[made.site.alias].schema_editor() as editor,
+    ):
+        pgcraft_django.operations.Create([item]).database_forwards("shop", editor, made.site.state, made.site.state)
+    assert statement in str(refused.value)
+    assert "DBA" in str(refused.value)
+
+
+def test_one_role_is_not_two_things() -> None:
+    anon, authenticator = get_config().anon_role, get_config().authenticator_role
+    for options in ({"owner": anon}, {"owner": "one", "writer": "one"}, {"owner": "one", "writer": authenticator}):
+        with pytest.raises(CommandError, match="two things at once"):
+            call_command("pgcraft_roles", sql=True, **options)
+    with pytest.raises(CommandError, match="needs --owner"):
+        call_command("pgcraft_roles", sql=True, writer="one")
+    with pytest.raises(CommandError, match="--sql"):
+        call_command("pgcraft_roles", owner="one")
