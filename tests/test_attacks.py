@@ -159,6 +159,9 @@ def attacker(site: Site) -> Iterator[Attacker]:
         boss.execute("GRANT USAGE ON SCHEMA private TO PUBLIC")
         stack.callback(boss.execute, "REVOKE USAGE ON SCHEMA private FROM PUBLIC")
         attacker = Attacker(stack.enter_context(administrator(database)), name)
+        # Not left to the end of the session, which comes a little after its last word.
+        stack.callback(attacker.connection.execute, "DISCARD TEMP")
+        stack.callback(attacker.connection.execute, "RESET SESSION AUTHORIZATION")
         attacker.connection.execute("""
             CREATE FUNCTION hostile.canary(place text) RETURNS boolean LANGUAGE plpgsql AS $$
             BEGIN RAISE NOTICE 'canary %: %', current_user, place; RETURN true; END $$
