@@ -28,9 +28,10 @@ from pgcraft_django.objects import Extension, Role
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import OwnerPolicy
 from pgcraft_django.postgrest.login import Login
+from pgcraft_django.testing import live
 from tests.settings import SERVER
 from tests.support.databases import administrator, run_sql
-from tests.support.served import Served, postgrest
+from tests.support.served import Served
 from tests.support.world import Site, World
 
 
@@ -227,7 +228,7 @@ def test_the_api_of_a_plain_owner_is_served(made: Made) -> None:
     names, secret = made.names, secrets.token_urlsafe(48)
     place = {"host": str(SERVER.socket_dir), "port": str(SERVER.port), "dbname": names.database}
     login = Login({**place, "user": names.authenticator}, "their password")
-    with postgrest(login, secret, made.site.alias) as url, httpx.Client(base_url=url) as client:
+    with live.serve(login, made.site.alias, secret, None) as api, httpx.Client(base_url=api.url) as client:
         served = Served(made.site.alias, client, client, secret)
         token = served.token(role=names.web, sub="1")
         created = client.post("/notes", json={"text": "mine", "reader": "1"}, headers=token)

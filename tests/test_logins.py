@@ -28,7 +28,7 @@ from pgcraft_django.logins import revoke_token, revoke_tokens
 from pgcraft_django.postgrest.config import pre_request
 from pgcraft_django.tokens import PRIVATE_KEY_VARIABLE, make_token
 from tests.entrance.models import Letter, Login
-from tests.support.databases import temporary_database
+from tests.support.databases import run_sql, temporary_database
 from tests.support.served import Served, serve
 
 SECRET = "a secret that is long enough to be one"
@@ -458,7 +458,7 @@ HOSTILE = ["postgres", "authenticator", '"; DROP TABLE private.logins; --', "nob
 
 @pytest.mark.parametrize("role", HOSTILE)
 def test_a_role_that_no_request_can_have_is_refused_and_leaves_nothing_behind(api: Served, role: str) -> None:
-    api.execute("DO $$ BEGIN CREATE ROLE nobody_declared; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    run_sql("DO $$ BEGIN CREATE ROLE nobody_declared; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
     own = api.execute("SELECT rolname FROM pg_roles WHERE rolname LIKE 'authenticator%' ORDER BY 1")
     roles = [name for (name,) in own] if role == "authenticator" else [role]
     for name in roles:

@@ -9,6 +9,7 @@ from django.db import DatabaseError, connections
 from django.db.transaction import atomic
 
 from tests.history.conftest import Place
+from tests.support.databases import run_sql
 
 REFUSED = "never changed or removed"
 APPLICATION = "application_of_histories"
@@ -90,8 +91,10 @@ def test_no_role_of_the_api_gets_at_the_history(victim: Place, name: str) -> Non
 
 def test_the_application_that_owns_the_tables_cannot_change_what_was(victim: Place) -> None:
     """Not even with the settings that a restore of a dump has, or with a trigger's function called by hand."""
-    victim.query(f"DROP ROLE IF EXISTS {APPLICATION}")
-    victim.query(f"CREATE ROLE {APPLICATION} NOLOGIN")
+    settings = connections[victim.site.alias].settings_dict
+    owner, database = settings["USER"], settings["NAME"]
+    run_sql(f"DROP ROLE IF EXISTS {APPLICATION}")
+    run_sql(f"CREATE ROLE {APPLICATION} NOLOGIN ROLE {owner}")
     try:
         victim.query(f"GRANT ALL ON SCHEMA private TO {APPLICATION}")
         for table in ("students", "students_history"):
@@ -104,8 +107,8 @@ def test_the_application_that_owns_the_tables_cannot_change_what_was(victim: Pla
             assert "permission denied" in refused(victim, "SET session_replication_role = replica")
         assert victim.query("SELECT * FROM students_history") == before
     finally:
-        victim.query(f"REASSIGN OWNED BY {APPLICATION} TO CURRENT_USER; DROP OWNED BY {APPLICATION}")
-        victim.query(f"DROP ROLE {APPLICATION}")
+        run_sql(f"REASSIGN OWNED BY {APPLICATION} TO {owner}; DROP OWNED BY {APPLICATION}", database=database)
+        run_sql(f"DROP ROLE {APPLICATION}")
 
 
 def test_functions_of_triggers_are_of_no_use_by_themselves(victim: Place) -> None:

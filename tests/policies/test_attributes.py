@@ -17,7 +17,7 @@ from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from tests.eav.catalogue import define
-from tests.support.databases import administrator
+from tests.support.databases import administrator, run_without_triggers
 from tests.support.served import Served, serve
 from tests.support.world import Site, World, new_site
 
@@ -108,9 +108,8 @@ class Stock:
 @pytest.fixture
 def stock(made: tuple[Served, Site, World], unblocked: None) -> Iterator[Stock]:
     yield Stock(*made)
-    made[1].query("SET session_replication_role = replica")
-    made[1].query("DELETE FROM things_entity; DELETE FROM things_attribute; DELETE FROM pages_entity")
-    made[1].query("DELETE FROM labels; DELETE FROM boxes; DELETE FROM things_extra; RESET session_replication_role")
+    tables = ("things_entity", "things_attribute", "pages_entity", "labels", "boxes", "things_extra")
+    run_without_triggers(made[1].alias, *(f"DELETE FROM {table}" for table in tables))
 
 
 def test_each_command_has_its_own_policies(stock: Stock) -> None:

@@ -13,7 +13,7 @@ from pgcraft_django.embedded import Server
 from pgcraft_django.objects import Role
 
 OWNER = "pgcraft_tests_owner"
-ROLES = ("anon", "staff", "webuser")
+ROLES = ("anon", "editor", "staff", "webuser")
 LOCK = 0x6F776E6572  # "owner" in ASCII
 
 
