@@ -14,12 +14,13 @@ from typing import Any
 import psycopg
 import pytest
 from django.apps.registry import Apps
-from django.db import connections
+from django.db import connections, models
 
 from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftEAV
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.plugins import Balance, DoubleEntry
-from tests.eav.catalogue import declare as declare_catalogue
+from tests.eav.catalogue import OPEN, define
 from tests.ledger.stock import declare as declare_stock
 from tests.policies.conftest import declare as declare_school
 from tests.support.databases import administrator, run_sql
@@ -46,9 +47,12 @@ WORK = [
     "SELECT api.entrys_record(5, 1, 'a')",
     'SELECT api.inventory_record_legs(\'[{"value": 2, "direction": "debit", "warehouse": "A"},'
     ' {"value": 2, "direction": "credit", "warehouse": "B"}]\', gen_random_uuid()::pg_catalog.text)',
-    "INSERT INTO api.products (sku, extra) VALUES ('s', '{}')",
-    "UPDATE api.products SET stock = 3",
-    'SELECT api.products_upsert(\'{"sku": "t"}\')',
+    "INSERT INTO api.gadgets (sku, extra) VALUES ('s', '{}')",
+    "UPDATE api.gadgets SET stock = 3",
+    'SELECT api.gadgets_upsert(\'{"sku": "t"}\')',
+    "DELETE FROM api.gadgets",
+    "INSERT INTO api.products (name, owner) VALUES ('a', '1')",
+    "UPDATE api.products SET price = 3",
     "DELETE FROM api.products",
 ]
 CLAIMS = '{"role": "webuser", "sub": "1"}'
@@ -75,7 +79,8 @@ REACHABLE = """
 def declare(apps: Apps) -> None:
     """Define a model with each factory, plugin and policy that brings definer functions."""
     declare_school(apps)
-    declare_catalogue(apps, extra=True)
+    fields = {"sku": models.TextField(unique=True), "stock": models.IntegerField(default=0)}
+    define(apps, "Gadget", "gadgets", PGCraftEAV, fields, api=OPEN, extra=True)
     declare_stock(
         apps,
         api=API(grants={"webuser": ["select", "insert"]}),
@@ -135,7 +140,7 @@ def site(django_db_blocker: Any) -> Iterator[Site]:
         world = World()
         site.migrate(world.evolve(declare))
         site.query("INSERT INTO persons (name) VALUES ('Ann')")
-        site.query("INSERT INTO products_extra (name, type) VALUES ('flavour', 'text')")
+        site.query("INSERT INTO gadgets_extra (name, type) VALUES ('flavour', 'text')")
         yield site
 
 
