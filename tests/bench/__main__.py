@@ -16,7 +16,7 @@ from django.conf import settings
 from pgcraft_django import embedded
 from pgcraft_django.errors import PGCraftError
 from pgcraft_django.postgrest.binary import detect_version, find_binary, format_version
-from tests.bench import api, eav, history, ledger, machine, migrations, peer, rivals, startup
+from tests.bench import api, eav, history, ledger, machine, migrations, peer, policies, rivals, startup
 from tests.bench.project import connect
 from tests.bench.report import Figure, Note, Report
 
@@ -30,6 +30,7 @@ RUNS = {
     "eav": 61,
     "ledger": 61,
     "machine": 61,
+    "policies": 61,
     "peer": 21,
     "migrations": 9,
 }
@@ -84,6 +85,8 @@ def measure_part(part: str, server: embedded.Server, runs: int, quick: bool) -> 
             return ledger.measure(server, runs, ledger.ENTRIES // smaller, say)
         case "machine":
             return machine.measure(server, runs, say)
+        case "policies":
+            return policies.measure(server, runs, say)
         case "peer":
             return peer.measure(server, runs, quick, say)
         case _:

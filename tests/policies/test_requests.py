@@ -145,3 +145,15 @@ def test_a_claim_is_read_once_in_a_statement_and_an_index_finds_its_rows(school:
     assert "InitPlan" in plan
     assert "Index Cond: (person_id = " in plan
     assert "current_setting" not in plan.split("Index Cond")[1].split("InitPlan")[0]
+
+
+def test_behind_a_relation_the_keys_are_asked_for_once_and_an_index_finds_their_rows(school: School) -> None:
+    execute = school.served.execute
+    execute("INSERT INTO courses (title, teacher_id) SELECT 'c', 2 FROM generate_series(1, 300)")
+    execute("INSERT INTO lessons (title, course_id) SELECT 'l', id FROM courses, generate_series(1, 10)")
+    execute("ANALYZE lessons")
+    execute("SET ROLE webuser")
+    plan = "\n".join(line for (line,) in execute("EXPLAIN SELECT * FROM api.lessons"))
+    execute("RESET ROLE")
+    assert "InitPlan" in plan
+    assert "Index Cond: (course_id = ANY (" in plan

@@ -1,0 +1,163 @@
+"""Policies: what they cost beside a WHERE that an application would write, as a role that no policy limits.
+
+In SQL, over a table by hand with the same rows and the same indexes. The claims of the request are there before, as
+PostgREST has them.
+"""
+
+import hashlib
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from pgcraft_django.embedded import Server
+from tests.bench.measuring import alternate, compare
+from tests.bench.project import connect, migrated
+from tests.bench.report import Figure
+
+MOST = 1.1
+"""Times what the query with a WHERE takes."""
+
+PART = "Policies"
+ROWS = 100_000
+OWNERS = 1_000
+BATCH = 50
+"""Statements in one measurement."""
+
+MODELS = """\
+from django.db import models
+from django.db.models import Q
+
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.policies import Claim, OwnerPolicy, Policy, TenantPolicy
+
+OPEN = API(grants={"webuser": ["select"]})
+
+
+class Account(PGCraftSimple):
+    owner = models.IntegerField(db_index=True)
+
+    class Meta:
+        db_table = "accounts"
+
+    class PGCraft:
+        api = None
+
+
+class Owned(PGCraftSimple):
+    owner = models.IntegerField(db_index=True)
+    text = models.TextField()
+
+    class Meta:
+        db_table = "owned"
+
+    class PGCraft:
+        api = OPEN
+        policies = [OwnerPolicy("owner")]
+
+
+class Rented(PGCraftSimple):
+    tenant = models.UUIDField(db_index=True)
+    text = models.TextField()
+
+    class Meta:
+        db_table = "rented"
+
+    class PGCraft:
+        api = OPEN
+        policies = [TenantPolicy("tenant", claim="tenant")]
+
+
+class Linked(PGCraftSimple):
+    account = models.ForeignKey(Account, models.CASCADE)
+    text = models.TextField()
+
+    class Meta:
+        db_table = "linked"
+
+    class PGCraft:
+        api = OPEN
+        policies = [Policy("owner", using=Q(account__owner=Claim("sub")))]
+"""
+
+BY_HAND = """\
+CREATE SCHEMA plain;
+CREATE TABLE plain.accounts (id bigint PRIMARY KEY, owner integer NOT NULL);
+CREATE TABLE plain.owned (id bigint PRIMARY KEY, owner integer NOT NULL, text text NOT NULL);
+CREATE TABLE plain.rented (id bigint PRIMARY KEY, tenant uuid NOT NULL, text text NOT NULL);
+CREATE TABLE plain.linked (
+    id bigint PRIMARY KEY, account_id bigint NOT NULL REFERENCES plain.accounts, text text NOT NULL
+);
+CREATE INDEX ON plain.accounts (owner);
+CREATE INDEX ON plain.owned (owner);
+CREATE INDEX ON plain.rented (tenant);
+CREATE INDEX ON plain.linked (account_id);
+"""
+
+# In an order that the index does not know.
+FILL = {
+    "accounts": f"id, owner) SELECT n, mod(n * 7919, {OWNERS}) FROM generate_series(1, {OWNERS}) AS n",
+    "owned": f"id, owner, text) SELECT n, mod(n * 7919, {OWNERS}), 'Text ' || n FROM generate_series(1, {ROWS}) AS n",
+    "rented": (
+        f"id, tenant, text) SELECT n, md5(mod(n * 7919, {OWNERS})::text)::uuid, 'Text ' || n"
+        f" FROM generate_series(1, {ROWS}) AS n"
+    ),
+    "linked": (
+        f"id, account_id, text) SELECT n, 1 + mod(n * 7919, {OWNERS}), 'Text ' || n"
+        f" FROM generate_series(1, {ROWS}) AS n"
+    ),
+}
+
+WHERE = {
+    "owner": ("owned", "owner = %(owner)s"),
+    "tenant": ("rented", "tenant = %(tenant)s::uuid"),
+    "owner through a foreign key": (
+        "linked",
+        "account_id IN (SELECT accounts.id FROM plain.accounts WHERE accounts.owner = %(owner)s)",
+    ),
+}
+
+
+def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[Figure]:
+    """Yield how much longer a query takes by policies than by a WHERE."""
+    with (
+        migrated(server, "bench_policies", MODELS, by_hand=BY_HAND, ROLES=["anon", "webuser"]),
+        connect(server, "bench_policies") as database,
+        connect(server, "bench_policies") as request,
+    ):
+        for table, rows in FILL.items():
+            for schema in ("private", "plain"):
+                database.execute(f"INSERT INTO {schema}.{table} ({rows}")
+                database.execute(f"VACUUM (ANALYZE) {schema}.{table}")
+        request.execute("SET ROLE webuser")
+        for name, (table, condition) in WHERE.items():
+            say(f"policies: {name}")
+            ours = partial(_milliseconds, request, f"SELECT * FROM api.{table}")
+            theirs = partial(_milliseconds, database, f"SELECT * FROM plain.{table} WHERE {condition}")
+            for side in (ours, theirs):
+                side()  # once for caches and prepared statements
+            pairs = alternate(runs, ours, theirs)
+            yield compare(
+                pairs, part=PART, name=f"rows of one {name}", against="a WHERE", medians_unit="ms", at_most=MOST
+            )
+
+
+def _milliseconds(session: "psycopg.Connection[Any]", sql: str) -> float:
+    """Return how long the statement takes, for one person after another."""
+    seconds = 0.0
+    for _ in range(BATCH):
+        owner = random.randrange(OWNERS)
+        tenant = str(uuid.UUID(hashlib.md5(str(owner).encode(), usedforsecurity=False).hexdigest()))
+        claims = json.dumps({"sub": str(owner), "tenant": tenant})
+        session.execute("SELECT set_config('request.jwt.claims', %s, false)", [claims])
+        began = time.perf_counter()
+        rows = session.execute(sql, {"owner": owner, "tenant": tenant}, prepare=True).fetchall()
+        seconds += time.perf_counter() - began
+        assert len(rows) == ROWS // OWNERS, f"{len(rows)} rows by {sql}"
+    return seconds / BATCH * 1000
