@@ -28,6 +28,19 @@ TAMPERING = {
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
     "COMMENT ON VIEW api.clubs IS 'hacked'": "comment VIEW api.clubs",
+    "ALTER TABLE private.letters DISABLE ROW LEVEL SECURITY": "changed: row security private.letters",
+    "ALTER POLICY owner ON private.letters USING (true)": "changed: policy owner ON private.letters",
+    "ALTER TABLE private.closed OWNER TO webuser": "changed: owner private.closed",
+    'ALTER TABLE private.documents DISABLE TRIGGER "~pgcraft_history"': (
+        'changed: trigger "~pgcraft_history" ON private.documents'
+    ),
+    "ALTER FUNCTION private.documents_history_updated() RESET search_path": (
+        "changed: function private.documents_history_updated()"
+    ),
+    "CREATE OR REPLACE FUNCTION private.documents_history_deleted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER"
+    " SET search_path = pg_catalog, pg_temp AS 'BEGIN RETURN NULL; END'": (
+        "changed: function private.documents_history_deleted()"
+    ),
 }
 
 
@@ -60,13 +73,22 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     call_command("pgcraft_drift", database=alias)
     assert "as the migrations make it" in capsys.readouterr().out
     authenticator = get_config().authenticator_role
-    execute(alias, *TAMPERING, f"ALTER ROLE {authenticator} CREATEDB", f"REVOKE anon FROM {authenticator}")
+    of_roles = [
+        f"ALTER ROLE {authenticator} CREATEDB",
+        f"REVOKE anon FROM {authenticator}",
+        f"ALTER ROLE {authenticator} SET pgrst.db_schemas = 'private'",
+        f"ALTER ROLE {authenticator} IN DATABASE {connections[alias].settings_dict['NAME']} SET row_security = 'off'",
+        f"ALTER ROLE {authenticator} SET statement_timeout = '10s'",  # a DBA may
+    ]
+    execute(alias, *TAMPERING, *of_roles)
     with pytest.raises(CommandError, match="differences"):
         call_command("pgcraft_drift", database=alias)
     said = capsys.readouterr().out
     expected = [
         *TAMPERING.values(),
         f"changed: role {authenticator}",
+        f"not declared: role setting pgrst.db_schemas of {authenticator}",
+        f"not declared: role setting row_security of {authenticator} here",
         f'missing: membership "{authenticator}" in "anon"',
     ]
     assert [line for line in expected if line not in said] == []

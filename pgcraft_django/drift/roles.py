@@ -11,6 +11,27 @@ from pgcraft_django.naming import quote_name
 
 ATTRIBUTES = ("LOGIN", "SUPERUSER", "BYPASSRLS", "CREATEROLE", "CREATEDB", "REPLICATION")
 
+# Settings of a role that change what its requests see or are. Others, such as time-outs, are the DBA's business.
+STEERING = ("search_path", "role", "row_security", "session_replication_role")
+PREFIXES = r"^(pgcraft|pgrst|request)\."
+SETTINGS = """
+    SELECT
+        pg_catalog.format('%%s of %%I', c.name, r.rolname) || CASE WHEN d.datname IS NULL THEN '' ELSE ' here' END,
+        c.value,
+        pg_catalog.format('ALTER ROLE %%I', r.rolname)
+            || CASE WHEN d.datname IS NULL THEN '' ELSE pg_catalog.format(' IN DATABASE %%I', d.datname) END
+            || ' RESET ' || c.name
+    FROM pg_catalog.pg_db_role_setting s
+    JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+    LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
+    CROSS JOIN pg_catalog.unnest(s.setconfig) AS item,
+    pg_catalog.split_part(item, '=', 1) AS name,
+    LATERAL (SELECT name, pg_catalog.substr(item, pg_catalog.length(name) + 2) AS value) AS c
+    WHERE r.rolname = ANY (%(names)s)
+      AND (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
+      AND (c.name = ANY (%(settings)s) OR c.name ~ %(prefixes)s)
+"""
+
 
 def read_roles(connection: BaseDatabaseWrapper, config: Config) -> tuple[Catalog, Catalog]:
     """Return the authenticator and the request roles as the settings want them, and as they are."""
@@ -29,6 +50,8 @@ def read_roles(connection: BaseDatabaseWrapper, config: Config) -> tuple[Catalog
             [names],
         )
         found |= dict(_membership(role, member) for role, member in cursor.fetchall())
+        cursor.execute(SETTINGS, {"names": names, "settings": list(STEERING), "prefixes": PREFIXES})
+        found |= {("role setting", name): Thing(value, None, reset) for name, value, reset in cursor.fetchall()}
     wanted = {
         ("role", role.name): _role(
             "ALTER" if ("role", role.name) in found else "CREATE",
