@@ -133,7 +133,7 @@ def made(django_db_blocker: Any) -> Iterator[Matrix]:
             site.query(f"INSERT INTO {kind}_links (target) SELECT id FROM {kind}")
         site.query("UPDATE versioneds SET note = 'second'; INSERT INTO groups (note) VALUES (''), ('')")
         site.query("INSERT INTO groups_members (group_id, simple_id) SELECT id, id FROM groups")
-        yield Matrix(stack.enter_context(serve(site.alias, site.alias)))
+        yield Matrix(stack.enter_context(serve(site.alias)))
 
 
 @pytest.fixture
