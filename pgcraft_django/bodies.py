@@ -6,6 +6,8 @@ from pathlib import Path
 from pgcraft_django.naming import dollar_quote
 
 _PART = re.compile(r"\{(\w+)\}")
+# A quoted text or name may have lines of its own, which are not to be indented.
+_QUOTED_OR_NEWLINE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\n""")
 
 
 def read_body(folder: str, name: str, **parts: str) -> str:
@@ -23,7 +25,12 @@ def read_sql(folder: str, name: str, **parts: str) -> str:
     def insert(found: re.Match[str]) -> str:
         before = found.string[found.string.rfind("\n", 0, found.start()) + 1 : found.start()]
         indentation = before[: len(before) - len(before.lstrip())]
-        return parts[found[1]].replace("\n", f"\n{indentation}")
+        return indent_lines(parts[found[1]], indentation)
 
     text = Path(folder).with_name(f"{name}.sql").read_text(encoding="utf-8")
     return _PART.sub(insert, text).strip()
+
+
+def indent_lines(sql: str, indentation: str) -> str:
+    """Return `sql` with all lines but the first indented. What is inside of quotes stays as it is."""
+    return _QUOTED_OR_NEWLINE.sub(lambda found: f"\n{indentation}" if found[0] == "\n" else found[0], sql)

@@ -107,11 +107,11 @@ def dollar_quote(text: str) -> str:
     return f"{tag}\n{text.strip()}\n{tag}"
 
 
-def shorten(name: str) -> str:
-    """Return `name`, or, over 63 bytes, its head and a hash of the whole: always the same for the same name."""
+def shorten(name: str, size: int = MAX_BYTES) -> str:
+    """Return `name`, or, over `size` bytes, its head and a hash of the whole: always the same for the same name."""
     encoded = name.encode()
-    if len(encoded) <= MAX_BYTES:
+    if len(encoded) <= size:
         return name
     digest = hashlib.sha256(encoded).hexdigest()[:8]
-    head = encoded[: MAX_BYTES - len(digest) - 1].decode(errors="ignore")
+    head = encoded[: size - len(digest) - 1].decode(errors="ignore")
     return f"{head}_{digest}"

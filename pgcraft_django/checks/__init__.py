@@ -9,7 +9,7 @@ The setting `PGCRAFT`
 
 Names and grants, wherever they are written
     E011  A name that PostgreSQL or PostgREST cannot hold.
-    E012  The name of a schema or role is reserved.
+    E012  The name of a schema, a role or a column is reserved.
     E013  Grants are not a mapping of roles to lists of privileges.
     E014  A grant names a role that no request can switch to.
     E015  A grant names an unknown privilege.
@@ -18,7 +18,7 @@ Models
     E021  `class PGCraft` has an unknown option.
     E022  An option of `class PGCraft` has a value of the wrong type.
     E023  `class PGCraft` is on a model that no factory makes.
-    E024  A dot or a quote in the name of a table or column.
+    E024  A dot, a quote, a `%` or a `$` in the name of a table or column.
     E025  PostgreSQL would cut two table names to the same one.
     E026  A factory model inherits from a model with a table of its own.
     E027  A factory model is `managed = False`.
@@ -50,7 +50,6 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
 Histories
     E061  A field has a name that its history needs.
     E062  `history_api` is no API.
-    E063  A table or a column has a `%` in its name.
 
 State machines
     E071  No field can hold the state.

@@ -14,16 +14,18 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import API
-from pgcraft_django.checks.names import check_name, check_schema
+from pgcraft_django.checks.names import check_column, check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.eav.checks import check_reference
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
-from pgcraft_django.naming import MAX_BYTES
+from pgcraft_django.naming import MAX_BYTES, is_identifier, shorten
 from pgcraft_django.options import declared_names
 from pgcraft_django.plugins.base import Plugin, get_plugins
 from pgcraft_django.registry import concerned_models, is_factory_model
 
 QUOTE = '"'
+MISREAD = {"%": "percent", "$": "dollar"}
+"""What Django takes for a placeholder when it makes a table, or refuses in a query -> the word for it."""
 PLACED = re.compile(r'"?(?P<schema>[^".]+)"?\."?(?P<table>[^".]+)"?')
 """A schema and a table, as people write both into `db_table`."""
 
@@ -145,9 +147,14 @@ def _names(model: type[models.Model]) -> Iterator[CheckMessage]:
     where = "in class Meta" if shown is model else "in the ManyToManyField"
     if "." in table or '"' in table:
         yield _ambiguous_table(shown, table, where)
+    elif hasattr(model, "pgcraft_owner"):
+        yield from _companion_name(model)
+    elif _is_misread(model, table):
+        yield _misread(shown, table, f'db_table = "{{name}}" {where}')
     else:
         yield from check_name(table, line=f'db_table = "{{name}}" {where}', obj=shown)
-    for field in model._meta.local_concrete_fields:
+    is_companion = hasattr(model, "pgcraft_owner")  # its columns are those of its owner, which are judged there
+    for field in () if is_companion else model._meta.local_concrete_fields:
         column = str(field.column)
         if '"' in column:
             yield error(
@@ -156,10 +163,49 @@ def _names(model: type[models.Model]) -> Iterator[CheckMessage]:
                 hint=f"Write {field.name} = …(db_column={source(column.replace(QUOTE, '') or field.name)})",
                 obj=shown,
             )
+            continue
+        line = f'{field.name} = …(db_column="{{name}}")'
+        if _is_misread(model, column):
+            yield _misread(shown, column, line)
         else:
-            yield from check_name(column, line=f'{field.name} = …(db_column="{{name}}")', obj=shown)
+            yield from check_column(column, line=line, obj=shown)
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from check_name(item.name, line=f'{type(item).__name__}(…, name="{{name}}")', obj=shown)
+
+
+def _companion_name(model: Any) -> Iterator[CheckMessage]:
+    """Judge the longest of the names of the tables beside a model, which begin with that of the model's own."""
+    owner = _owner(model)
+    beside = [other for other in model._meta.apps.get_models() if _owner(other) is owner]
+    table = max((other._meta.db_table for other in beside), key=len)
+    if table == model._meta.db_table and is_identifier(owner._meta.db_table) and not is_identifier(table):
+        room = MAX_BYTES - len(table.removeprefix(owner._meta.db_table).encode())
+        yield error(
+            "E011",
+            f"The table {table!r}, which goes with that of {owner.__name__}, has {len(table.encode())} bytes in its "
+            f"name; PostgreSQL keeps {MAX_BYTES}.",
+            hint=f"Write db_table = {source(shorten(owner._meta.db_table, room))} in class Meta of {owner.__name__}",
+            obj=owner,
+        )
+
+
+def _owner(model: Any) -> Any:
+    """Return the model that a companion belongs to, or the model itself."""
+    return _owner(model.pgcraft_owner) if hasattr(model, "pgcraft_owner") else model
+
+
+def _is_misread(model: type[models.Model], name: str) -> bool:
+    return is_factory_model(model) and not hasattr(model, "pgcraft_owner") and any(sign in name for sign in MISREAD)
+
+
+def _misread(shown: Any, name: str, line: str) -> CheckMessage:
+    plain = "".join(MISREAD.get(sign, sign) for sign in name)
+    return error(
+        "E024",
+        f"The name {name!r} has a sign in it that Django does not take in a name.",
+        hint="Write " + line.replace('"{name}"', source(plain)),
+        obj=shown,
+    )
 
 
 def _ambiguous_table(shown: Any, table: str, where: str) -> CheckMessage:
@@ -183,7 +229,7 @@ def _cut_names(apps: Apps) -> Iterator[CheckMessage]:
     ours = set(concerned_models(apps))
     same: dict[bytes, list[type[models.Model]]] = defaultdict(list)
     for model in apps.get_models(include_auto_created=True):
-        if not model._meta.proxy:
+        if not model._meta.proxy and not hasattr(model, "pgcraft_owner"):
             same[model._meta.db_table.encode(errors="replace")[:MAX_BYTES]].append(model)
     for group in same.values():
         if len({model._meta.db_table for model in group}) > 1 and ours.intersection(group):

@@ -12,11 +12,24 @@ from pgcraft_django.errors import IdentifierError
 from pgcraft_django.messages import error, source
 from pgcraft_django.naming import check_identifier, shorten
 
+SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
+"""What every table has: https://www.postgresql.org/docs/current/ddl-system-columns.html"""
+
 
 def check_name(name: str, *, line: str, default: str = "name", obj: Any = None) -> Iterator[CheckMessage]:
     """Judge the name of a table, a column, a resource."""
     if problem := _not_held(name):
         yield error("E011", problem, hint=_hint(line, _possible(name, default)), obj=obj)
+
+
+def check_column(name: str, *, line: str, obj: Any = None) -> Iterator[CheckMessage]:
+    """Judge the name of a column."""
+    if name in SYSTEM_COLUMNS:
+        yield error(
+            "E012", f"The column name {name!r} is reserved by PostgreSQL.", hint=_hint(line, f"{name}_"), obj=obj
+        )
+    else:
+        yield from check_name(name, line=line, obj=obj)
 
 
 def check_schema(name: str, *, line: str, default: str, obj: Any = None) -> Iterator[CheckMessage]:

@@ -107,6 +107,8 @@ def make_companion(
         "apps": options.apps,
         "db_table": f"{options.db_table}_{suffix.lower()}",
     }
+    for item in (*(meta or {}).get("constraints", ()), *(meta or {}).get("indexes", ())):
+        item.name = item.name.replace("%", "%%")  # Django fills in `%(class)s`
     companion = type(
         name,
         (base,),

@@ -6,7 +6,6 @@ import pytest
 from django.apps.registry import Apps
 from django.db import models
 
-from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly
 from tests.checks.declare import expect, messages, model
 
@@ -26,13 +25,3 @@ def test_names_that_the_history_needs_are_refused(apps: Apps, name: str) -> None
 def test_history_api_is_an_api(apps: Apps, wrong: Any) -> None:
     model(apps, base=PGCraftAppendOnly, pgcraft={"history_api": wrong})
     expect(messages(apps), "E062", "history_api = API(")
-
-
-def test_a_percent_sign_in_a_name_is_refused(apps: Apps) -> None:
-    model(apps, base=PGCraftAppendOnly, part=models.TextField(db_column="part in %"))
-    expect(messages(apps), "E063", 'db_column="part in percent"')
-
-
-def test_a_percent_sign_in_the_name_of_the_table_is_refused(apps: Apps) -> None:
-    model(apps, base=PGCraftAppendOnly, meta={"db_table": "100% sure"}, pgcraft={"api": API(name="sure")})
-    expect(messages(apps), "E063", 'db_table = "100percent sure"')

@@ -1,16 +1,19 @@
 """`class PGCraft`, and the tables behind models."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.checks import ERROR
 from django.db import models
 from pytest_django import Settings
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.checks.models import check_models
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple
 from pgcraft_django.registry import register
 from tests.checks.declare import expect, messages, model
 
@@ -84,6 +87,29 @@ BAD: list[tuple[str, Callable[[Apps], object], str]] = [
         'schema = "other" in class PGCraft of class Person(PGCraftSimple)',
     ),
     ("E024", lambda apps: model(apps, age=models.IntegerField(db_column='a"ge')), 'age = …(db_column="age")'),
+    *(
+        (
+            number,
+            lambda apps, base=base, column=column: model(apps, base=base, age=models.IntegerField(db_column=column)),
+            line,
+        )
+        for base in (PGCraftSimple, PGCraftAppendOnly, PGCraftEAV)
+        for number, column, line in (
+            ("E024", "part in %", 'age = …(db_column="part in percent")'),
+            ("E024", "us$", 'age = …(db_column="usdollar")'),
+            ("E012", "ctid", 'age = …(db_column="ctid_")'),
+        )
+    ),
+    *(
+        (
+            "E024",
+            lambda apps, base=base: model(
+                apps, base=base, meta={"db_table": "%(x)s 100%"}, pgcraft={"api": API(name="x")}
+            ),
+            'db_table = "percent(x)s 100percent" in class Meta',
+        )
+        for base in (PGCraftSimple, PGCraftAppendOnly, PGCraftEAV)
+    ),
     ("E011", lambda apps: model(apps, meta={"db_table": LONG}), 'db_table = "xxxx'),
     ("E011", lambda apps: linked(apps, db_table="é" * 40), "in the ManyToManyField"),
     ("E011", lambda apps: model(apps, age=models.IntegerField(db_column="é" * 32)), 'age = …(db_column="é'),
@@ -123,6 +149,17 @@ def test_a_wrong_model_is_one_error_that_says_what_to_write(
     expect(messages(apps), number, line)
 
 
+@pytest.mark.parametrize("base", [PGCraftAppendOnly, PGCraftEAV])
+def test_the_tables_beside_a_model_need_room_for_their_names_too(apps: Apps, base: type[models.Model]) -> None:
+    made = model(apps, base=base, meta={"db_table": "x" * 60})
+    (found,) = (item for item in check_models(apps=apps) if item.level >= ERROR)
+    assert (found.id, found.obj) == ("pgcraft_django.E011", made)
+    name = re.search('db_table = "(x+_[0-9a-f]{8})" in class Meta of Person', found.hint or "")
+    assert name
+    longest = max(len(other._meta.db_table) for other in apps.get_models())
+    assert longest - 60 + len(name[1]) == 63
+
+
 GOOD: list[Callable[[Apps], object]] = [
     model,
     lambda apps: model(apps, pgcraft={"schema": "other", "api": [API(), API(name="more")], "plugins": []}),
@@ -131,7 +168,7 @@ GOOD: list[Callable[[Apps], object]] = [
     lambda apps: model(apps, base=abstract(apps, {"schema": "other"})),
     lambda apps: model(apps, base=(Mixin, PGCraftSimple)),
     lambda apps: model(apps, "Plain", base=models.Model, meta={"db_table": "with.dot"}),
-    lambda apps: model(apps, meta={"db_table": "Größe & Maß %s order"}, age=models.IntegerField(db_column="or.der")),
+    lambda apps: model(apps, meta={"db_table": "Größe & Maß, order"}, age=models.IntegerField(db_column="or.der")),
     lambda apps: model(apps, meta={"db_table": "x" * 63}),
     proxy,
     linked,

@@ -8,7 +8,6 @@ from django.db import models
 from django.db.models.functions import Now
 
 from pgcraft_django.api import API
-from pgcraft_django.columns import column_name
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
@@ -38,9 +37,7 @@ class AppendOnlyFactory(Factory):
         keys = [field.name for field in model._meta.pk_fields]
         name = shorten(f"{model._meta.db_table}_history_version")
         meta = {
-            "constraints": [
-                models.UniqueConstraint(fields=[*keys, "version"], name=name.replace("%", "%%"))  # Django fills it in
-            ],
+            "constraints": [models.UniqueConstraint(fields=[*keys, "version"], name=name)],
             "indexes": [models.Index(fields=["valid_to"])],
             "ordering": [*keys, "version"],
             "verbose_name": f"version of {model._meta.verbose_name}",
@@ -62,15 +59,6 @@ class AppendOnlyFactory(Factory):
                     "E061",
                     f"The field {field.name!r} has a name that the history needs for itself.",
                     hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
-                    obj=model,
-                )
-        columns = (("db_column=", column_name(field)) for field in model._meta.local_concrete_fields)
-        for option, name in (("db_table = ", model._meta.db_table), *columns):
-            if "%" in name:
-                yield error(
-                    "E063",
-                    f"The name {name!r} has a % in it, which Django takes for a placeholder.",
-                    hint=f"Write {option}{source(name.replace('%', 'percent'))}",
                     obj=model,
                 )
         api = _declared_api(model)

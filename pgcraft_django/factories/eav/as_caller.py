@@ -7,12 +7,11 @@ whoever called it by hand would get no further than by the view.
 """
 
 from collections.abc import Iterator, Sequence
-from textwrap import indent
 
 from django.db import models
 
 from pgcraft_django.api import Resource
-from pgcraft_django.bodies import read_body, read_sql
+from pgcraft_django.bodies import indent_lines, read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, postgresql
 from pgcraft_django.factories.eav.document import DATA, ENTITY, is_column, place
 from pgcraft_django.factories.eav.objects import (
@@ -107,7 +106,7 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
             name=_name(view, command),
             arguments=f"{row}, {row}",
             returns=returns,
-            body=f"BEGIN ATOMIC\n{indent(statement, '    ')};\nEND",
+            body=f"BEGIN ATOMIC\n    {indent_lines(statement, '    ')};\nEND",
             requires=[("relation", schema, view), *(tuple(item.key) for item in _new_key(parts))],
             reads=parts.reads,
         )

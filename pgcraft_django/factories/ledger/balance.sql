@@ -1,4 +1,5 @@
 -- Keep the balances in the statement that adds the entries.
+#variable_conflict use_column
 BEGIN
     {restored}
     -- Most statements add one entry. There is nothing to sort or to sum then.
