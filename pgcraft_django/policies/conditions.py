@@ -5,7 +5,7 @@ on the other table, and the other table's own policies do not count. It returns 
 of: PostgreSQL asks it once in a statement.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,12 +96,41 @@ class _Reached(models.Expression):
 
 
 Reach = Callable[[AnyField, AnyField, models.Q], _Reached]
+Way = tuple[AnyField, AnyField]
+"""The columns that a relation joins: that of the row, and that of the next table."""
 
 
 def _prepared(model: type[models.Model], condition: models.Q, reach: Reach | None) -> models.Q:
-    """Return the condition with each claim typed, and, with `reach`, what goes through a relation handed to it."""
+    """Return the condition with each claim typed, and, with `reach`, what goes through a relation handed to it.
+
+    As in `filter()`, all that a `Q` says of a relation is about the same row there, unless it is negated.
+    """
     prepared = models.Q(_connector=condition.connector, _negated=condition.negated)
-    prepared.children = [_prepared_child(model, child, reach) for child in condition.children]
+    if reach is None or condition.negated or condition.connector != models.Q.AND:
+        prepared.children = [_prepared_child(model, child, reach) for child in condition.children]
+        return prepared
+    parts = list(_conjuncts(condition))
+    ways = [_ways(model, part) for part in parts]
+    for number, part in enumerate(parts):
+        elsewhere = set().union(*ways[:number], *ways[number + 1 :])
+        if len(ways[number]) > 1 and (ways[number] & elsewhere) - {None}:
+            # Each alternative is about the same row as what is beside it: (a or b) and c is (a and c) or (b and c).
+            others = [*parts[:number], *parts[number + 1 :]]
+            if part.connector != models.Q.OR:
+                raise FieldError("it says with XOR of a relation what it says elsewhere, too.")
+            either = models.Q(*(models.Q(child, *others) for child in part.children), _connector=models.Q.OR)
+            return _prepared(model, either, reach)
+    together: dict[Any, list[Any]] = {}  # in the order in which it was written
+    for number, (part, found) in enumerate(zip(parts, ways, strict=True)):
+        [way] = found if len(found) == 1 else [None]
+        together.setdefault(number if way is None else way, []).append(part)
+    for way, said in together.items():
+        if isinstance(way, int):
+            made: Any = _prepared_child(model, said[0], reach)
+        else:
+            here, there = way
+            made = reach(here, there, models.Q(*(_onward(model, part) for part in said)))
+        prepared.children.append(made)
     return prepared
 
 
@@ -111,18 +140,58 @@ def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) 
     if not isinstance(child, tuple):
         return child
     path, value = child
+    way, onward, target = _followed(model, path)
+    if reach is not None and way is not None:
+        return reach(*way, models.Q((onward, value)))
+    return path, value.of_type(target) if isinstance(value, Claim) else value
+
+
+def _conjuncts(condition: models.Q) -> Iterator[Any]:
+    """Yield what has to be true together, without the brackets around it."""
+    for child in condition.children:
+        if (
+            isinstance(child, models.Q)
+            and not child.negated
+            and (child.connector == models.Q.AND or len(child.children) == 1)
+        ):
+            yield from _conjuncts(child)
+        else:
+            yield child
+
+
+def _ways(model: type[models.Model], part: Any) -> set[Way | None]:
+    """Return the relations that a part of a condition goes through; None stands for all else."""
+    if isinstance(part, models.Q):
+        return {None} if part.negated else set().union(*(_ways(model, child) for child in part.children))
+    return {_followed(model, part[0])[0] if isinstance(part, tuple) else None}
+
+
+def _onward(model: type[models.Model], part: Any) -> Any:
+    """Return what a part, which goes through one relation, says of the row behind it."""
+    if isinstance(part, models.Q):
+        return models.Q(*(_onward(model, child) for child in part.children), _connector=part.connector)
+    path, value = part
+    return _followed(model, path)[1], value
+
+
+def _followed(model: type[models.Model], path: str) -> tuple[Way | None, str, AnyField]:
+    """Return the relation that a path begins with, what of the path is left behind it, and the field where it ends."""
     names = path.split(LOOKUP_SEP)
     hops, _, [target, *_], _ = Query(model).names_to_path(names, model._meta, fail_on_missing=False)
+    for hop in hops:
+        relation: Any = getattr(hop.join_field, "field", hop.join_field)
+        if hasattr(relation, "content_type_field_name"):
+            raise FieldError(f"{path} goes through a generic relation, which joins rows of other models, too.")
     # `user`, `user_id` and `user__id` are the foreign key's own column.
-    if reach is None or not hops or (len(hops) == 1 and target in hops[0].target_fields and hops[0].direct):
-        return path, value.of_type(target) if isinstance(value, Claim) else value
+    if not hops or (len(hops) == 1 and target in hops[0].target_fields and hops[0].direct):
+        return None, path, target
     field: Any = model._meta.get_field(names[0])
     first, *further = field.path_infos
-    [(here, there)] = first.join_field.get_joining_fields()
+    [way] = first.join_field.get_joining_fields()
     onward = names[1:] or ["pk"]
     if further:  # many-to-many: the next table is the linking one
         onward = [further[0].join_field.name, *onward]
-    return reach(here, there, models.Q((LOOKUP_SEP.join(onward), value)))
+    return way, LOOKUP_SEP.join(onward), target
 
 
 def in_keys(column: str, function: Function) -> str:
