@@ -6,6 +6,7 @@ has been stolen from, and the login ends. It is not kept, but signed with `SECRE
 """
 
 import time
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +22,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, LoginEnded
-from pgcraft_django.factories.login.ending import SESSION_KEY, LoginQuerySet, is_still, session_hash
+from pgcraft_django.factories.login.ending import (
+    LEEWAY,
+    SESSION_KEY,
+    LoginQuerySet,
+    is_still,
+    of_session,
+    session_hash,
+    session_mark,
+)
 from pgcraft_django.registry import login_models
 from pgcraft_django.request_role import user_role
 from pgcraft_django.tokens import make_token, read_token
@@ -58,10 +67,11 @@ def log_in(request: HttpRequest) -> Tokens:
     claims = _claims(request, user)
     session = getattr(request, "session", {})
     enough = timezone.now() + timedelta(seconds=get_config().token_lifetime)
-    mine = logins.live().filter(pk=session.get(SESSION_KEY), user=user, expires_at__gte=enough)
+    mine = logins.live().filter(of_session(session), user=user, expires_at__gte=enough).order_by("created_at")
     login = next((item for item in mine if is_still(user, item.auth_hash)), None)
     if login is None:
         login = logins.create(
+            pk=f"{session_mark(session)}{uuid.uuid4()}",
             user=user,
             auth_hash=session_hash(user),
             expires_at=timezone.now() + timedelta(seconds=get_config().login_lifetime),
@@ -114,13 +124,13 @@ def revoke_tokens(user: Any) -> int:
 def revoke_token(token: str) -> None:
     """Let the database refuse this access token: with its login, or, if `make_token()` made it, alone.
 
-    Raises `ConfigurationError` for what is no token of ours. One that has expired is refused already.
+    Raises `ConfigurationError` for what is no token of ours. One that expired a minute ago is refused already.
     """
     said = read_token(token)
     logins = _logins()
     if "sid" in said:
         logins.filter(pk=str(said["sid"])).revoke()
-    elif said["exp"] > time.time():
+    elif said["exp"] > time.time() - LEEWAY.total_seconds():
         now = timezone.now()
         left = timedelta(seconds=min(said["exp"] - time.time(), timedelta(days=36500).total_seconds()))
         logins.update_or_create(pk=str(said["jti"]), defaults={"expires_at": now + left, "revoked_at": now})

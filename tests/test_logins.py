@@ -13,18 +13,20 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from django.apps.registry import Apps
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
+from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.models import Model
 from django.http import HttpRequest
-from django.test import AsyncClient, Client
+from django.test import AsyncClient, Client, RequestFactory
 from django.utils import timezone
 
 from pgcraft_django.errors import ConfigurationError, RoleError
-from pgcraft_django.logins import revoke_token, revoke_tokens
+from pgcraft_django.logins import log_in, revoke_token, revoke_tokens
 from pgcraft_django.postgrest.config import pre_request
 from pgcraft_django.tokens import PRIVATE_KEY_VARIABLE, make_token
 from tests.entrance.models import Letter, Login
@@ -45,6 +47,15 @@ class ToAlias:
         return self.alias
 
     db_for_write = db_for_read
+
+
+class Reader(User):
+    """A user, by another class."""
+
+    class Meta:
+        proxy = True
+        apps = Apps()
+        app_label = "entrance"
 
 
 @pytest.fixture(scope="module")
@@ -261,11 +272,18 @@ def deactivate(browser: Client, given: dict[str, Any], user: User) -> None:
     user.save(update_fields=["is_active"])
 
 
+def deactivate_by_a_proxy(browser: Client, given: dict[str, Any], user: User) -> None:
+    reader = Reader.objects.get(pk=user.pk)
+    reader.is_active = False
+    reader.save()
+
+
 ENDS = {
     "the API's log out": lambda browser, given, user: post(browser, REVOKE, refresh_token=given["refresh_token"]),
     "Django's log out": log_out,
     "the password": change_password,
     "the account": deactivate,
+    "the account, by a proxy": deactivate_by_a_proxy,
     "the user": lambda browser, given, user: user.delete(),
     "revoke_tokens()": lambda browser, given, user: revoke_tokens(user),
     "revoke_token()": lambda browser, given, user: revoke_token(given["access_token"]),
@@ -287,6 +305,22 @@ def test_after_the_end_nothing_refreshes_and_the_database_refuses(
     assert post(Client(), REFRESH, refresh_token=given["refresh_token"])["error"] == "invalid_grant"
     assert letters(api, kept["access_token"]) == (200, [])
     assert post(beside, REFRESH, refresh_token=kept["refresh_token"])["status"] == 200
+
+
+def test_all_logins_that_a_session_got_at_once_end_with_it(api: Served, user: User, browser: Client) -> None:
+    requests, made = [RequestFactory().post(TOKEN) for _ in range(2)], []
+    for request in requests:  # each has read the session before the other has written it
+        request.user, request.session = user, SessionStore(browser.session.session_key)
+        assert request.session.get("_pgcraft_login") is None
+    Login.objects.create(user=user, expires_at=timezone.now() + timedelta(hours=1))  # of no session
+    made = [log_in(request) for request in requests]
+    for request in requests:
+        request.session.save()
+    assert [letters(api, tokens.access) for tokens in made] == [DEAR, DEAR]
+    browser.logout()
+    assert [letters(api, tokens.access)[0] for tokens in made] == [401, 401]
+    assert [post(Client(), REFRESH, refresh_token=tokens.refresh)["status"] for tokens in made] == [401, 401]
+    assert Login.objects.filter(revoked_at=None).count() == 1
 
 
 @pytest.mark.parametrize("change", [{"is_active": False}, {"password": "!"}])
@@ -323,6 +357,13 @@ def test_a_token_without_a_login_can_be_revoked_alone(api: Served, user: User) -
     assert refused(letters(api, first)) == "The token was revoked."
     assert letters(api, second) == DEAR
     assert Login.objects.get().expires_at.timestamp() == pytest.approx(said(first)["exp"], abs=2)
+
+
+def test_a_token_that_postgrest_still_takes_after_its_end_can_be_revoked(api: Served, user: User) -> None:
+    token = make_token("webuser", claims={"sub": str(user.pk)}, expires=timedelta(seconds=-3))
+    assert letters(api, token) == DEAR
+    revoke_token(token)
+    assert refused(letters(api, token)) == "The token was revoked."
 
 
 @pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP256R1())])

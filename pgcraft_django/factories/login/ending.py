@@ -6,12 +6,11 @@ The user is told by Django's own signals, and asked again whenever a login is re
 from datetime import timedelta
 from typing import Any, Self
 
-from django.conf import settings
 from django.contrib.auth.signals import user_logged_out
 from django.db import models, transaction
 from django.db.models.signals import post_save
 from django.utils import timezone
-from django.utils.crypto import constant_time_compare
+from django.utils.crypto import constant_time_compare, salted_hmac
 
 SESSION_KEY = "_pgcraft_login"
 """Where a session of Django has the key of its login."""
@@ -39,6 +38,19 @@ class LoginQuerySet(models.QuerySet[Any]):
             self.filter(pk__in=list(old.values_list("pk", flat=True)[:CLEANED_AT_ONCE])).delete()
 
 
+def session_mark(session: Any) -> str:
+    """Return what the keys of the session's logins begin with; an empty text for what has no key of its own."""
+    key = getattr(session, "session_key", None)
+    return f"{salted_hmac(SESSION_KEY, key).hexdigest()[:32]}." if key else ""
+
+
+def of_session(session: Any) -> models.Q:
+    """Return what is true of the session's logins: of two requests at once, each may make one, and one is noted."""
+    noted = models.Q(pk=session.get(SESSION_KEY) or "")
+    mark = session_mark(session)
+    return noted | models.Q(pk__startswith=mark) if mark else noted
+
+
 def session_hash(user: Any) -> str:
     """Return what changes with the password, as Django's sessions have it."""
     made = getattr(user, "get_session_auth_hash", None)
@@ -58,6 +70,10 @@ def follow_users(model: type[models.Model]) -> None:
     """Let logins of `model` end with what happens to their users."""
 
     def saved(instance: Any, created: bool, raw: bool, using: str, update_fields: Any, **kwargs: Any) -> None:
+        # The sender may be a proxy or a child of the class of users.
+        users: Any = model._meta.get_field("user").related_model
+        if not isinstance(instance, users):
+            return
         # At each login Django writes `last_login` alone.
         if created or raw or (update_fields is not None and not {"password", "is_active"} & set(update_fields)):
             return
@@ -67,9 +83,8 @@ def follow_users(model: type[models.Model]) -> None:
             live.filter(pk__in=ended).revoke()
 
     def logged_out(request: Any, **kwargs: Any) -> None:
-        if key := getattr(request, "session", {}).get(SESSION_KEY):
-            LoginQuerySet(model).filter(pk=key).revoke()
+        LoginQuerySet(model).filter(of_session(getattr(request, "session", {}))).revoke()
 
     name = f"pgcraft_django.login.{model._meta.label}"
-    post_save.connect(saved, sender=settings.AUTH_USER_MODEL, weak=False, dispatch_uid=name)
+    post_save.connect(saved, weak=False, dispatch_uid=name)
     user_logged_out.connect(logged_out, weak=False, dispatch_uid=name)
