@@ -36,7 +36,7 @@ from pgcraft_django.request_role import user_role
 from pgcraft_django.tokens import make_token, read_token
 
 RETRY = timedelta(seconds=10)
-"""Who shows the last refresh token again so soon has not got the answer, or is another tab: they get the same."""
+"""Who shows the last refresh token again so soon has not got the answer, or is another tab: the count stays."""
 _SIGNER = "pgcraft_django.refresh"
 
 

@@ -129,7 +129,7 @@ def _pyjwt() -> Any:
     try:
         import jwt
     except ImportError as error:
-        raise ConfigurationError('Tokens need PyJWT. Run: pip install "pyjwt[crypto]"') from error
+        raise ConfigurationError('Tokens need PyJWT. Run: pip install "pgcraft-django[tokens]"') from error
     return jwt
 
 

@@ -44,7 +44,8 @@ def assert_policy_isolates(
 
     `rows` is a model, or a queryset of those of its rows that have to be kept apart. Each request has to see at least
     one of them, or nothing would be proven. Reads, changes, removals, rows made in the name of another one and rows
-    handed over to it are tried as far as the role has the privilege, and taken back.
+    handed over to it are tried with the columns that the role may both write and read, and taken back. What
+    fails for another reason than a policy, such as a required column that is not among them, proves nothing.
 
     Raises `ValueError` for fewer than two requests, or if the role may not select the primary key.
     """
@@ -160,7 +161,7 @@ class _Trial:
         }
 
     def _is_made(self, name: str) -> bool:
-        """Whether it is the key, and the database makes it."""
+        """Tell whether it is the key, and the database makes it."""
         field = self.fields[name]
         return name in self.key and (isinstance(field, models.AutoField) or field.has_db_default())
 

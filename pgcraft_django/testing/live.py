@@ -44,7 +44,7 @@ class LiveAPI:
         return {"Authorization": f"Bearer {make_token(role, claims=claims)}"}
 
     def client(self, role: str | None = None, **claims: Any) -> "httpx.Client":
-        """Return an httpx client of the API, as `role` with `claims`, or as nobody. Close it, or use it in `with`."""
+        """Return an httpx client of the API, as `role` with `claims`, or without a token. Close it, or use `with`."""
         import httpx
 
         return httpx.Client(base_url=self.url, headers=self.headers(role, **claims) if role else {})
