@@ -283,7 +283,7 @@ def test_dumps_bring_back_partitioned_ledgers(kept: Store, options: tuple[str, .
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"partition_by": "fortnight"}, "'fortnight', which is no time"),
+        ({"partition_by": "fortnight"}, "'fortnight', which is no period"),
         ({"table": "t" * 54}, "too long"),
         ({"fields": {"sku": models.TextField(unique=True)}}, "cannot be unique across partitions"),
         ({"fields": {"id": models.UUIDField(primary_key=True)}}, "one that PostgreSQL counts up"),
@@ -296,12 +296,21 @@ def test_what_partitions_do_not_allow_is_said_by_a_check(options: dict[str, Any]
     assert (found.id, message in found.msg) == ("pgcraft_django.E099", True), found
 
 
-def test_a_foreign_key_to_a_partitioned_ledger_is_said_by_a_check() -> None:
+@pytest.mark.parametrize(
+    "field",
+    [
+        models.ForeignKey("shop.Inventory", models.PROTECT),
+        models.ForeignKey("shop.Inventory", models.PROTECT, related_name="+"),
+        models.OneToOneField("shop.Inventory", models.PROTECT),
+        models.ManyToManyField("shop.Inventory"),
+    ],
+)
+def test_a_foreign_key_to_a_partitioned_ledger_is_said_by_a_check(field: Any) -> None:
     apps = Apps([AppConfigStub("shop")])
     model = declare(apps, partition_by="month")
     meta = type("Meta", (), {"apps": apps, "app_label": "shop"})
-    fields = {"__module__": __name__, "Meta": meta, "leg": models.ForeignKey("shop.Inventory", models.PROTECT)}
+    fields = {"__module__": __name__, "Meta": meta, "leg": field.clone()}
     type("Note", (models.Model,), fields)
     [found] = check_ledger(model)
-    assert found.id == "pgcraft_django.E099"
+    assert (found.id, "shop.Note.leg" in found.msg) == ("pgcraft_django.E099", True)
     assert found.hint == "Write db_constraint=False in leg = …"

@@ -14,12 +14,11 @@ from pgcraft_django.factories.ledger.shape import (
     KEY,
     OWN,
     is_idempotent,
-    option,
     partition_interval,
 )
 from pgcraft_django.messages import corrected, error, listed, nearest, source
 from pgcraft_django.naming import is_identifier
-from pgcraft_django.plugins.base import get_plugins
+from pgcraft_django.plugins.base import get_plugins, option
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.ledger.balance import Balance
@@ -68,7 +67,7 @@ def _partitions(model: type[models.Model]) -> Iterator[CheckMessage]:
 
     meta = model._meta
     if partition_interval(model) is None:
-        message = f"partition_by in class PGCraft is {option(model, 'partition_by')!r}, which is no time."
+        message = f"partition_by in class PGCraft is {option(model, 'partition_by')!r}, which is no period."
         hint = f'Write partition_by = "month"; {listed(INTERVALS)} are possible'
         yield error("E099", message, hint=hint, obj=model)
     if not is_identifier(longest_name(meta.db_table)):
@@ -81,14 +80,22 @@ def _partitions(model: type[models.Model]) -> Iterator[CheckMessage]:
         message = f"{listed(unique)} cannot be unique across partitions, which PostgreSQL judges one by one."
         hint = "Remove it, or partition_by. What must not be booked twice takes idempotency = True"
         yield error("E099", message, hint=hint, obj=model)
-    for relation in meta.related_objects:
-        field: Any = relation.field
-        if getattr(field, "db_constraint", False) and not field.many_to_many:
-            message = f"{field} is a foreign key to a partitioned ledger, which PostgreSQL cannot hold to."
-            yield error("E099", message, hint=f"Write db_constraint=False in {field.name} = …", obj=model)
+    for field in _references(model):
+        message = f"{field} is a foreign key to a partitioned ledger, which PostgreSQL cannot hold to."
+        yield error("E099", message, hint=f"Write db_constraint=False in {field.name} = …", obj=model)
     if not isinstance(meta.pk, models.BigAutoField):
         message = "The primary key of a partitioned ledger is one that PostgreSQL counts up."
         yield error("E099", message, hint=f"Remove {meta.pk.name} = … from the model", obj=model)
+
+
+def _references(model: type[models.Model]) -> Iterator[Any]:
+    """Yield the fields with a constraint that refers to the model, those without a way back (`"+"`) included."""
+    for relation in model._meta.get_fields(include_hidden=True):
+        field: Any = getattr(relation, "field", None)
+        if (relation.one_to_many or relation.one_to_one) and getattr(field, "db_constraint", False):
+            made_for: Any = field.model._meta.auto_created
+            links = made_for._meta.local_many_to_many if made_for else ()
+            yield next((link for link in links if link.remote_field.through is field.model), field)
 
 
 def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:
