@@ -112,3 +112,9 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
         fields=exposed_fields(model, api),
         grants={role: privileges for role, privileges in granted.items() if privileges},
     )
+
+
+def as_apis(declared: object) -> tuple[API, ...]:
+    """Return one API, a list of them, or None as a tuple; anything else exposes nothing."""
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return tuple(item for item in items if isinstance(item, API))

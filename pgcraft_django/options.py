@@ -19,7 +19,7 @@ class PGCraftOptions:
 
     schema: str
     api: object
-    """As it was written: see `as_apis`."""
+    """As it was written: see `api.as_apis`."""
 
 
 def declared_names(model: type[models.Model]) -> set[str]:
@@ -35,9 +35,3 @@ def get_options(model: type[models.Model]) -> PGCraftOptions:
         schema=plain_text(schema if schema and isinstance(schema, str) else get_config().table_schema),
         api=getattr(declared, "api", API()),
     )
-
-
-def as_apis(declared: object) -> tuple[API, ...]:
-    """Return one API, a list of them, or None as a tuple; anything else exposes nothing."""
-    items = declared if isinstance(declared, list | tuple) else [declared]
-    return tuple(item for item in items if isinstance(item, API))

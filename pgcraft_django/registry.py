@@ -10,11 +10,11 @@ from django.apps.registry import Apps
 from django.db import models
 from django.utils.module_loading import module_has_submodule
 
-from pgcraft_django.api import API, Resource, make_resource
+from pgcraft_django.api import API, Resource, as_apis, make_resource
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier
-from pgcraft_django.options import as_apis, get_options
+from pgcraft_django.options import get_options
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
 
-from pgcraft_django.api import Resource, is_written
+from pgcraft_django.api import API, Resource, as_apis, is_written
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.naming import quote_name
-from pgcraft_django.plugins.base import Plugin, get_plugins
+from pgcraft_django.plugins.base import Plugin, get_plugins, option
 
 if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
@@ -110,6 +110,11 @@ def get_factory(model: type[models.Model]) -> Factory:
     """Return the factory of the model; a model that none makes has a plain table."""
     factory: Factory = getattr(model, "pgcraft_factory", None) or Factory()
     return factory
+
+
+def first_api(model: type[models.Model]) -> API:
+    """Return the API whose schema and name functions go by; without one, what an API has by itself."""
+    return next(iter(as_apis(option(model, "api", API()))), API())
 
 
 def constant_default(field: "models.Field[Any, Any]") -> Any:

@@ -1,7 +1,7 @@
 """What every plugin is: four hooks, each of which may do nothing."""
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.core.checks import CheckMessage
 from django.db import models
@@ -37,9 +37,14 @@ class Plugin:
         return ()
 
 
+def option(model: type[models.Model], name: str, default: Any = None) -> Any:
+    """Return what the model's `class PGCraft` says."""
+    return getattr(getattr(model, "PGCraft", None), name, default)
+
+
 def get_plugins(model: type[models.Model]) -> Iterator[Plugin]:
     """Yield the plugins that the model declares; what is none is left to the system checks."""
-    declared = getattr(getattr(model, "PGCraft", None), "plugins", ())
+    declared = option(model, "plugins", ())
     for plugin in declared if isinstance(declared, list | tuple) else ():
         if isinstance(plugin, Plugin):
             yield plugin

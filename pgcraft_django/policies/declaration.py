@@ -10,6 +10,7 @@ from django.db import models
 
 from pgcraft_django.api import ALL, PRIVILEGES
 from pgcraft_django.factories.base import get_factory
+from pgcraft_django.plugins.base import option
 from pgcraft_django.policies.claims import Claim
 from pgcraft_django.registry import is_factory_model, policy_registrations
 
@@ -101,7 +102,7 @@ def get_policies(model: type[models.Model]) -> list[Policy]:
 def declared_policies(model: type[models.Model]) -> object:
     """Return what `class PGCraft` says, or, of a model that has none of a factory, `register()`: as it was written."""
     if is_factory_model(model):
-        return getattr(getattr(model, "PGCraft", None), "policies", ())
+        return option(model, "policies", ())
     return next((registration.policies for registration in policy_registrations(model)), ())
 
 

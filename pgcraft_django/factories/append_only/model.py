@@ -16,6 +16,7 @@ from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.messages import error, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
+from pgcraft_django.plugins.base import option
 
 
 class HistoryFactory(Factory):
@@ -73,7 +74,7 @@ class AppendOnlyFactory(Factory):
 
 
 def _declared_api(model: type[models.Model]) -> object:
-    return getattr(getattr(model, "PGCraft", None), "history_api", None)
+    return option(model, "history_api")
 
 
 def _apis(model: type[models.Model]) -> list[API]:

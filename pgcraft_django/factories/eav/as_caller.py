@@ -27,6 +27,7 @@ from pgcraft_django.factories.eav.objects import (
 )
 from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
+from pgcraft_django.plugins.base import option
 
 OLD, NEW = "($1)", "($2)"
 """The rows of the view that each function takes."""
@@ -34,7 +35,7 @@ OLD, NEW = "($1)", "($2)"
 
 def has_policies(model: type[models.Model]) -> bool:
     """Tell whether the model declares policies."""
-    return bool(getattr(getattr(model, "PGCraft", None), "policies", ()))
+    return bool(option(model, "policies"))
 
 
 def columns_behind(parts: Parts, fields: Sequence[AnyField], privilege: str) -> list[str]:

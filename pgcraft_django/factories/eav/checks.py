@@ -12,6 +12,7 @@ from pgcraft_django.factories.eav.document import DATA
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
 from pgcraft_django.messages import error, source
+from pgcraft_django.plugins.base import option
 
 LOG_COLUMNS = {"log_id", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
 
@@ -29,13 +30,13 @@ def is_possible(model: type[models.Model]) -> bool:
     )
 
 
-def declared_apis(model: type[models.Model], option: str) -> list[API]:
+def declared_apis(model: type[models.Model], name: str) -> list[API]:
     """Return the APIs that an option of `class PGCraft` names."""
-    return [item for item in _declared(model, option) if isinstance(item, API)]
+    return [item for item in _declared(model, name) if isinstance(item, API)]
 
 
-def _declared(model: type[models.Model], option: str) -> list[Any]:
-    api = getattr(getattr(model, "PGCraft", None), option, None)
+def _declared(model: type[models.Model], name: str) -> list[Any]:
+    api = option(model, name)
     return list(api) if isinstance(api, list | tuple) else [] if api is None else [api]
 
 
@@ -53,15 +54,15 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
         )
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from _constraint(model, item)
-    for option in ("attribute_api", "extra_api"):
-        if wrong := [item for item in _declared(model, option) if not isinstance(item, API)]:
+    for name in ("attribute_api", "extra_api"):
+        if wrong := [item for item in _declared(model, name) if not isinstance(item, API)]:
             yield error(
                 "E087",
-                f"{option} in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
-                hint=f'Write {option} = API(grants={{"webuser": ["select"]}})',
+                f"{name} in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
+                hint=f'Write {name} = API(grants={{"webuser": ["select"]}})',
                 obj=model,
             )
-    extra = getattr(getattr(model, "PGCraft", None), "extra", False)
+    extra = option(model, "extra", False)
     if not isinstance(extra, bool):
         yield error(
             "E088",

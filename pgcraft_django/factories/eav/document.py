@@ -7,6 +7,7 @@ from django.db import models
 
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.naming import quote_name
+from pgcraft_django.plugins.base import option
 
 ENTITY, DOCUMENT, LOG = "_entity", "_document", "_attribute"
 """What the names of the tables end with."""
@@ -64,7 +65,7 @@ def varies(field: AnyField) -> bool:
 
 def has_extra(model: type[models.Model]) -> bool:
     """Tell whether attributes of the model can be defined at run time."""
-    return getattr(getattr(model, "PGCraft", None), EXTRA, None) is True
+    return option(model, EXTRA) is True
 
 
 def place(field: AnyField, row: str = "") -> str:

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from django.db import models
 from django.db.models.fields import NOT_PROVIDED
 
-from pgcraft_django.api import API
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.factories.base import database_default
-from pgcraft_django.factories.ledger.shape import KEY, is_idempotent, option, written_fields
+from pgcraft_django.factories.base import database_default, first_api
+from pgcraft_django.factories.ledger.shape import KEY, is_idempotent, written_fields
 from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, quote_value, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant
-from pgcraft_django.plugins.base import ColumnGrant
+from pgcraft_django.plugins.base import ColumnGrant, option
 
 
 def recording_roles(model: type[models.Model]) -> list[str]:
@@ -40,7 +39,7 @@ def recording_grants(model: type[models.Model]) -> Iterator[ColumnGrant]:
 def recording_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield the functions of the API and what is behind them."""
     roles = recording_roles(model)
-    api = _first_api(model)
+    api = first_api(model)
     place = plain_text(api.schema or get_config().api_schema)
     name = plain_text(api.name or model._meta.db_table)
     if roles and is_identifier(place) and is_identifier(name):
@@ -54,12 +53,6 @@ def recording_objects(model: type[models.Model], schema: str) -> Iterator[Databa
             yield SchemaGrant(schema=place, role=role)
             for item in made:
                 yield FunctionGrant(schema=item.schema, function=item.name, arguments=item.parameters, role=role)
-
-
-def _first_api(model: type[models.Model]) -> API:
-    declared = option(model, "api", API())
-    items = declared if isinstance(declared, list | tuple) else [declared]
-    return next((item for item in items if isinstance(item, API)), API())
 
 
 class _Functions:

@@ -7,7 +7,7 @@ from django.db import models
 
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.naming import quote_name, shorten
-from pgcraft_django.plugins.base import get_plugins
+from pgcraft_django.plugins.base import get_plugins, option
 
 OWN = ("id", "entry_id", "created_at", "value")
 """Fields that every ledger has."""
@@ -16,11 +16,6 @@ KEY = "idempotency_key"
 INTERVALS = {"day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months", "year": "1 year"}
 """What `partition_by` may say, and how PostgreSQL says it."""
 DEBIT, CREDIT = "debit", "credit"
-
-
-def option(model: type[models.Model], name: str, default: Any = None) -> Any:
-    """Return what the model's `class PGCraft` says."""
-    return getattr(getattr(model, "PGCraft", None), name, default)
 
 
 def is_double_entry(model: type[models.Model]) -> bool:

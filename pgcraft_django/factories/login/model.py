@@ -14,6 +14,7 @@ from pgcraft_django.factories.login.ending import LoginQuerySet, follow_users
 from pgcraft_django.factories.login.objects import login_objects
 from pgcraft_django.messages import error
 from pgcraft_django.objects import DatabaseObject
+from pgcraft_django.plugins.base import option
 
 
 def new_key() -> str:
@@ -34,7 +35,7 @@ class LoginFactory(Factory):
         return login_objects(model, schema)
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
-        if getattr(getattr(model, "PGCraft", None), "api", None) is not None:
+        if option(model, "api") is not None:
             yield error(
                 "E124",
                 "Logins cannot be exposed: requests would tell of themselves whether they are valid.",

@@ -18,11 +18,11 @@ from pgcraft_django.factories.state_machine.machine import (
     choices_of,
     get_machine,
     initial_state,
-    option,
     state_field,
     transitions,
 )
 from pgcraft_django.messages import error, listed, nearest, source, warning
+from pgcraft_django.plugins.base import option
 
 RESERVED = {"transition_id", "from_state", "to_state", "at", "actor", "reason", "from", "to"}
 """Columns of the log, and arguments of the function."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from django.db import models
 
@@ -11,6 +10,7 @@ from pgcraft_django.columns import AnyField
 from pgcraft_django.conf import is_names
 from pgcraft_django.factories.base import constant_default
 from pgcraft_django.naming import is_identifier, plain_text
+from pgcraft_django.plugins.base import option
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,6 @@ def _named(transitions: Mapping[str, tuple[Transition, ...]]) -> Iterator[str]:
     for state, ways in transitions.items():
         yield state
         yield from (way.to for way in ways)
-
-
-def option(model: type[models.Model], name: str, default: Any = None) -> Any:
-    """Return what the model's `class PGCraft` says."""
-    return getattr(getattr(model, "PGCraft", None), name, default)
 
 
 def choices_of(field: AnyField) -> tuple[str, ...]:

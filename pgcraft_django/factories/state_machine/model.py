@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API
 from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
-from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine, option
+from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.naming import is_identifier, plain_text
-from pgcraft_django.plugins.base import ColumnGrant
+from pgcraft_django.plugins.base import ColumnGrant, option
 
 if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
@@ -76,7 +75,7 @@ class _StateMachine(Factory):
             return
         parts = Parts(machine, schema)
         yield from machine_objects(parts)
-        api = _first_api(model)
+        api = first_api(model)
         place, name = plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
         if is_identifier(place) and is_identifier(name):
             yield from api_objects(parts, place, name)
@@ -93,13 +92,6 @@ class _StateMachine(Factory):
         from pgcraft_django.factories.state_machine.checks import check_machine
 
         return check_machine(model)
-
-
-def _first_api(model: type[models.Model]) -> API:
-    """Return the API whose schema and name the function goes by; without one, what an API has by itself."""
-    declared = option(model, "api", API())
-    items = declared if isinstance(declared, list | tuple) else [declared]
-    return next((item for item in items if isinstance(item, API)), API())
 
 
 class PGCraftStateMachine(PGCraftModel):
