@@ -47,7 +47,8 @@ def assert_policy_isolates(
     handed over to it are tried with the columns that the role may both write and read, and taken back. What
     fails for another reason than a policy, such as a required column that is not among them, proves nothing.
 
-    Raises `ValueError` for fewer than two requests, or if the role may not select the primary key.
+    It is the resource with the name of the table that is asked, as in `as_role()`. Raises `ValueError` for fewer than
+    two requests, or if the role may not select the primary key there.
     """
     if len(claims) < 2:
         raise ValueError("assert_policy_isolates() needs the claims of two requests or more.")
@@ -84,7 +85,10 @@ class _Trial:
         """Return the rows that a request with `claims` sees, with the columns that it may select."""
         columns = self._granted(claims, "SELECT")
         if set(self.key) - set(columns):
-            raise ValueError(f"The role {self.role} may not select the primary key of {self.label}.")
+            raise ValueError(
+                f"The role {self.role} may not select the primary key of {self.label}, in a resource that is called "
+                f"{self.meta.db_table} as its table is."
+            )
         with as_role(self.role, claims=claims, using=self.using):
             found = list(self.queryset.values_list(*(self.fields[name].attname for name in columns)))
         rows = [dict(zip(columns, values, strict=True)) for values in found]
