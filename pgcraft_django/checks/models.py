@@ -262,7 +262,7 @@ def _migrations(apps: Apps) -> Iterator[CheckMessage]:
 def has_migrations(apps: Apps, label: str) -> bool:
     """Tell whether the app has a package of migrations, or the project has switched them off on purpose."""
     default = f"{apps.get_app_config(label).name}.migrations"
-    name = settings.MIGRATION_MODULES.get(label, default) if label in settings.MIGRATION_MODULES else default
+    name = settings.MIGRATION_MODULES.get(label, default)
     if name is None:
         return True
     try:
