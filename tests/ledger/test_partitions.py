@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, models
 from django.db.migrations.state import AppConfigStub
 
@@ -17,6 +18,7 @@ from pgcraft_django.api import API
 from pgcraft_django.errors import IdempotencyConflict, MigrationError
 from pgcraft_django.factories.ledger.checks import check_ledger
 from pgcraft_django.factories.ledger.partitions import make_partitions
+from pgcraft_django.management.commands import pgcraft_ledger_partitions
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
@@ -314,3 +316,13 @@ def test_a_foreign_key_to_a_partitioned_ledger_is_said_by_a_check(field: Any) ->
     [found] = check_ledger(model)
     assert (found.id, "shop.Note.leg" in found.msg) == ("pgcraft_django.E099", True)
     assert found.hint == "Write db_constraint=False in leg = …"
+
+
+@pytest.mark.django_db
+def test_the_command_passes_by_a_ledger_that_is_not_migrated(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = declare(Apps(), table="later", partition_by="month")
+    monkeypatch.setattr(pgcraft_ledger_partitions, "partitioned_ledgers", lambda: [later])
+    call_command("pgcraft_ledger_partitions")
+    assert "Inventory is not partitioned in this database so far. Run: manage.py migrate" in capsys.readouterr().err

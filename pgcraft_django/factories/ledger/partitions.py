@@ -73,6 +73,14 @@ def partitioned_ledgers(apps: Apps = global_apps) -> list[type[models.Model]]:
     ]
 
 
+def is_migrated(model: type[models.Model], using: str) -> bool:
+    """Tell whether the database has the function that makes the ledger's partitions."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT pg_catalog.to_regproc(%s) IS NOT NULL", [quote_name(_function(model._meta.db_table))])
+        [(is_there,)] = cursor.fetchall()
+    return bool(is_there)
+
+
 def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -> list[str]:
     """Make the partitions of the present period and of those `ahead`; return the names of those that were missing.
 
@@ -86,11 +94,6 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
 
 def make_partitions_after_migrate(using: str, **kwargs: Any) -> None:
     """Make the partitions of all ledgers that have been migrated so far."""
-    connection = connections[using]
-    for model in partitioned_ledgers() if connection.vendor == "postgresql" else ():
-        name = quote_name(_function(model._meta.db_table))
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_catalog.to_regproc(%s) IS NOT NULL", [name])
-            [(is_there,)] = cursor.fetchall()
-        if is_there:
+    for model in partitioned_ledgers() if connections[using].vendor == "postgresql" else ():
+        if is_migrated(model, using):
             make_partitions(model, using)

@@ -7,7 +7,7 @@ from django.core.management.base import CommandError
 from django.db import OperationalError
 
 from pgcraft_django.diagnosis import server_message
-from pgcraft_django.factories.ledger.partitions import AHEAD, make_partitions, partitioned_ledgers
+from pgcraft_django.factories.ledger.partitions import AHEAD, is_migrated, make_partitions, partitioned_ledgers
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
 
@@ -31,6 +31,9 @@ class Command(DatabaseCommand):
             raise CommandError("--ahead takes a number from 0 to 1000.")
         late = []
         for model in partitioned_ledgers():
+            if not is_migrated(model, using):
+                self.warn(f"{model._meta.label} is not partitioned in this database so far. Run: manage.py migrate")
+                continue
             try:
                 made = make_partitions(model, using, options["ahead"])
             except OperationalError as error:
