@@ -42,7 +42,7 @@ def _let_tests_truncate(using: str, **kwargs: Any) -> None:
 def _make_partitions(using: str, **kwargs: Any) -> None:
     from pgcraft_django.factories.ledger.partitions import make_partitions_after_migrate
 
-    make_partitions_after_migrate(using)
+    make_partitions_after_migrate(using, **kwargs)
 
 
 def _reload_schema(using: str, **kwargs: Any) -> None:

@@ -1,6 +1,7 @@
 """Ledgers in partitions: nothing that a ledger promises is lost by them, and no entry either."""
 
 import datetime
+import io
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,12 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.core.management import call_command
-from django.db import DatabaseError, IntegrityError, models
+from django.db import DatabaseError, IntegrityError, OperationalError, models
 from django.db.migrations.state import AppConfigStub
 
 from pgcraft_django.api import API
 from pgcraft_django.errors import IdempotencyConflict, MigrationError
+from pgcraft_django.factories.ledger import partitions as making
 from pgcraft_django.factories.ledger.checks import check_ledger
 from pgcraft_django.factories.ledger.partitions import make_partitions
 from pgcraft_django.management.commands import pgcraft_ledger_partitions
@@ -326,3 +328,15 @@ def test_the_command_passes_by_a_ledger_that_is_not_migrated(
     monkeypatch.setattr(pgcraft_ledger_partitions, "partitioned_ledgers", lambda: [later])
     call_command("pgcraft_ledger_partitions")
     assert "Inventory is not partitioned in this database so far. Run: manage.py migrate" in capsys.readouterr().err
+
+
+def test_migrate_warns_of_partitions_that_would_wait_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*args: object) -> None:
+        raise OperationalError("lock timeout")
+
+    monkeypatch.setattr(making, "partitioned_ledgers", lambda: [declare(Apps(), partition_by="month")])
+    monkeypatch.setattr(making, "is_migrated", lambda *args: True)
+    monkeypatch.setattr(making, "make_partitions", too_late)
+    said = io.StringIO()
+    making.make_partitions_after_migrate("default", stdout=said)
+    assert "shop.Inventory has no new partitions: lock timeout." in said.getvalue()

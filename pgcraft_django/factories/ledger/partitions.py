@@ -5,14 +5,16 @@ makes those that come, and moves there what is in the default one. It is called 
 `pgcraft_ledger_partitions`, or by whatever else can run SQL.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
-from django.db import connections, models, transaction
+from django.db import OperationalError, connections, models, transaction
 
 from pgcraft_django.bodies import read_body
+from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.balance import is_ledger
 from pgcraft_django.factories.ledger.shape import INTERVALS, partition_interval
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
@@ -92,8 +94,14 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
         return [name for (name,) in cursor.fetchall()]
 
 
-def make_partitions_after_migrate(using: str, **kwargs: Any) -> None:
-    """Make the partitions of all ledgers that have been migrated so far."""
+def make_partitions_after_migrate(using: str, *, stdout: Any = None, **kwargs: Any) -> None:
+    """Make the partitions of all ledgers that have been migrated so far. What waits too long is left for later."""
     for model in partitioned_ledgers() if connections[using].vendor == "postgresql" else ():
         if is_migrated(model, using):
-            make_partitions(model, using)
+            try:
+                make_partitions(model, using)
+            except OperationalError as error:
+                missing = f"{model._meta.label} has no new partitions: {server_message(error)}."
+                (stdout or sys.stdout).write(
+                    f"Warning: {missing} Nothing is lost: run manage.py pgcraft_ledger_partitions.\n"
+                )
