@@ -25,6 +25,9 @@ class Inventory(PGCraftLedger):
 
     class PGCraft:
         plugins = [Balance(dimensions=["warehouse"], minimum=0)]
+
+class Visits(PGCraftLedger):
+    pass
 """
 
 
@@ -108,13 +111,15 @@ def test_the_command_says_what_is_wrong_and_with_its_status(tmp_path: Path, unbl
         with administrator(project.database) as connection:
             connection.execute("INSERT INTO private.inventory (value, warehouse) VALUES (5, 'A')")
             right = "shop.Inventory: the balances are what the entries add up to."
-            assert right in project.manage("pgcraft_ledger_verify", "--checkpoint")
+            said = project.manage("pgcraft_ledger_verify", "--checkpoint")
+            assert right in said
+            assert "shop.Visits has no Balance and no DoubleEntry: nothing to verify." in said
             connection.execute(
                 "SET session_replication_role = replica; UPDATE private.inventory_balance SET balance = 4"
             )
         found = project.manage("pgcraft_ledger_verify", "shop.inventory", status=1)
         assert "shop.Inventory: balance of warehouse A is 4; by the entries it is 5." in found
         assert "CommandError: 1 difference found." in found
-        assert "There is no ledger shop.x. The ledgers are: shop.Inventory." in project.manage(
+        assert "There is no ledger shop.x. The ledgers are: shop.Inventory, shop.Visits." in project.manage(
             "pgcraft_ledger_verify", "shop.x", status=1
         )

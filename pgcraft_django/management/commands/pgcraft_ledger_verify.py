@@ -9,6 +9,7 @@ from django.db import OperationalError, models
 
 from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.model import PGCraftLedger
+from pgcraft_django.factories.ledger.shape import balances_of, is_double_entry
 from pgcraft_django.factories.ledger.verifying import checkpoint, verify
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
@@ -31,6 +32,9 @@ class Command(DatabaseCommand):
         reach(postgresql_connection(using))
         wrong = 0
         for model in _ledgers(options["ledgers"]):
+            if not balances_of(model) and not is_double_entry(model):
+                self.say(f"{model._meta.label} has no Balance and no DoubleEntry: nothing to verify.", options)
+                continue
             found = verify(model, using, full=options["full"])
             if options["checkpoint"] and not found:
                 try:
