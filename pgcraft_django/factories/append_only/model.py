@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 from django.db.models.functions import Now
 
-from pgcraft_django.api import API
+from pgcraft_django.api import API, as_apis
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
@@ -62,7 +62,7 @@ class AppendOnlyFactory(Factory):
                     hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
                     obj=model,
                 )
-        api = _declared_api(model)
+        api = option(model, "history_api")
         if api is not None and len(_apis(model)) < (len(api) if isinstance(api, list | tuple) else 1):
             yield error(
                 "E062",
@@ -73,13 +73,8 @@ class AppendOnlyFactory(Factory):
             )
 
 
-def _declared_api(model: type[models.Model]) -> object:
-    return option(model, "history_api")
-
-
 def _apis(model: type[models.Model]) -> list[API]:
-    declared = _declared_api(model)
-    return [item for item in (declared if isinstance(declared, list | tuple) else [declared]) if isinstance(item, API)]
+    return list(as_apis(option(model, "history_api")))
 
 
 class HistoryModel(Version, PGCraftModel):

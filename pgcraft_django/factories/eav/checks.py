@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
 
-from pgcraft_django.api import API
+from pgcraft_django.api import API, as_apis
 from pgcraft_django.factories.eav.document import DATA
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
@@ -32,7 +32,7 @@ def is_possible(model: type[models.Model]) -> bool:
 
 def declared_apis(model: type[models.Model], name: str) -> list[API]:
     """Return the APIs that an option of `class PGCraft` names."""
-    return [item for item in _declared(model, name) if isinstance(item, API)]
+    return list(as_apis(option(model, name)))
 
 
 def _declared(model: type[models.Model], name: str) -> list[Any]:
