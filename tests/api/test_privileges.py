@@ -70,8 +70,8 @@ FUNCTIONS = {
 
 
 def exposed() -> Iterator[tuple[type[models.Model], str, API]]:
-    """Yield model, schema of its table and API, as `models.py` and `pgcraft.py` of the school declare them."""
-    for model in apps.get_app_config("school").get_models():
+    """Yield model, schema of its table and API, as `models.py` and `pgcraft.py` of the apps declare them."""
+    for model in (model for label in ("school", "entrance") for model in apps.get_app_config(label).get_models()):
         if issubclass(model, PGCraftSimple) and not model._meta.proxy:
             options: Any = getattr(model, "PGCraft", None)
             declared = getattr(options, "api", API())
@@ -89,6 +89,9 @@ def exposed() -> Iterator[tuple[type[models.Model], str, API]]:
 
 def declared() -> Iterator[Privilege]:
     yield Privilege("schema", "public", "", "", "PUBLIC", "usage")  # as PostgreSQL makes every database
+    for role in BOTH:  # each request's token is judged
+        yield Privilege("schema", "api_request", "", "", role, "usage")
+        yield Privilege("function", "api_request", "check_token", "", role, "execute")
     for (name, source), roles in FUNCTIONS.items():
         for role in roles:
             yield Privilege("function", "api", name, f"source api.{source}", role, "execute")
