@@ -10,7 +10,10 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from pgcraft_django.conf import get_config
+from pgcraft_django.drift.comparing import differences
 from pgcraft_django.drift.detecting import find_drift
+from pgcraft_django.drift.reading import read_catalog
+from tests.ledger.conftest import new_store
 from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
 
 # What somebody does by hand -> what is said of it.
@@ -24,6 +27,9 @@ TAMPERING = {
     "CREATE POLICY mine ON private.clubs USING (true)": "not declared: policy mine ON private.clubs",
     "DROP POLICY owner ON django_admin_log": "missing: policy owner ON public.django_admin_log",
     "CREATE FUNCTION api.evil() RETURNS int LANGUAGE sql RETURN 1": "not declared: function api.evil()",
+    "CREATE PROCEDURE api.evil_too() LANGUAGE sql AS 'SELECT 1'": "not declared: function api.evil_too()",
+    "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;"
+    " CREATE FOREIGN TABLE api.far (id int) SERVER far": "not declared: table api.far",
     "CREATE VIEW api.stray AS SELECT 1 AS one": "not declared: view api.stray",
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
@@ -103,3 +109,35 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     execute(alias, "DROP TABLE private.stray")
     assert find_drift(connections[alias]) == []
     assert {name for name in databases() if "drift" in name} == {name for name in before if "drift" in name}
+
+
+WEAKENED = {
+    "ALTER TABLE private.inventory_default DISABLE ROW LEVEL SECURITY": "inventory_default without row-level security",
+    "ALTER TABLE private.inventory_default OWNER TO webuser": "inventory_default with another owner than its table",
+    "ALTER TABLE private.inventory_default DISABLE TRIGGER pgcraft_guard": (
+        "inventory_default with its trigger pgcraft_guard disabled"
+    ),
+    "ALTER TABLE private.inventory_default DISABLE TRIGGER pgcraft_guard_partition": (
+        "inventory_default with its trigger pgcraft_guard_partition disabled"
+    ),
+    "DROP TRIGGER pgcraft_guard_partition ON private.inventory_default": (
+        "inventory_default without the trigger pgcraft_guard_partition"
+    ),
+    "DROP TRIGGER pgcraft_guard_truncate ON private.inventory_default": (
+        "inventory_default without the trigger pgcraft_guard_truncate"
+    ),
+}
+
+
+def test_a_partition_that_lost_its_guards_is_found_and_mended(unblocked: None) -> None:
+    with new_store(partition_by="month") as store:
+        connection = connections[store.site.alias]
+        before = read_catalog(connection, ["private"], [])
+        assert [name for kind, name in before if kind == "partition"] == []
+        for tampering, said in WEAKENED.items():
+            execute(store.site.alias, tampering)
+            [found] = differences(before, read_catalog(connection, ["private"], []))
+            assert found.describe() == f"not declared: partition private.{said}"
+            assert found.repair
+            execute(store.site.alias, found.repair)
+            assert read_catalog(connection, ["private"], []) == before

@@ -13,8 +13,8 @@ FROM (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
     UNION ALL
-    SELECT p.oid::pg_catalog.regprocedure::text, p.proowner, 'FUNCTION'
+    SELECT p.oid::pg_catalog.regprocedure::text, p.proowner, 'ROUTINE'
     FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname = ANY (%(schemas)s) AND p.prokind = 'f'
+    WHERE n.nspname = ANY (%(schemas)s) AND p.prokind IN ('f', 'p')
 ) AS owned
