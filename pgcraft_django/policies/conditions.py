@@ -142,7 +142,7 @@ def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) 
     path, value = child
     way, onward, target = _followed(model, path)
     if reach is not None and way is not None:
-        return reach(*way, models.Q((onward, value)))
+        return reach(*way, models.Q((onward, _free(path, value))))
     return path, value.of_type(target) if isinstance(value, Claim) else value
 
 
@@ -171,7 +171,18 @@ def _onward(model: type[models.Model], part: Any) -> Any:
     if isinstance(part, models.Q):
         return models.Q(*(_onward(model, child) for child in part.children), _connector=part.connector)
     path, value = part
-    return _followed(model, path)[1], value
+    return _followed(model, path)[1], _free(path, value)
+
+
+def _free(path: str, value: Any) -> Any:
+    """Return the value. Raises `FieldError` if it names a field, which would be one of the row behind the relation."""
+    if isinstance(value, models.F):
+        raise FieldError(f"{path} is compared with {value}: what is behind a relation takes no F().")
+    for item in value if isinstance(value, list | tuple) else ():
+        _free(path, item)
+    for item in value.get_source_expressions() if hasattr(value, "get_source_expressions") else ():
+        _free(path, item)
+    return value
 
 
 def _followed(model: type[models.Model], path: str) -> tuple[Way | None, str, AnyField]:

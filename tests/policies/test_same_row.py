@@ -7,7 +7,9 @@ from django.apps.registry import Apps
 from django.contrib.contenttypes.fields import GenericForeignKey, GenericRelation
 from django.core.exceptions import FieldError
 from django.db import models
-from django.db.models import Q
+from django.db.migrations.state import AppConfigStub
+from django.db.models import F, Q
+from django.db.models.functions import Lower
 
 import pgcraft_django
 from pgcraft_django.api import API
@@ -95,3 +97,23 @@ def test_a_generic_relation_is_refused_because_it_joins_rows_of_other_models() -
 
     with pytest.raises(FieldError, match="generic relation"):
         render(Note, Q(tags__person=Claim("sub")), "owner")
+
+
+@pytest.mark.parametrize("value", [F("tenant"), Lower(F("tenant")), [F("tenant")]])
+def test_a_field_of_the_row_is_not_taken_for_one_behind_the_relation(value: Any) -> None:
+    class Meta:
+        apps = Apps([AppConfigStub("shop")])
+        app_label = "shop"
+
+    options = {"__module__": __name__, "Meta": Meta, "tenant": models.TextField()}
+    team = type("Team", (models.Model,), dict(options))
+    key = models.ForeignKey(team, models.CASCADE, related_name="links")
+    type("Link", (models.Model,), {**options, "tenant": models.TextField(), "team": key})
+    lookup = "in" if isinstance(value, list) else "exact"
+    for condition in (
+        Q(**{f"links__tenant__{lookup}": value}),
+        Q(**{f"links__tenant__{lookup}": value}, links__id=Claim("sub")),
+        ~Q(**{f"links__tenant__{lookup}": value}),
+    ):
+        with pytest.raises(FieldError, match="takes no F"):
+            render(team, condition, "owner")
