@@ -29,11 +29,13 @@ def everybody(command: str, **conditions: Any) -> Policy:
 
 
 @contextmanager
-def notes(policies: Sequence[Policy], *, grants: Any = "all", unique: bool = False) -> Iterator[tuple[Any, str]]:
+def notes(
+    policies: Sequence[Policy], *, grants: Any = "all", unique: bool = False, more: Sequence[API] = ()
+) -> Iterator[tuple[Any, str]]:
     """Yield a model with `policies` and the alias of its database, where Ann and Bob have a note each."""
 
     def declare(apps: Apps) -> None:
-        inner = type("PGCraft", (), {"api": API(grants={"webuser": grants}), "policies": list(policies)})
+        inner = type("PGCraft", (), {"api": [API(grants={"webuser": grants}), *more], "policies": list(policies)})
         meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "notes"})
         fields = {"owner": models.TextField(), "text": models.TextField(unique=unique)}
         type("Note", (PGCraftSimple,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields})
@@ -76,6 +78,16 @@ def test_a_hole_is_found(unblocked: None, policies: Sequence[Policy], complaint:
         assert_policy_isolates(note, role="webuser", claims=[ANN, BOB], using=alias)
 
 
+def test_a_hole_is_found_behind_every_resource_and_with_columns_that_are_not_read(unblocked: None) -> None:
+    blind = API(name="notes_new", columns=["owner", "text"], grants={"webuser": ["insert"]})
+    policies = [SEE_MINE, everybody("insert", using=None, check="true")]
+    with (
+        notes(policies, grants=["select"], more=[blind]) as (note, alias),
+        pytest.raises(AssertionError, match="can add a row to those of"),
+    ):
+        assert_policy_isolates(note, role="webuser", claims=[ANN, BOB], using=alias)
+
+
 def test_only_the_rows_in_question_have_to_be_apart(unblocked: None) -> None:
     with notes([MINE, Policy("public", commands=["select"], using=models.Q(text="public"))]) as (note, alias):
         note.objects.using(alias).create(owner="bob", text="public")
@@ -97,9 +109,10 @@ def test_nothing_is_proven_without_rows_or_with_one_request(unblocked: None) -> 
 
 
 def roles() -> set[str]:
+    """Return the roles that this process has made to log in: others run tests on the same server."""
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT rolname FROM pg_catalog.pg_roles")
-        return {name for (name,) in cursor.fetchall()}
+        return {name for (name,) in cursor.fetchall() if name.startswith(f"authenticator_{os.getpid()}_")}
 
 
 def test_the_test_database_is_served(live_api: LiveAPI) -> None:

@@ -14,6 +14,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections, models, tran
 
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.naming import quote_name, quote_names
+from pgcraft_django.registry import model_resources
 from pgcraft_django.request_role import as_role
 
 Row = dict[str, Any]
@@ -44,11 +45,12 @@ def assert_policy_isolates(
 
     `rows` is a model, or a queryset of those of its rows that have to be kept apart. Each request has to see at least
     one of them, or nothing would be proven. Reads, changes, removals, rows made in the name of another one and rows
-    handed over to it are tried with the columns that the role may both write and read, and taken back. What
-    fails for another reason than a policy, such as a required column that is not among them, proves nothing.
+    handed over to it are tried with the columns that the role may write, through every resource of the model, and
+    taken back. What fails for another reason than a policy, such as a required column that is not among them, proves
+    nothing.
 
-    It is the resource with the name of the table that is asked, as in `as_role()`. Raises `ValueError` for fewer than
-    two requests, or if the role may not select the primary key there.
+    Reads ask the resource with the name of the table, as in `as_role()`. Raises `ValueError` for fewer than two
+    requests, or if the role may not select the primary key there.
     """
     if len(claims) < 2:
         raise ValueError("assert_policy_isolates() needs the claims of two requests or more.")
@@ -78,12 +80,13 @@ class _Trial:
         self.meta = queryset.model._meta
         self.label = self.meta.label
         self.table = quote_name(self.meta.db_table)
+        self.resources = [quote_name(item.schema, item.name) for item in model_resources(queryset.model)]
         self.fields: dict[str, AnyField] = {column_name(item): item for item in self.meta.concrete_fields}
         self.key = [column_name(item) for item in self.meta.pk_fields]
 
     def read(self, claims: Mapping[str, Any]) -> Rows:
         """Return the rows that a request with `claims` sees, with the columns that it may select."""
-        columns = self._granted(claims, "SELECT")
+        columns = self._granted(claims, "SELECT", self.table)
         if set(self.key) - set(columns):
             raise ValueError(
                 f"The role {self.role} may not select the primary key of {self.label}, in a resource that is called "
@@ -99,26 +102,35 @@ class _Trial:
 
         Without a condition PostgreSQL asks no policy of SELECT, so some go without.
         """
-        changed = [name for name in self._granted(claims, "UPDATE") if name not in self.key]
         found, keys = self._where(theirs)
-        own, other = next(iter(mine.values())), next(iter(theirs.values()))
-        if changed:
-            kept = ", ".join(f"{quote_name(name)} = {quote_name(name)}" for name in changed)
-            yield Attempt("change a row", f"UPDATE {self.table} SET {kept} WHERE {found}", keys, is_proof=True)
-        for what, row in (("hand a row over to those", other), ("take a row", own)):
+        own, other = (self._whole(*next(iter(rows.items()))) for rows in (mine, theirs))
+        for relation in self.resources:
+            changed = [name for name in self._granted(claims, "UPDATE", relation) if name not in self.key]
+            if changed:
+                kept = ", ".join(f"{quote_name(name)} = {quote_name(name)}" for name in changed)
+                yield Attempt("change a row", f"UPDATE {relation} SET {kept} WHERE {found}", keys, is_proof=True)
+            for what, row in (("hand a row over to those", other), ("take a row", own)):
+                for distinct in self._distinct():
+                    values = self._values(row, [name for name in changed if name not in distinct])
+                    given = ", ".join(f"{quote_name(name)} = %s" for name in values)
+                    if values:
+                        yield Attempt(what, f"UPDATE {relation} SET {given}", list(values.values()))
             for distinct in self._distinct():
-                values = self._values(row, [name for name in changed if name not in distinct])
-                given = ", ".join(f"{quote_name(name)} = %s" for name in values)
+                values = self._values(other, self._granted(claims, "INSERT", relation), distinct)
+                marks = ", ".join(["%s"] * len(values))
                 if values:
-                    yield Attempt(what, f"UPDATE {self.table} SET {given}", list(values.values()))
-        for distinct in self._distinct():
-            values = self._values(other, self._granted(claims, "INSERT"), distinct)
-            marks = ", ".join(["%s"] * len(values))
-            if values:
-                statement = f"INSERT INTO {self.table} ({quote_names(list(values))}) VALUES ({marks})"
-                yield Attempt("add a row to those", statement, list(values.values()))
-        yield Attempt("remove a row", f"DELETE FROM {self.table} WHERE {found}", keys, is_proof=True)
-        yield Attempt("remove a row", f"DELETE FROM {self.table}", [])
+                    statement = f"INSERT INTO {relation} ({quote_names(list(values))}) VALUES ({marks})"
+                    yield Attempt("add a row to those", statement, list(values.values()))
+            yield Attempt("remove a row", f"DELETE FROM {relation} WHERE {found}", keys, is_proof=True)
+            yield Attempt("remove a row", f"DELETE FROM {relation}", [])
+
+    def _whole(self, key: tuple[Any, ...], row: Row) -> Row:
+        """Return the row with the columns too that only Django's own database user may read."""
+        manager = self.queryset.model._base_manager.using(self.using)
+        fields = [field for field in self.fields.values() if not field.generated]
+        for values in manager.filter(pk=key if len(key) > 1 else key[0]).values_list(*(f.attname for f in fields)):
+            row = {**row, **dict(zip(map(column_name, fields), values, strict=True))}
+        return row
 
     def succeeds(self, claims: Mapping[str, Any], attempt: "Attempt", has_changed: Callable[[], bool]) -> bool:
         """Tell whether a request with `claims` gets at what another one sees. Whatever it did is taken back."""
@@ -133,14 +145,14 @@ class _Trial:
             finally:
                 transaction.set_rollback(True, using=self.using)
 
-    def _granted(self, claims: Mapping[str, Any], privilege: str) -> list[str]:
-        """Return the columns that the role has the privilege for."""
+    def _granted(self, claims: Mapping[str, Any], privilege: str, relation: str) -> list[str]:
+        """Return the columns of `relation` that the role has the privilege for."""
         with as_role(self.role, claims=claims, using=self.using), self._cursor() as cursor:
             cursor.execute(
                 "SELECT attname FROM pg_catalog.pg_attribute"
                 " WHERE attrelid = pg_catalog.to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
                 " AND pg_catalog.has_column_privilege(attrelid, attnum, %s) ORDER BY attnum",
-                [self.table, privilege],
+                [relation, privilege],
             )
             granted = [name for (name,) in cursor.fetchall()]
         return [name for name in granted if name in self.fields and not self.fields[name].generated]
