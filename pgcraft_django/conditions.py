@@ -33,8 +33,9 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
 def compiler_of(query: Any) -> Any:
     """Return the compiler of a query whose SQL is for `literal`: a "%" in a name is none of a parameter."""
     compiler = query.get_compiler(connection=postgresql())
-    quote = compiler.quote_name_unless_alias
-    compiler.quote_name_unless_alias = lambda name: quote(name).replace("%", "%%")
+    method = "quote_name" if hasattr(compiler, "quote_name") else "quote_name_unless_alias"  # before Django 6.1
+    quote = getattr(compiler, method)
+    setattr(compiler, method, lambda name: quote(name).replace("%", "%%"))
     return compiler
 
 

@@ -108,6 +108,7 @@ def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(al
         run_sql(f"DROP ROLE {role}")
 
 
+@pytest.mark.django_db  # Django's own checks ask for the version of PostgreSQL
 def test_nothing_of_this_is_said_without_deploy() -> None:
     numbers = {f"pgcraft_django.{letter}11{digit}" for letter in "EW" for digit in range(1, 8)}
     assert not numbers & {item.id for item in run_checks()}

@@ -41,7 +41,7 @@ class LoginQuerySet(models.QuerySet[Any]):
 def session_mark(session: Any) -> str:
     """Return what the keys of the session's logins begin with; an empty text for what has no key of its own."""
     key = getattr(session, "session_key", None)
-    return f"{salted_hmac(SESSION_KEY, key).hexdigest()[:32]}." if key else ""
+    return salted_hmac(SESSION_KEY, key, algorithm="sha256").hexdigest()[:32] + "." if key else ""
 
 
 def of_session(session: Any) -> models.Q:
