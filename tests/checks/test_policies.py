@@ -80,7 +80,7 @@ def test_a_percent_sign_in_the_name_of_a_column_is_no_parameter(apps: Apps, base
     made = model(apps, base=base, owner=models.TextField(db_column="a%s"), parent=parent)
     rendered = render(made, Q(owner="x%") & Q(parent__owner="y%"), "p")
     assert ('"a%s"' in rendered.sql, "'x%'" in rendered.sql, '"100%s"' in rendered.sql) == (True, True, True)
-    assert """t1."a%s" = 'y%'""" in rendered.functions[0].body
+    assert """t1."a%s" = 'y%'""" in rendered.functions[0].body.replace('"t1"', "t1")  # quoted from Django 6.1 on
 
 
 def plain(apps: Apps, name: str = "Group", **options: Any) -> Any:
