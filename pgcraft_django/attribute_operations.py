@@ -8,23 +8,76 @@ import re
 from typing import Any
 
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.operations.fields import AddField, AlterField, RemoveField, RenameField
 from django.db.migrations.state import ProjectState
+from django.db.migrations.utils import resolve_relation
 
 from pgcraft_django.columns import AnyField, column_type
-from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG
+from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG, DocumentField
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.trigger import GUARD
+from pgcraft_django.operations import AlterFieldType
 
 _CONVERTED = "pgcraft_converted"
 
 
-class _FillsAttribute:
-    """What gives entities that are there the default of a new or newly required attribute of a model's view."""
+def view_models(state: ProjectState) -> set[tuple[str, str]]:
+    """Return app label and lower-case name of the models of a state that are views over entities."""
+    suffix = ENTITY.strip("_")
+    found = {(label, name.removesuffix(suffix)) for label, name in state.models if name.endswith(suffix)}
+    return {
+        (label, name)
+        for label, name in found & state.models.keys()
+        if isinstance(state.models[label, f"{name}{suffix}"].fields.get(DATA), DocumentField)
+    }
+
+
+class _OfAttribute:
+    """What the operations of this module share."""
+
+    def reduce(self: Any, operation: Operation, app_label: str) -> bool | list[Operation]:
+        """Squash as Django's operation does, but stay what it is: Django would make its own of it."""
+        reduced: bool | list[Any] = super().reduce(operation, app_label)  # type: ignore[misc]
+        if isinstance(reduced, bool):
+            return reduced
+        kind = type(self)
+        return [
+            kind(item.model_name, item.name, item.field, item.preserve_default)
+            if type(item) in (AddField, AlterField) and issubclass(kind, type(item))
+            else item
+            for item in reduced
+        ]
+
+    def _rename_in_log(
+        self: Any,
+        app_label: str,
+        editor: BaseDatabaseSchemaEditor,
+        states: tuple[ProjectState, ProjectState],
+        names: tuple[str, str],
+    ) -> None:
+        """Let the lines of the log follow, as the column of a history would."""
+        log = states[1].apps.get_model(app_label, f"{self.model_name}{LOG.strip('_')}")
+        old, new = (
+            state.apps.get_model(app_label, self.model_name)._meta.get_field(name).column
+            for state, name in zip(states, names, strict=True)
+        )
+        concerned = editor.connection.vendor == "postgresql" and old != new
+        if not concerned or not self.allow_migrate_model(editor.connection.alias, log):
+            return
+        table, guard = quote_name(log._meta.db_table), quote_name(GUARD)
+        renamed = f"attribute = {quote_text(new)} WHERE attribute = {quote_text(old)}"
+        for statement in (
+            f"ALTER TABLE {table} DISABLE TRIGGER {guard}",
+            f"UPDATE {table} SET {renamed}",
+            f"ALTER TABLE {table} ENABLE TRIGGER {guard}",
+        ):
+            editor.execute(statement, params=None)
 
     def _fill(
         self: Any, app_label: str, editor: BaseDatabaseSchemaEditor, to_state: ProjectState, field: AnyField
     ) -> None:
+        """Give entities that are there the default of a new or newly required attribute."""
         model = to_state.apps.get_model(app_label, self.model_name)
         entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY.strip('_')}")
         if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
@@ -44,7 +97,7 @@ class _FillsAttribute:
             editor.execute(f"UPDATE {table} SET {target} = {sql} WHERE {place} IS NULL", parameters)
 
 
-class AddAttribute(_FillsAttribute, AddField):
+class AddAttribute(_OfAttribute, AddField):
     """Django's `AddField` for a model whose relation is a view: entities that are there get the default."""
 
     def database_forwards(
@@ -57,8 +110,11 @@ class AddAttribute(_FillsAttribute, AddField):
         self._fill(app_label, schema_editor, to_state, self.field)
 
 
-class RequireAttribute(_FillsAttribute, AlterField):
-    """Django's `AlterField` for such a model, where NULL is no longer allowed: what is NULL becomes the default."""
+class AlterAttribute(_OfAttribute, AlterField):
+    """Django's `AlterField` for such a model: the lines of the log follow an attribute to another column.
+
+    And where NULL is no longer allowed, what is NULL becomes the default.
+    """
 
     def database_forwards(
         self,
@@ -67,10 +123,16 @@ class RequireAttribute(_FillsAttribute, AlterField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._fill(app_label, schema_editor, to_state, self.field)
+        self._rename_in_log(app_label, schema_editor, (from_state, to_state), (self.name, self.name))
+        old, new = (
+            state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
+            for state in (from_state, to_state)
+        )
+        if old.null and not new.null:
+            self._fill(app_label, schema_editor, to_state, self.field)
 
 
-class RemoveAttribute(_FillsAttribute, RemoveField):
+class RemoveAttribute(_OfAttribute, RemoveField):
     """Django's `RemoveField` for such a model. Backwards, the log has the values that the attribute had last."""
 
     def database_backwards(
@@ -104,8 +166,8 @@ class RemoveAttribute(_FillsAttribute, RemoveField):
         self._fill(app_label, schema_editor, to_state, field)
 
 
-class RenameAttribute(RenameField):
-    """Django's `RenameField` for such a model: the lines of the log follow, as the column of a history would."""
+class RenameAttribute(_OfAttribute, RenameField):
+    """Django's `RenameField` for such a model: the lines of the log follow."""
 
     def database_forwards(
         self,
@@ -114,7 +176,7 @@ class RenameAttribute(RenameField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._rename(app_label, schema_editor, from_state, to_state, self.old_name, self.new_name)
+        self._rename_in_log(app_label, schema_editor, (from_state, to_state), (self.old_name, self.new_name))
 
     def database_backwards(
         self,
@@ -123,36 +185,10 @@ class RenameAttribute(RenameField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        self._rename(app_label, schema_editor, from_state, to_state, self.new_name, self.old_name)
-
-    def _rename(
-        self,
-        app_label: str,
-        editor: BaseDatabaseSchemaEditor,
-        from_state: ProjectState,
-        to_state: ProjectState,
-        old_name: str,
-        new_name: str,
-    ) -> None:
-        log = to_state.apps.get_model(app_label, f"{self.model_name}{LOG.strip('_')}")
-        old, new = (
-            state.apps.get_model(app_label, self.model_name)._meta.get_field(name).column
-            for state, name in ((from_state, old_name), (to_state, new_name))
-        )
-        concerned = editor.connection.vendor == "postgresql" and old != new
-        if not concerned or not self.allow_migrate_model(editor.connection.alias, log):
-            return
-        table, guard = quote_name(log._meta.db_table), quote_name(GUARD)
-        renamed = f"attribute = {quote_text(new)} WHERE attribute = {quote_text(old)}"
-        for statement in (
-            f"ALTER TABLE {table} DISABLE TRIGGER {guard}",
-            f"UPDATE {table} SET {renamed}",
-            f"ALTER TABLE {table} ENABLE TRIGGER {guard}",
-        ):
-            editor.execute(statement, params=None)
+        self._rename_in_log(app_label, schema_editor, (from_state, to_state), (self.new_name, self.old_name))
 
 
-class AlterAttributeType(AlterField):
+class AlterAttributeType(_OfAttribute, AlterField):
     """Django's `AlterField` for the type of documents: a column of another type, to which all values are converted.
 
     PostgreSQL does not change the type of a column whose table is itself the type of a column.
@@ -176,6 +212,7 @@ class AlterAttributeType(AlterField):
         entity = quote_name(model._meta.db_table.removesuffix(DOCUMENT) + ENTITY)
         before, after, between = quote_name(old.column), quote_name(new.column), quote_name(_CONVERTED)
         converted = new.clone()
+        converted.db_column = None
         converted.set_attributes_from_name(_CONVERTED)
         converted.model = model
         schema_editor.add_field(model, converted)
@@ -187,3 +224,36 @@ class AlterAttributeType(AlterField):
             f"ALTER TABLE {document} RENAME COLUMN {between} TO {after}",
         ):
             schema_editor.execute(statement, params=None)
+
+
+class AlterKey(_OfAttribute, AlterFieldType):
+    """Django's `AlterField` for another type of a key that views refer to, or of the key behind a view.
+
+    With a key, Django alters the columns that refer to it. But a column of a view cannot be altered, and what refers to
+    a view refers to the table behind it in the database, though not in the state.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        super().database_forwards(app_label, schema_editor, _behind_views(from_state), _behind_views(to_state))
+
+
+def _behind_views(state: ProjectState) -> ProjectState:
+    """Return a state in which views refer to nothing, and what refers to one refers to the table behind it."""
+    views = view_models(state)
+    state = ProjectState({key: model.clone() for key, model in state.models.items()}, state.real_apps)
+    for key, model in state.models.items():
+        for name, field in list(model.fields.items()):
+            if not field.is_relation or not field.remote_field.model:
+                continue
+            if key in views:
+                del model.fields[name]
+            elif (target := resolve_relation(field.remote_field.model, *key)) in views:
+                model.fields[name] = field = field.clone()
+                field.remote_field.model = f"{'.'.join(target)}{ENTITY.strip('_')}"
+    return state

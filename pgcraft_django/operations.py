@@ -326,7 +326,7 @@ class AlterFieldType(AlterField):
         if reduced == [operation] and type(operation) is AlterField:
             # The last alteration of the field says all there is to say, except that its default is in the way.
             arguments = operation.model_name, operation.name, operation.field, operation.preserve_default
-            return [AlterFieldType(*arguments)]
+            return [type(self)(*arguments)]
         return reduced
 
     def database_forwards(

@@ -16,29 +16,20 @@ from django.db.migrations.state import ProjectState
 
 from pgcraft_django.attribute_operations import (
     AddAttribute,
+    AlterAttribute,
     AlterAttributeType,
+    AlterKey,
     RemoveAttribute,
     RenameAttribute,
-    RequireAttribute,
+    view_models,
 )
-from pgcraft_django.autodetector.tables import ModelKey
+from pgcraft_django.autodetector.tables import ModelKey, column, referred_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.base import get_factory
-from pgcraft_django.factories.eav.document import DATA, DocumentField
 
 ENTITY, DOCUMENT = "entity", "document"
 """What the names of the companion models end with."""
-
-
-def view_models(state: ProjectState) -> set[ModelKey]:
-    """Return the models of a state that are views over entities."""
-    found = {ModelKey(label, name.removesuffix(ENTITY)) for label, name in state.models if name.endswith(ENTITY)}
-    return {
-        key
-        for key in found & state.models.keys()
-        if isinstance(state.models[key.app_label, f"{key.name}{ENTITY}"].fields.get(DATA), DocumentField)
-    }
 
 
 def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
@@ -46,7 +37,7 @@ def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
 
     Raises `MigrationError` for a model that is to become one, or to be one no longer, and has rows of another shape.
     """
-    before = view_models(from_state)
+    before = {ModelKey(*key) for key in view_models(from_state)}
     for key in before:
         from_state.models[key].options.pop("managed", None)
     models = {ModelKey(model._meta.app_label, str(model._meta.model_name)): model for model in apps.get_models()}
@@ -87,9 +78,16 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
     if type(operation) not in (AddField, AlterField) or operation.field.many_to_many:
         return operation
     key = ModelKey(label, operation.model_name_lower)
+    if type(operation) is AlterField and _is_referred_key_of_other_type(detector, key, operation):
+        altered = _in_place_of(operation, AlterKey)
+        if behind := _view_before(detector, key, ENTITY):  # for which what other apps have dropped has gone before
+            altered._auto_deps.append(
+                OperationDependency(label, behind.name, operation.name, OperationDependency.Type.ALTER)
+            )
+        return altered
     if key in detector.views:
         return _with_values(detector, key, operation)
-    of_document = key.name.endswith(DOCUMENT) and ModelKey(label, key.name.removesuffix(DOCUMENT)) in detector.views
+    of_document = _view_before(detector, key, DOCUMENT) is not None
     if isinstance(operation, AlterField) and of_document and _is_of_other_type(detector, key, operation):
         return _in_place_of(operation, AlterAttributeType)
     return operation
@@ -102,10 +100,16 @@ def _without_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
         removed._auto_deps = list(operation._auto_deps)
         return removed
     for suffix in (DOCUMENT, ENTITY):
-        if key.name.endswith(suffix) and (key.app_label, model := key.name.removesuffix(suffix)) in detector.views:
-            first = OperationDependency(key.app_label, model, operation.name, OperationDependency.Type.REMOVE)
+        if view := _view_before(detector, key, suffix):
+            first = OperationDependency(key.app_label, view.name, operation.name, OperationDependency.Type.REMOVE)
             operation._auto_deps.append(first)
     return operation  # type: ignore[no-any-return]
+
+
+def _view_before(detector: Any, key: ModelKey, suffix: str) -> ModelKey | None:
+    """Return the view that a companion with this suffix is behind, or None if the model is no such companion."""
+    view = ModelKey(key.app_label, key.name.removesuffix(suffix))
+    return view if key.name.endswith(suffix) and view in detector.views else None
 
 
 def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
@@ -115,8 +119,10 @@ def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
         kind, of_column = AddAttribute, OperationDependency.Type.CREATE
         needed = operation.field.has_default() or operation.field.has_db_default()
     else:
-        kind, of_column = RequireAttribute, OperationDependency.Type.ALTER
-        needed = not operation.field.null and _old_field(detector, key, operation).null
+        kind, of_column = AlterAttribute, OperationDependency.Type.ALTER
+        old_name, old = _old_field(detector, key, operation)
+        renamed = column(old_name, old) != column(operation.name, operation.field)
+        needed = renamed or (old.null and not operation.field.null)
     if not needed:
         return operation  # type: ignore[no-any-return]
     changed = _in_place_of(operation, kind)
@@ -132,10 +138,24 @@ def _in_place_of(operation: Any, kind: type[Operation]) -> Operation:
 
 
 def _is_of_other_type(detector: Any, key: ModelKey, operation: Any) -> bool:
-    return column_type(_old_field(detector, key, operation)) != column_type(operation.field)
+    return column_type(_old_field(detector, key, operation)[1]) != column_type(operation.field)
 
 
-def _old_field(detector: Any, key: ModelKey, operation: Any) -> Any:
+def _is_referred_key_of_other_type(detector: Any, key: ModelKey, operation: Any) -> bool:
+    """Tell whether the type of a key changes that is behind a view, or that views refer to, however indirectly."""
+    field = operation.field
+    if field.is_relation or not (field.primary_key or field.unique):
+        return False
+    old = _old_field(detector, key, operation)[1]
+    if old.is_relation or column_type(old) == column_type(field):
+        return False
+    if _view_before(detector, key, ENTITY):
+        return True
+    return key not in detector.views and any(key in referred_models(detector.to_state, view) for view in detector.views)
+
+
+def _old_field(detector: Any, key: ModelKey, operation: Any) -> tuple[str, Any]:
+    """Return the name and the field that an operation finds."""
     old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
     old_model = detector.renamed_models.get(tuple(key), key.name).lower()
-    return detector.from_state.models[key.app_label, old_model].fields[old_name]
+    return old_name, detector.from_state.models[key.app_label, old_model].fields[old_name]

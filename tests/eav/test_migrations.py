@@ -7,14 +7,18 @@ from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import DataError, IntegrityError, models
 from django.db.migrations import RunPython
+from django.db.migrations.operations.fields import AddField, FieldOperation
+from django.db.migrations.optimizer import MigrationOptimizer
 from django.db.migrations.questioner import MigrationQuestioner
+from django.db.models.fields import NOT_PROVIDED
 
+from pgcraft_django.attribute_operations import AddAttribute, AlterAttribute, AlterAttributeType
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from tests.eav.catalogue import OPEN, declare, define
 from tests.eav.conftest import Shop
 from tests.support.catalog import differences
-from tests.support.world import new_site
+from tests.support.world import World, new_site
 
 RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
 
@@ -122,6 +126,58 @@ def test_another_type_converts_the_values_both_ways(
     place.site.unmigrate()
     assert place.query("SELECT it FROM products ORDER BY it") == [(value,), (None,)]
     assert differences(place.site.catalog(), before) == {}
+
+
+def test_another_type_and_another_column_come_in_one_migration(place: Shop) -> None:
+    """Both ways, with the values and the lines of the log; and all is as if it had been so from the beginning."""
+    evolve(place, products(it=models.TextField(null=True)))
+    place.query("INSERT INTO products (it) VALUES ('7'), (NULL)")
+    before = place.site.catalog()
+    made = evolve(place, products(it=models.IntegerField(db_column="Größe, order", default=3)))
+    assert len(made) == 1
+    assert place.query('SELECT id, "Größe, order" FROM products ORDER BY id') == [(1, 7), (2, 3)]
+    assert list(place.rows().order_by("id").values_list("it", flat=True)) == [7, 3]
+    assert place.query("SELECT attribute, new_value FROM products_attribute ORDER BY log_id") == [
+        ("Größe, order", '"7"')
+    ]
+    scratch = World()
+    scratch.evolve(products(it=models.IntegerField(db_column="Größe, order", default=3)))
+    with new_site() as other:
+        other.migrate(scratch.order)
+        assert differences(place.site.catalog(), other.catalog()) == {}
+    place.site.unmigrate()
+    assert place.query("SELECT id, it FROM products ORDER BY id") == [(1, "7"), (2, "3")]
+    assert place.query("SELECT DISTINCT attribute FROM products_attribute") == [("it",)]
+    assert differences(place.site.catalog(), before) == {}
+
+
+def test_another_column_keeps_the_lines_of_the_log(place: Shop) -> None:
+    """So that the attribute, if it goes, comes back with its values."""
+    evolve(place, products(it=models.TextField(null=True)))
+    place.query("INSERT INTO products (it) VALUES ('7')")
+    evolve(place, products(it=models.TextField(null=True, db_column="that")))
+    evolve(place, products())
+    place.site.unmigrate()
+    assert place.query("SELECT that FROM products") == [("7",)]
+    place.site.unmigrate()
+    assert place.query("SELECT it, attribute FROM products, products_attribute") == [("7", "it")]
+
+
+def test_what_is_squashed_still_does_to_values_what_it_did(place: Shop) -> None:
+    """Django would make an operation of its own, which knows nothing of attributes, of ours and one after it."""
+    evolve(place, products(it=models.TextField(null=True)))
+    steps: list[Any] = []
+    for it in (models.IntegerField(null=True), models.IntegerField(default=4), models.IntegerField(default=5)):
+        steps += place.world.evolve(products(it=it, stock=models.IntegerField(default=6, help_text=str(len(steps)))))
+    fields = [item for step in steps for item in step.operations if isinstance(item, FieldOperation)]
+    assert len(fields) > 4
+    squashed = MigrationOptimizer().optimize(fields, "shop")
+    assert {(type(item), item.model_name, item.name, item.field.default) for item in squashed} == {
+        (AlterAttributeType, "productdocument", "it", NOT_PROVIDED),
+        (AddField, "productdocument", "stock", NOT_PROVIDED),
+        (AlterAttribute, "product", "it", 5),
+        (AddAttribute, "product", "stock", 6),
+    }
 
 
 def test_a_value_that_is_too_long_for_its_new_type_stops_the_migration(place: Shop) -> None:
