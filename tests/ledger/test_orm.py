@@ -102,6 +102,23 @@ def test_the_latest_entry_of_each_group_or_of_all(filled: Store) -> None:
         filled.entries.none().latest("id")
 
 
+def test_without_a_balance_all_entries_are_one_group(unblocked: None) -> None:
+    with new_store(plugins=[]) as store:
+        assert list(store.entries.balances()) == [{"balance": None}]
+        for value, warehouse in ((5, "A"), (-2, "B"), (4, "A")):
+            store.entries.record(warehouse=warehouse, value=value)
+        assert list(store.entries.balances()) == [{"balance": 7}]
+        assert list(store.entries.filter(warehouse="A").balances()) == [{"balance": 9}]
+        assert list(store.entries.balances("warehouse")) == [
+            {"warehouse": "A", "balance": 9},
+            {"warehouse": "B", "balance": -2},
+        ]
+        assert [entry.running_balance for entry in store.entries.running_balance()] == [5, 3, 7]
+        week = datetime.timedelta(days=7)
+        assert [entry.rolling_change for entry in store.entries.rolling(week)] == [5, 3, 7]
+        assert [entry.value for entry in store.entries.latest()] == [4]
+
+
 def test_record_books_one_entry_or_several_legs(store: Store) -> None:
     entry = store.entries.record(warehouse="A", sku="x", value=5)
     assert (entry.pk, entry.balance if hasattr(entry, "balance") else None) == (1, None)

@@ -83,7 +83,8 @@ def test_each_entry_is_in_the_partition_of_its_time_and_no_partition_is_made_for
 @pytest.mark.parametrize("verb", ["UPDATE {} SET value = 9", "DELETE FROM {}", "TRUNCATE {}"])
 def test_no_partition_is_changed_by_its_owner_neither(kept: Store, verb: str) -> None:
     for table in ("inventory", *with_rows(kept)):
-        with pytest.raises(IntegrityError, match="is refused"):
+        said = r"of private\.inventory is refused" + ("" if table == "inventory" else "|is a partition of inventory")
+        with pytest.raises(IntegrityError, match=said):
             kept.query(verb.format(table))
 
 
@@ -100,7 +101,9 @@ def test_id_and_time_are_not_for_the_client_to_give(kept: Store) -> None:
     with pytest.raises(DatabaseError, match="non-DEFAULT value into column"):
         kept.query("INSERT INTO inventory (id, value, warehouse) VALUES (1, 1, 'A')")
     for when in ("2000-01-01", "infinity", None):
-        with pytest.raises(IntegrityError, match="comes with a created_at, which PostgreSQL sets"):
+        with pytest.raises(
+            IntegrityError, match="An entry of inventory comes with a created_at, which PostgreSQL sets"
+        ):
             kept.query("INSERT INTO inventory (value, warehouse, created_at) VALUES (1, 'A', %s)", when)
     assert kept.query("SELECT count(*) = count(DISTINCT id) FROM inventory") == [(True,)]
 

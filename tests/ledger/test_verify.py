@@ -107,6 +107,9 @@ def test_the_command_says_what_is_wrong_and_with_its_status(tmp_path: Path, unbl
         project = make_project(tmp_path, connections[alias].settings_dict["NAME"])
         project.models(MODELS)
         project.manage("makemigrations", "shop")
+        said = project.manage("pgcraft_ledger_verify", status=1)
+        assert 'CommandError: shop.Inventory is not migrated in this database: relation "inventory' in said
+        assert said.rstrip().endswith("does not exist. Run: manage.py migrate")
         project.manage("migrate")
         with administrator(project.database) as connection:
             connection.execute("INSERT INTO private.inventory (value, warehouse) VALUES (5, 'A')")

@@ -5,6 +5,9 @@ BEGIN
     END IF;
     RAISE EXCEPTION USING
         ERRCODE = 'restrict_violation',
-        MESSAGE = pg_catalog.format('An entry of %I comes with a created_at, which PostgreSQL sets.', TG_TABLE_NAME),
+        MESSAGE = pg_catalog.format(
+            'An entry of %I comes with a created_at, which PostgreSQL sets.',
+            (SELECT relname FROM pg_catalog.pg_class WHERE oid = pg_catalog.pg_partition_root(TG_RELID))
+        ),
         HINT = 'Leave created_at out.';
 END

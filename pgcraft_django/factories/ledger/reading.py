@@ -38,9 +38,12 @@ class Reading(RollingQuerySet):
     def balances(self, *dimensions: str) -> Any:
         """Return a queryset: a dict for each group of entries with the same `dimensions`, and their `balance`.
 
-        Without `dimensions`, those of the ledger's first `Balance`. Raises `ValueError` if it has none.
+        Without `dimensions`, those of the ledger's first `Balance`. If it has none, all entries are one group.
         """
         names = self._names(dimensions)
+        if not names:
+            whole = self.order_by().values(whole=models.Value(True))
+            return whole.annotate(balance=self._sum()).values("balance")
         kept = None if self._is_restricted() else self._kept(frozenset(names))
         if kept is not None:
             rows = kept._base_manager.using(self.db)
@@ -54,7 +57,7 @@ class Reading(RollingQuerySet):
         """
         window = Window(
             self._sum(),
-            partition_by=[models.F(name) for name in self._names(dimensions)],
+            partition_by=self._groups(dimensions),
             order_by=models.F("id").asc(),
         )
         return self.annotate(running_balance=window).order_by("id")
@@ -67,7 +70,7 @@ class Reading(RollingQuerySet):
         if per is None and (fields or self.model._meta.get_latest_by):
             return super().latest(*fields)
         names = self._names(tuple(per or ()))
-        return self.order_by(*names, "-id").distinct(*names)
+        return self.order_by(*names, "-id").distinct(*names) if names else self.order_by("-id")[:1]
 
     def verify(self, *, full: bool = False) -> list[Difference]:
         """Return the balances of the whole ledger that are not what the entries add up to; none if all is right.

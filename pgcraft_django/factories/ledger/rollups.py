@@ -92,7 +92,7 @@ class RollingQuerySet(models.QuerySet[Any]):
         """Return the entries in order, each with `rolling_change`: what its group changed in the `window` before it."""
         last = Window(
             self._sum(),
-            partition_by=[models.F(name) for name in self._names(dimensions)],
+            partition_by=self._groups(dimensions),
             order_by=models.F("created_at").asc(),
             frame=_Last(window),
         )
@@ -102,12 +102,15 @@ class RollingQuerySet(models.QuerySet[Any]):
         return Sum(signed_expression(self.model))
 
     def _names(self, dimensions: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the names of the fields, by default those of the first balance."""
+        """Return the names of the fields, by default those of the first balance: without one, all is one group."""
         if dimensions:
             return tuple(map(self._field_name, dimensions))
-        for companion in balances_of(self.model).values():
-            return tuple(companion.pgcraft_dimensions)
-        raise ValueError(f"{self.model.__name__} has no Balance: say which dimensions are meant.")
+        kept = balances_of(self.model).values()
+        return next((tuple(companion.pgcraft_dimensions) for companion in kept), ())
+
+    def _groups(self, dimensions: tuple[str, ...]) -> Any:
+        """Return by what a window tells groups from each other, or None if there is but one."""
+        return [models.F(name) for name in self._names(dimensions)] or None
 
     def _field_name(self, name: str) -> str:
         """Return the name of a field that is called so or, for a foreign key, `<name>_id`."""

@@ -45,7 +45,7 @@ def verify(model: type[models.Model], using: str, *, full: bool = False) -> list
     return found if full or not found else verify(model, using, full=True)
 
 
-def checkpoint(model: type[models.Model], using: str) -> list[Difference]:
+def checkpoint(model: type[models.Model], using: str, *, full: bool = False) -> list[Difference]:
     """Verify, and if all is right, let the next time begin here. Returns what `verify()` does.
 
     Raises Django's `OperationalError` if somebody has been booking for longer than `PATIENCE`.
@@ -56,7 +56,7 @@ def checkpoint(model: type[models.Model], using: str) -> list[Difference]:
         cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
         cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
         [(last,)] = cursor.fetchall()
-    found = verify(model, using)
+    found = verify(model, using, full=full)
     for companion in balances_of(model).values() if not found else ():
         noted, columns = quote_name(companion.pgcraft_checkpoints._meta.db_table), _columns(companion)
         with transaction.atomic(using=using), connections[using].cursor() as cursor:

@@ -5,12 +5,12 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import OperationalError, models
+from django.db import OperationalError, ProgrammingError, models
 
 from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.model import PGCraftLedger
 from pgcraft_django.factories.ledger.shape import balances_of, is_double_entry
-from pgcraft_django.factories.ledger.verifying import checkpoint, verify
+from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
 
@@ -35,12 +35,13 @@ class Command(DatabaseCommand):
             if not balances_of(model) and not is_double_entry(model):
                 self.say(f"{model._meta.label} has no Balance and no DoubleEntry: nothing to verify.", options)
                 continue
-            found = verify(model, using, full=options["full"])
-            if options["checkpoint"] and not found:
-                try:
-                    found = checkpoint(model, using)
-                except OperationalError as error:
-                    self.warn(f"{model._meta.label} has no new checkpoint: {server_message(error)}.")
+            try:
+                found = self._verify(model, using, options)
+            except ProgrammingError as error:
+                raise CommandError(
+                    f"{model._meta.label} is not migrated in this database: {server_message(error)}. "
+                    "Run: manage.py migrate"
+                ) from error
             for difference in found:
                 self.stdout.write(f"{model._meta.label}: {difference}")
             if not found:
@@ -48,6 +49,14 @@ class Command(DatabaseCommand):
             wrong += len(found)
         if wrong:
             raise CommandError(f"{wrong} {'difference' if wrong == 1 else 'differences'} found.")
+
+    def _verify(self, model: type[models.Model], using: str, options: dict[str, Any]) -> list[Difference]:
+        if options["checkpoint"]:
+            try:
+                return checkpoint(model, using, full=options["full"])
+            except OperationalError as error:
+                self.warn(f"{model._meta.label} has no new checkpoint: {server_message(error)}.")
+        return verify(model, using, full=options["full"])
 
 
 def _ledgers(labels: list[str]) -> list[type[models.Model]]:
