@@ -7,6 +7,8 @@ from typing import Any, TypeAlias
 from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from pgcraft_django.conf import OLDEST_POSTGRESQL
+
 AnyField: TypeAlias = "models.Field[Any, Any]"
 
 
@@ -21,6 +23,13 @@ def postgresql() -> BaseDatabaseWrapper:
     """Return the project's PostgreSQL connection, which knows its own field types, or one that never connects."""
     aliases = sorted(connections, key=lambda alias: (alias != "default", alias))
     return next((connections[alias] for alias in aliases if connections[alias].vendor == "postgresql"), _offline())
+
+
+def compiling() -> BaseDatabaseWrapper:
+    """Return a connection like that one, which takes the server for the oldest: what it compiles is for all of them."""
+    connection: Any = postgresql().copy()
+    connection.pg_version = OLDEST_POSTGRESQL * 10000  # otherwise Django asks the server
+    return connection  # type: ignore[no-any-return]
 
 
 def column_name(field: AnyField) -> str:

@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.core.exceptions import FieldError, ValidationError
+from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet, ValidationError
 from django.db import models
-from django.db.models.expressions import Col
+from django.db.models.expressions import Col, Subquery
 from django.db.models.sql import Query
 
-from pgcraft_django.columns import AnyField, column_name, postgresql
+from pgcraft_django.columns import AnyField, column_name, compiling
 from pgcraft_django.naming import quote_value
 
 
@@ -25,14 +25,23 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
     except (TypeError, ValueError, ValidationError) as wrong:
         raise FieldError(str(wrong)) from wrong
     where = where.relabeled_clone({model._meta.db_table: row})
-    sql, parameters = where.as_sql(compiler_of(query), postgresql())
-    fields = {column_name(field): field for field in fields_of(where)}
-    return literal(sql, parameters), list(fields.values())
+    fields = {column_name(column.target): column.target for column in columns_of(where)}
+    return compiled(where, compiler_of(query)), list(fields.values())
+
+
+def compiled(expression: Any, compiler: Any) -> str:
+    """Return a condition or an expression as SQL. Django has none for what an empty list makes always true or false."""
+    try:
+        return literal(*compiler.compile(expression))
+    except EmptyResultSet:
+        return "false"
+    except FullResultSet:
+        return "true"
 
 
 def compiler_of(query: Any) -> Any:
     """Return the compiler of a query whose SQL is for `literal`: a "%" in a name is none of a parameter."""
-    compiler = query.get_compiler(connection=postgresql())
+    compiler = query.get_compiler(connection=compiling(), elide_empty=False)
     method = "quote_name" if hasattr(compiler, "quote_name") else "quote_name_unless_alias"  # before Django 6.1
     quote = getattr(compiler, method)
     setattr(compiler, method, lambda name: quote(name).replace("%", "%%"))
@@ -44,9 +53,14 @@ def literal(sql: str, parameters: Any) -> str:
     return sql % tuple(quote_value(value) for value in parameters)
 
 
-def fields_of(expression: Any) -> Iterator[AnyField]:
-    """Yield the field of each column that a resolved expression names."""
+def columns_of(expression: Any) -> Iterator[Col]:
+    """Yield each column that a resolved expression names.
+
+    Raises `FieldError` if it has a subquery: PostgreSQL would take the names of the row for names of its own.
+    """
+    if isinstance(expression, Query | Subquery):
+        raise FieldError("it has a subquery. Go through a relation of the model, or write the condition in SQL.")
     if isinstance(expression, Col):
-        yield expression.target
+        yield expression
     for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
-        yield from fields_of(part)
+        yield from columns_of(part)

@@ -16,7 +16,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.datastructures import Join
 
 from pgcraft_django.columns import AnyField, column_name, postgresql
-from pgcraft_django.conditions import compiler_of, fields_of, literal
+from pgcraft_django.conditions import columns_of, compiler_of, literal
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import Function
@@ -253,8 +253,8 @@ def _select(target: AnyField, condition: models.Q) -> tuple[str, Reads, set[type
     query: Any = models.QuerySet(target.model).filter(condition).order_by().query
     query.add_fields([target.attname], allow_m2m=False)
     columns = _qualify(query)
-    for item in fields_of(query.where):
-        columns.setdefault(item.model, set()).add(item)
+    for column in columns_of(query.where):
+        columns.setdefault(column.target.model, set()).add(column.target)
     columns.setdefault(target.model, set()).add(target)
     sql, parameters = compiler_of(query).as_sql()
     reads: dict[str, Mapping[str, str]] = {}
@@ -265,7 +265,8 @@ def _select(target: AnyField, condition: models.Q) -> tuple[str, Reads, set[type
 
 def _qualify(query: Any) -> dict[type[models.Model], set[AnyField]]:
     """Name each table with its schema, so that no search path decides; return the columns of the joins."""
-    query.change_aliases({alias: f"t{number}" for number, alias in enumerate(list(query.alias_map), 1)})
+    # Quoted here, because Django does so from 6.1 on only, and another text would be a migration.
+    query.change_aliases({alias: f'"t{number}"' for number, alias in enumerate(list(query.alias_map), 1)})
     columns: dict[type[models.Model], set[AnyField]] = {}
     for table in query.alias_map.values():
         model = query.get_meta().model

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 
 from pgcraft_django import register
 from pgcraft_django.api import API
@@ -63,6 +64,22 @@ def test_roles_are_those_of_requests(apps: Apps, roles: Any, line: str) -> None:
     expect(messages(apps), "E104", line)
 
 
+SUBQUERIES = [
+    Exists(User.objects.filter(username=OuterRef("name"))),
+    Q(name=Subquery(User.objects.values("username")[:1])),
+    Q(name__in=["x", Subquery(User.objects.values("username")[:1])]),
+    Q(owner__name__in=User.objects.values("username")),
+]
+
+
+@pytest.mark.parametrize("using", SUBQUERIES)
+def test_a_subquery_is_refused(apps: Apps, using: Any) -> None:
+    """In a policy `name` would be that of the users, and everybody be let in."""
+    model(apps, owner=models.ForeignKey("self", models.CASCADE), pgcraft={"policies": [Policy("p", using=using)]})
+    [found] = messages(apps)
+    assert (found.id, "it has a subquery" in found.msg) == ("pgcraft_django.E105", True)
+
+
 @pytest.mark.parametrize("using", [None, Q(nothing=1), Q(name__nothing=1), F("name"), 7, Q(owner__age=Claim("sub"))])
 def test_a_condition_is_one_on_the_row(apps: Apps, using: Any) -> None:
     model(apps, owner=models.ForeignKey("self", models.CASCADE), pgcraft={"policies": [Policy("p", using=using)]})
@@ -80,7 +97,7 @@ def test_a_percent_sign_in_the_name_of_a_column_is_no_parameter(apps: Apps, base
     made = model(apps, base=base, owner=models.TextField(db_column="a%s"), parent=parent)
     rendered = render(made, Q(owner="x%") & Q(parent__owner="y%"), "p")
     assert ('"a%s"' in rendered.sql, "'x%'" in rendered.sql, '"100%s"' in rendered.sql) == (True, True, True)
-    assert """t1."a%s" = 'y%'""" in rendered.functions[0].body.replace('"t1"', "t1")  # quoted from Django 6.1 on
+    assert """"t1"."a%s" = 'y%'""" in rendered.functions[0].body
 
 
 def plain(apps: Apps, name: str = "Group", **options: Any) -> Any:

@@ -5,7 +5,7 @@ from django.db import models
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftLogin, PGCraftSimple
-from pgcraft_django.policies import OwnerPolicy
+from pgcraft_django.policies import Claim, OwnerPolicy, Policy
 
 
 class Login(PGCraftLogin):
@@ -26,4 +26,7 @@ class Letter(PGCraftSimple):
 
     class PGCraft:
         api = API(grants={"webuser": ["select"], "anon": ["select"]})
-        policies = [OwnerPolicy("reader")]
+        policies = [
+            OwnerPolicy("reader"),
+            Policy("group", using=models.Q(reader__groups__name=Claim("group")), commands=["select"]),
+        ]

@@ -1,15 +1,15 @@
 """Conditions and expressions of a model as SQL over a row of its entity's table, rendered without a database."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
-from django.db.models.expressions import Col, RawSQL
+from django.db.models.expressions import RawSQL
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.sql import Query
 
 from pgcraft_django.columns import AnyField, column_type, postgresql
+from pgcraft_django.conditions import columns_of, compiled, compiler_of
 from pgcraft_django.factories.base import database_default
 from pgcraft_django.factories.eav.document import place
 from pgcraft_django.naming import quote_value
@@ -32,22 +32,13 @@ def expression_sql(model: type[models.Model], expression: Any, row: str = "") ->
 
 
 def _render(query: Query, expression: Any, row: str) -> tuple[str, list[AnyField]]:
-    columns = {column: column.target for column in _columns(expression)}
+    columns = {column: column.target for column in columns_of(expression)}
     found = {
         column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)  # noqa: S611
         for column, field in columns.items()
     }
-    connection = postgresql()
-    compiler = query.get_compiler(connection=connection)
-    sql, parameters = compiler.compile(expression.replace_expressions(found))
-    return sql % tuple(quote_value(value) for value in parameters), list(dict.fromkeys(columns.values()))
-
-
-def _columns(expression: Any) -> Iterator[Col]:
-    if isinstance(expression, Col):
-        yield expression
-    for part in expression.get_source_expressions() if hasattr(expression, "get_source_expressions") else ():
-        yield from _columns(part)
+    sql = compiled(expression.replace_expressions(found), compiler_of(query))
+    return sql, list(dict.fromkeys(columns.values()))
 
 
 def default_sql(field: AnyField) -> str | None:
@@ -58,7 +49,6 @@ def default_sql(field: AnyField) -> str | None:
     connection = postgresql()
     if hasattr(default, "resolve_expression"):
         query = Query(field.model)
-        sql, parameters = query.get_compiler(connection=connection).compile(default.resolve_expression(query))
-        return str(sql % tuple(quote_value(value) for value in parameters))
+        return compiled(default.resolve_expression(query), compiler_of(query))
     value = field.get_db_prep_save(default, connection)
     return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"
