@@ -1,28 +1,35 @@
 """Nobody makes a definer function run something else: each one that the factories make is attacked, found in pg_proc.
 
-The proof is a canary, which says who runs it. All that a caller can put in the way calls it: functions and operators
-first on the path, temporary types and tables, settings. It may be heard as the caller, but never as the owner.
+The proof is a canary, which says who runs it. All that a caller can put in the way calls it: functions, operators and
+casts first on the path, temporary types and tables, settings. It may be heard as the caller, but never as the owner.
+
+That none is forgotten is found in the sources: each place that makes a definer function has to be one that is attacked.
 """
 
+import ast
 import json
 import re
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from django.apps.registry import Apps
 from django.db import connections, models
 
+import pgcraft_django
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftEAV
+from pgcraft_django.models import PGCraftEAV, PGCraftLogin
 from pgcraft_django.naming import quote_name, quote_text
+from pgcraft_django.objects import Function
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.eav.catalogue import OPEN, define
 from tests.ledger.stock import declare as declare_stock
 from tests.policies.conftest import declare as declare_school
+from tests.support.attacker import BASE_TYPES, DEFINERS, HOSTILE_PATH, POISON, Attacker, set_traps
 from tests.support.databases import administrator, run_sql
 from tests.support.world import Site, World, new_site
 
@@ -54,26 +61,12 @@ WORK = [
     "INSERT INTO api.products (name, owner) VALUES ('a', '1')",
     "UPDATE api.products SET price = 3",
     "DELETE FROM api.products",
+    "SELECT api_request.check_token()",
 ]
-CLAIMS = '{"role": "webuser", "sub": "1"}'
-POISON = "'; SELECT hostile.canary('a setting'); --"
-BASE_TYPES = "bool, bytea, date, float8, int4, int8, interval, jsonb, name, numeric, oid, text, timestamptz, uuid"
-DEFINERS = """
-    SELECT p.oid, format('%I.%I', n.nspname, p.proname), p.prosrc, p.proconfig
-    FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-    WHERE p.prosecdef AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-"""
-# Definer functions that some role has a way to: by EXECUTE, or by a trigger on what it may write.
-REACHABLE = """
-    SELECT p.oid FROM pg_proc p CROSS JOIN unnest(%(roles)s::name[]) AS role
-    WHERE p.prosecdef AND p.prorettype <> 'trigger'::regtype AND has_function_privilege(role, p.oid, 'EXECUTE')
-    UNION
-    SELECT t.tgfoid FROM pg_trigger t JOIN pg_proc p ON p.oid = t.tgfoid AND p.prosecdef
-    CROSS JOIN unnest(%(roles)s::name[]) AS role
-    WHERE (t.tgtype & 4 > 0 AND has_any_column_privilege(role, t.tgrelid, 'INSERT'))
-       OR (t.tgtype & 8 > 0 AND has_table_privilege(role, t.tgrelid, 'DELETE'))
-       OR (t.tgtype & 16 > 0 AND has_any_column_privilege(role, t.tgrelid, 'UPDATE'))
-"""
+SOURCES = Path(pgcraft_django.__file__).parent
+UNBALANCED = "INSERT INTO api.inventory (value, direction, warehouse) VALUES (1, 'debit', 'A')"
+# What somebody tries who may write every row of every table: the writer of a DBA's script.
+OF_A_WRITER = ("INSERT INTO {0} DEFAULT VALUES", "UPDATE {0} SET {1} = {1}", "DELETE FROM {0}")
 
 
 def declare(apps: Apps) -> None:
@@ -88,59 +81,38 @@ def declare(apps: Apps) -> None:
         idempotency=True,
         plugins=[Balance(dimensions=["warehouse"], minimum=-5000), DoubleEntry()],
     )
+    define(apps, "Login", "logins", PGCraftLogin, {"user": models.TextField(null=True)}, api=None)
 
 
-class Attacker:
-    """A session of somebody who may switch to each request role, and may make objects of their own."""
-
-    def __init__(self, connection: psycopg.Connection[Any], name: str) -> None:
-        self.connection = connection
-        self.name = name
-        self.heard: list[str] = []
-        """Who ran the canary, and from where: `webuser: lower`."""
-        connection.add_notice_handler(self._hear)
-        connection.execute("SET track_functions = 'all'")
-        connection.execute(f"SET SESSION AUTHORIZATION {name}")
-
-    def _hear(self, notice: Any) -> None:
-        if notice.message_primary.startswith("canary "):
-            self.heard.append(notice.message_primary.removeprefix("canary "))
-
-    def become(self, role: str, *, path: str = "pg_catalog", **settings: str) -> None:
-        """Be `role`, as PostgREST is, with this search path and these settings (`__` for a dot)."""
-        self.connection.execute("RESET ROLE")
-        self.connection.execute(f"SET search_path = {path}")
-        for name, value in {"request__jwt__claims": CLAIMS, **settings}.items():
-            self.connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name.replace("__", "."), value])
-        self.connection.execute(f"SET ROLE {role}")
-
-    def attempt(self, statement: str) -> str:
-        """Run a statement; return the SQLSTATE, empty if it went through."""
-        try:
-            with self.connection.transaction():
-                self.connection.execute(statement)
-        except psycopg.Error as error:
-            return error.sqlstate or "?"
-        return ""
-
-    def copy(self, statement: str) -> str:
-        """Run a COPY, of nothing where it wants rows; return the SQLSTATE."""
-        try:
-            with self.connection.transaction(), self.connection.cursor().copy(statement) as copy:
-                if "FROM STDIN" not in statement:
-                    list(copy)
-        except psycopg.Error as error:
-            return error.sqlstate or "?"
-        return ""
+Place = tuple[str, int]
 
 
 @pytest.fixture(scope="module")
-def site(django_db_blocker: Any) -> Iterator[Site]:
-    with django_db_blocker.unblock(), new_site() as site:
+def places() -> set[Place]:
+    """Files and lines that have made definer functions for the site."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def site(django_db_blocker: Any, places: set[Place]) -> Iterator[Site]:
+    init = Function.__init__
+
+    def noted(self: Function, **values: Any) -> None:
+        if values.get("security_definer"):
+            frame = sys._getframe(1)
+            places.add((frame.f_code.co_filename, frame.f_lineno))
+        init(self, **values)
+
+    with django_db_blocker.unblock(), new_site() as site, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Function, "__init__", noted)
         world = World()
         site.migrate(world.evolve(declare))
         site.query("INSERT INTO persons (name) VALUES ('Ann')")
         site.query("INSERT INTO gadgets_extra (name, type) VALUES ('flavour', 'text')")
+        site.query(
+            "INSERT INTO logins (id, created_at, expires_at, revoked_at, generation, auth_hash)"
+            " VALUES ('here', now(), 'infinity', NULL, 0, ''), ('gone', now(), 'infinity', now(), 0, '')"
+        )
         yield site
 
 
@@ -154,7 +126,9 @@ def owner(site: Site) -> str:
 def attacker(site: Site) -> Iterator[Attacker]:
     name, database = f"pgcraft_attacker_{secrets.token_hex(4)}", connections[site.alias].settings_dict["NAME"]
     with ExitStack() as stack:
-        run_sql(f"CREATE ROLE {name} NOINHERIT IN ROLE {', '.join(ROLES)}")
+        run_sql(f"CREATE ROLE {name}_writer IN ROLE pg_read_all_data, pg_write_all_data")
+        stack.callback(run_sql, f"DROP ROLE {name}_writer")
+        run_sql(f"CREATE ROLE {name} NOINHERIT IN ROLE {', '.join(ROLES)}, {name}_writer")
         stack.callback(run_sql, f"DROP ROLE {name}")
         boss = stack.enter_context(administrator(database))
         boss.execute("CREATE SCHEMA hostile")
@@ -174,65 +148,13 @@ def attacker(site: Site) -> Iterator[Attacker]:
         yield attacker
 
 
-def look_alikes(site: Site) -> list[str]:
-    """Return statements that make, in `hostile`, what bodies of definer functions call and compare with."""
-    words = sorted({word for _, _, body, _ in site.query(DEFINERS) for word in re.findall(r"[a-z_0-9]+", str(body))})
-    plain = "NOT EXISTS (SELECT FROM pg_type t WHERE t.oid = ANY (array_append({}, {})) AND t.typtype = 'p')"
-    functions = site.query(
-        "SELECT quote_ident(proname), pg_get_function_identity_arguments(oid), format_type(prorettype, NULL),"
-        " (SELECT coalesce(string_agg('$' || i, ', '), '') FROM generate_series(1, pronargs) i)"
-        " FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND prokind = 'f' AND NOT proretset"
-        f" AND provariadic = 0 AND proname = ANY (%s) AND {plain.format('proargtypes::oid[]', 'prorettype')}",
-        [words],
-    )
-    operators = site.query(
-        "SELECT oid, oprname, format_type(oprleft, NULL), format_type(oprright, NULL), format_type(oprresult, NULL)"
-        " FROM pg_operator WHERE oprnamespace = 'pg_catalog'::regnamespace"
-        " AND oprleft = ANY (%(types)s::regtype[]) AND oprright = ANY (%(types)s::regtype[])",
-        {"types": BASE_TYPES.split(", ")},  # type: ignore[arg-type]
-    )
-    body = "LANGUAGE plpgsql AS $body$ BEGIN PERFORM hostile.canary({}); RETURN {}; END $body$"
-    made = []
-    for name, arguments, result, given in functions:
-        text = body.format(f"'{name}'", f"pg_catalog.{name}({given})")
-        made.append(f"CREATE FUNCTION hostile.{name}({arguments}) RETURNS {result} {text}")
-    for number, name, left, right, result in operators:
-        text = body.format(f"'{name}'", f"$1 OPERATOR(pg_catalog.{name}) $2")
-        made.append(f"CREATE FUNCTION hostile.o{number}({left}, {right}) RETURNS {result} {text}")
-        made.append(f"CREATE OPERATOR hostile.{name} (FUNCTION = o{number}, LEFTARG = {left}, RIGHTARG = {right})")
-    assert {"now", "lower", "current_setting"} & {name for name, *_ in functions}
-    assert {"=", "||", "<"} <= {name for _, name, *_ in operators}
-    return made
-
-
-def set_traps(attacker: Attacker, site: Site) -> None:
-    """Put functions, operators, temporary types and temporary tables in the way of who looks names up."""
-    attacker.become(attacker.name, path="hostile, pg_catalog")
-    for statement in look_alikes(site):
-        attacker.connection.execute(statement)
-    for name in BASE_TYPES.split(", "):
-        attacker.connection.execute(
-            f"CREATE DOMAIN pg_temp.{name} AS pg_catalog.{name} CHECK (hostile.canary('a type') OR VALUE IS NULL)"
-        )
-        attacker.connection.execute(f"GRANT USAGE ON TYPE pg_temp.{name} TO PUBLIC")
-    for (name,) in site.query(
-        "SELECT DISTINCT relname FROM pg_class WHERE relkind IN ('r', 'v') AND relname !~ '^pg_'"
-        " AND relnamespace IN ('private'::regnamespace, 'api'::regnamespace)"
-    ):
-        attacker.connection.execute(f"CREATE TABLE pg_temp.{quote_name(str(name))} (id bigint DEFAULT 1)")
-        attacker.connection.execute(f"GRANT ALL ON pg_temp.{quote_name(str(name))} TO PUBLIC")
-
-
-HOSTILE_PATH = "pg_temp, hostile, pg_catalog, private, api"
-
-
 def as_owner(attacker: Attacker, owner: str) -> list[str]:
     return [line for line in attacker.heard if line.startswith(f"{owner}:")]
 
 
 def test_the_traps_would_be_heard(attacker: Attacker, site: Site, owner: str) -> None:
     """A careless function falls into each of them."""
-    traps = ["lower('A')", "1::bigint = 2::bigint", "'a'::text"]
+    traps = ["lower('A')", "1::bigint = 2::bigint", "'a'::text", "(SELECT trap::pg_catalog.text FROM logins)"]
     set_traps(attacker, site)
     for number, trap in enumerate(traps):
         site.query(
@@ -244,6 +166,24 @@ def test_the_traps_would_be_heard(attacker: Attacker, site: Site, owner: str) ->
         attacker.connection.execute(f"SELECT public.careless_{number}()")
         assert len(as_owner(attacker, owner)) > before, trap
         site.query(f"DROP FUNCTION public.careless_{number}()")
+
+
+def test_every_place_that_makes_a_definer_function_is_attacked(site: Site, places: set[Place]) -> None:
+    made = [
+        (path, call)
+        for path in map(str, SOURCES.rglob("*.py"))
+        for call in ast.walk(ast.parse(Path(path).read_text()))
+        if isinstance(call, ast.Call) and "security_definer" in [keyword.arg for keyword in call.keywords]
+    ]
+    assert len(made) > 10
+    forgotten = [
+        f"{path}:{call.lineno}"
+        for path, call in made
+        if not any(path == file and call.lineno <= line <= (call.end_lineno or 0) for file, line in places)
+    ]
+    assert forgotten == []
+    written = {path.name for path in SOURCES.rglob("*.sql") if "SECURITY DEFINER" in path.read_text().upper()}
+    assert written <= {"function.sql"}  # with which pgcraft_drift reads the catalog; all others are in the list
 
 
 def test_every_definer_function_pins_its_search_path(site: Site) -> None:
@@ -273,12 +213,32 @@ def test_no_definer_function_runs_what_its_caller_put_in_the_way(attacker: Attac
         call_directly(attacker, site, role)
     assert as_owner(attacker, owner) == []
     assert attacker.heard, "the traps were not even there"
-    attacker.connection.execute("RESET SESSION AUTHORIZATION")
-    attacker.connection.execute("SELECT pg_catalog.pg_stat_force_next_flush()")
-    attacker.connection.execute("SELECT 1")
-    ran = {oid for (oid,) in attacker.connection.execute("SELECT funcid FROM pg_catalog.pg_stat_user_functions")}
-    reachable = {oid for (oid,) in site.query(REACHABLE, {"roles": list(ROLES)})}  # type: ignore[arg-type]
-    assert [name for oid, name, _, _ in site.query(DEFINERS) if oid in reachable - ran] == []
+    attacker.become("webuser", path=HOSTILE_PATH)
+    assert attacker.attempt(UNBALANCED) == "23514"
+    write_everything(attacker, site)
+    for table in ("entrys", "inventory"):  # as who maintains a ledger does, and then what changed is added up anew
+        site.query(f"ALTER TABLE {table} DISABLE TRIGGER pgcraft_guard")
+    write_everything(attacker, site)
+    for table in ("entrys", "inventory"):
+        site.query(f"ALTER TABLE {table} ENABLE TRIGGER pgcraft_guard")
+    assert as_owner(attacker, owner) == []
+    ran = attacker.ran()
+    found = site.query(DEFINERS)
+    assert [
+        name for oid, name, *_ in found if oid not in ran and str(name).split(".")[1] not in attacker.refused_by
+    ] == []
+
+
+def write_everything(attacker: Attacker, site: Site) -> None:
+    """Insert, update and delete in each table and view."""
+    attacker.become(f"{attacker.name}_writer", path=HOSTILE_PATH)
+    for schema, name, column in site.query(
+        "SELECT n.nspname, c.relname, min(a.attname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0 AND attidentity <> 'a' AND attgenerated = ''"
+        " WHERE n.nspname IN ('private', 'api') AND c.relkind IN ('r', 'v') GROUP BY 1, 2 ORDER BY 1, 2"
+    ):
+        for statement in OF_A_WRITER:
+            attacker.attempt(statement.format(quote_name(str(schema), str(name)), quote_name(str(column))))
 
 
 def call_directly(attacker: Attacker, site: Site, role: str) -> None:
@@ -292,8 +252,8 @@ def call_directly(attacker: Attacker, site: Site, role: str) -> None:
             " JOIN pg_type t ON t.oid = a.oid ORDER BY i) FROM pg_proc WHERE oid = %s",
             [role, oid],
         )
-        for poison in (False, True):
-            values = [_argument(str(kind), poison) for kind in types]  # type: ignore[attr-defined]
+        for way in ("nothing", "poison", "a cast"):
+            values = [_argument(str(kind), way) for kind in types]  # type: ignore[attr-defined]
             state = attacker.attempt(f"SELECT {name}({', '.join(values)})")
             assert may or state == "42501", (role, name, state)
         if is_trigger:
@@ -301,15 +261,48 @@ def call_directly(attacker: Attacker, site: Site, role: str) -> None:
             assert (may, state) == (False, "42501"), (role, name)
 
 
-def _argument(kind: str, poison: bool) -> str:
-    if not poison or kind not in ("pg_catalog.text", "pg_catalog.jsonb"):
+def _argument(kind: str, way: str) -> str:
+    if way == "a cast" and kind.removeprefix("pg_catalog.") in BASE_TYPES.split(", "):
+        return "'x'::hostile.trap"
+    if way != "poison" or kind not in ("pg_catalog.text", "pg_catalog.jsonb"):
         return f"NULL::{kind}"
     value = POISON if kind == "pg_catalog.text" else json.dumps([POISON])
     return f"{quote_text(value)}::{kind}"
 
 
-@pytest.mark.parametrize("role", ROLES)
+def test_no_setting_of_the_server_opens_what_is_closed(attacker: Attacker, site: Site) -> None:
+    """Each setting that everybody may change, with each value that it can have."""
+    values = {
+        str(name): ["on", "off"] if kind == "bool" else [str(value) for value in choices]  # type: ignore[attr-defined]
+        for name, kind, choices in site.query(
+            "SELECT name, vartype, enumvals FROM pg_settings WHERE context = 'user' AND vartype IN ('bool', 'enum')"
+            # The last ends the session with its next error; the others are about the transaction alone.
+            " AND name NOT LIKE 'transaction_%' AND name <> 'exit_on_error'"
+        )
+    }
+    assert {"row_security", "transform_null_equals", "bytea_output"} <= set(values)
+    site.query("INSERT INTO notes (text, person_id) VALUES ('of Ann', 1)")
+    site.query("INSERT INTO courses (title, teacher_id) VALUES ('of Ann', 1)")
+    site.query("INSERT INTO lessons (title, course_id) SELECT 'of Ann', min(id) FROM courses")
+    stranger = '{"role": "webuser", "sub": "2", "exp": 9999999999, "sid": "gone"}'
+    attacker.become("webuser", request__jwt__claims=stranger)
+    seen = "(SELECT count(*) FROM api.notes) + (SELECT count(*) FROM api.lessons)"
+    look = f"SELECT 1 / CASE {seen} WHEN 0 THEN 1 ELSE 0 END"
+    for name, each in values.items():
+        for value in each:
+            attacker.connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", [name, value])
+            assert attacker.attempt("SELECT api_request.check_token()") == "PT401", (name, value)
+            # Without a row, or with a refusal.
+            assert attacker.attempt(look) in ("", "42501"), (name, value)
+        attacker.connection.execute(f"RESET {name}")
+    attacker.become("webuser")
+    assert attacker.attempt(look) == "22012"  # Ann sees hers
+
+
+@pytest.mark.parametrize("role", [*ROLES, "authenticator"])
 def test_nobody_empties_or_copies_what_is_not_declared(attacker: Attacker, site: Site, role: str) -> None:
+    if role == "authenticator":
+        role = attacker.name  # it may switch to each role, and has no privilege of its own
     every_column = (
         "(SELECT bool_and(has_column_privilege(%(role)s, c.oid, attnum, '{}')) FROM pg_attribute"
         " WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped)"
@@ -317,7 +310,7 @@ def test_nobody_empties_or_copies_what_is_not_declared(attacker: Attacker, site:
     relations = site.query(
         f"SELECT n.nspname, c.relname, {every_column.format('SELECT')}, {every_column.format('INSERT')} FROM pg_class c"
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        " WHERE n.nspname IN ('private', 'api') AND c.relkind IN ('r', 'v', 'm') ORDER BY 1, 2",
+        " WHERE n.nspname IN ('private', 'api') AND c.relkind IN ('r', 'p', 'v', 'm', 'f') ORDER BY 1, 2",
         {"role": role},  # type: ignore[arg-type]
     )
     assert {schema for schema, *_ in relations} == {"private", "api"}
