@@ -4,6 +4,7 @@ from django.db import DatabaseError
 
 # See the appendix "PostgreSQL Error Codes" of its manual.
 INSUFFICIENT_PRIVILEGE = "42501"
+UNDEFINED_TABLE = "42P01"
 UNDEFINED_OBJECT = "42704"  # a missing role, among others
 DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"

@@ -30,6 +30,12 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(map(source, names))
 
 
+def some(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = len(names) - 3
+    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+
+
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that was probably meant."""
     lower = {item.lower(): item for item in known}

@@ -19,6 +19,7 @@ from django.db.models import Model
 from pgcraft_django.columns import AnyField
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, server_hint, server_message, sqlstate
 from pgcraft_django.errors import IdentifierError, MigrationError
+from pgcraft_django.messages import some
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import move_table_sql
@@ -261,7 +262,7 @@ class SetTableSchema(ObjectOperation):
         return [move_table_sql(table, self.new_schema, self.old_schema) for table in reversed(self.tables)]
 
     def describe(self) -> str:
-        return f"Move {_some(self.tables)} from schema {self.old_schema} to {self.new_schema}"
+        return f"Move {some(self.tables)} from schema {self.old_schema} to {self.new_schema}"
 
     @property
     def names(self) -> list[str]:
@@ -311,7 +312,7 @@ class WithoutGuards(ObjectOperation):
         return self.tables
 
     def describe(self) -> str:
-        return f"Change rows of {_some(self.tables)} that are never changed"
+        return f"Change rows of {some(self.tables)} that are never changed"
 
 
 class AlterFieldType(AlterField):
@@ -365,10 +366,4 @@ def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:
 
 
 def _name_some(objects: Sequence[DatabaseObject]) -> str:
-    return _some([item.describe() for item in objects])
-
-
-def _some(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = len(names) - 3
-    return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+    return some([item.describe() for item in objects])

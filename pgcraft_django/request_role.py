@@ -1,11 +1,13 @@
 """Django's own queries with the rights of a request: `as_role()`.
 
 Inside the block the connection has the role and the claims that PostgREST would give the request, and finds the API's
-views where it otherwise finds the tables. So the ORM sees and writes what the API would let through: the columns that
-are exposed, what is granted, and the rows of the policies. All of it is set for one transaction, and goes with it.
+views where it otherwise finds the tables of the same names. So the ORM sees and writes what the API would let through:
+the columns that are exposed, what is granted, and the rows of the policies. All of it is set for one transaction, and
+goes with it.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -14,11 +16,11 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
 
 from pgcraft_django.conf import get_config
-from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, sqlstate
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, server_message, sqlstate
 from pgcraft_django.errors import ConfigurationError, RoleError
-from pgcraft_django.messages import listed
+from pgcraft_django.messages import listed, source
 from pgcraft_django.naming import quote_name, quote_names
-from pgcraft_django.registry import api_schemas
+from pgcraft_django.registry import api_schemas, get_resources
 
 NO_ROLE = 'There is no role for who is logged in: write "ROLES": ["anon", "webuser"] in PGCRAFT.'
 SETTINGS = ("role", "request.jwt.claims", "search_path")
@@ -66,9 +68,27 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
             raise RoleError(
                 f"Django's database user may not switch to {role!r}. Let a DBA run: GRANT {quote_name(role)} TO {user}"
             ) from error
-        yield
+        try:
+            yield
+        except ProgrammingError as error:
+            if sqlstate(error) in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):
+                _explain(error)
+            raise
         # An error takes the settings back with the transaction or savepoint; otherwise one around it goes on as before.
         _set(using, before)
+
+
+def _explain(error: ProgrammingError) -> None:
+    """Note at an error that a model is exposed, but under another name than that of the table, which Django asks."""
+    said = server_message(error)
+    exposed = {(resource.model._meta.db_table, resource.name): resource.model for resource in get_resources()}
+    for (table, name), model in exposed.items():
+        if re.search(rf"(?<!\w){re.escape(table)}(?!\w)", said) and (table, table) not in exposed:
+            error.add_note(
+                f"as_role() finds a model's resource by the name of its table, and that of {model._meta.label} is "
+                f"called {source(name)}. Write db_table = {source(name)} in its class Meta, or expose it as "
+                f"{source(table)} too: api = [API(name={source(name)}), API()]"
+            )
 
 
 def _read(using: str) -> dict[str, str]:

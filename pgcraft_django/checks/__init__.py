@@ -22,6 +22,7 @@ Models
     E025  PostgreSQL would cut two table names to the same one.
     E026  A factory model inherits from a model with a table of its own.
     E027  A factory model is `managed = False`.
+    E028  `pgcraft_django` is not in `INSTALLED_APPS`.
     W001  The app of a factory model has no migrations.
 
 One API
@@ -65,7 +66,7 @@ Attributes
     E081  A `ForeignKey` leads to a model whose relation is a view.
     E082  The key of an entity is not one plain column.
     E083  A column has a name that the tables behind the model need.
-    E084  A many-to-many field is on a model whose relation is a view.
+    E084  A many-to-many field is on a model whose relation is a view, or leads to one.
     E085  An attribute cannot be a generated field.
     E086  A constraint or index is not possible over attributes.
     E087  `attribute_api` or `extra_api` is no API.

@@ -12,7 +12,7 @@ from django.db import Error, NotSupportedError, connections, models, router
 
 from pgcraft_django.conf import OLDEST_POSTGRESQL
 from pgcraft_django.connections import search_path_option
-from pgcraft_django.messages import error, listed, source
+from pgcraft_django.messages import error, listed, some, source
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.registry import concerned_models, table_schemas
 
@@ -48,11 +48,9 @@ def _homeless(databases: Sequence[str], ours: Sequence[type[models.Model]]) -> I
     if not homeless:
         return
     allowed = [alias for alias in databases if any(router.allow_migrate_model(alias, model) for model in homeless)]
-    some = ", ".join(model._meta.label for model in homeless[:3])
-    more = f" and {len(homeless) - 3} more" if len(homeless) > 3 else ""
     yield error(
         "E052",
-        f"No PostgreSQL database is there for {some}{more}.",
+        f"No PostgreSQL database is there for {some([model._meta.label for model in homeless])}.",
         hint=f'Write "ENGINE": "django.db.backends.postgresql" in DATABASES[{source(allowed[0])}]'
         if allowed
         else "Let allow_migrate() of a router in DATABASE_ROUTERS return True for it and a PostgreSQL database",

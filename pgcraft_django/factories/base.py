@@ -4,7 +4,9 @@ import enum
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from django.apps import apps as global_apps
 from django.apps.registry import Apps
+from django.core.checks import CheckMessage
 from django.db import models
 from django.db.migrations.state import ProjectState
 from django.db.models.expressions import DatabaseDefault
@@ -14,6 +16,7 @@ from django.db.models.signals import class_prepared
 from pgcraft_django.api import API, Resource, as_apis, is_written
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.conditions import condition_sql
+from pgcraft_django.messages import error
 from pgcraft_django.naming import quote_name
 from pgcraft_django.plugins.base import Plugin, get_plugins, option
 
@@ -82,6 +85,20 @@ class PGCraftModel(models.Model):
 
     class Meta:
         abstract = True
+
+    @classmethod
+    def check(cls, **kwargs: Any) -> list[CheckMessage]:
+        # Django asks each model itself: without the app, no other check of ours runs, and makemigrations finds nothing.
+        if global_apps.is_installed("pgcraft_django"):
+            return super().check(**kwargs)
+        return [
+            error(
+                "E028",
+                "A factory makes the model, and its app is not installed: it would be an ordinary model.",
+                hint='Write "pgcraft_django" in INSTALLED_APPS',
+                obj=cls,
+            )
+        ]
 
     # Django writes all columns, those too that the database fills and that no role is granted: DEFAULT in an INSERT,
     # and the value that was read in an UPDATE. Leaving them out is the same for PostgreSQL, and needs no privilege.

@@ -27,7 +27,7 @@ class PGCraftForeignKey(models.ForeignKey):  # type: ignore[type-arg]
 
 
 def refers_to_view(field: Any) -> bool:
-    """Tell whether the field is a foreign key to a model whose relation is a view."""
+    """Tell whether the field leads to a model whose relation is a view."""
     target = field.remote_field.model if field.is_relation and field.remote_field else None
     return isinstance(target, type) and get_factory(target).has_view
 

@@ -58,8 +58,8 @@ def _unreachable(connection: BaseDatabaseWrapper, error: DatabaseError) -> Serve
     return ServerError(
         f"Cannot connect to the database {settings['NAME']!r}{place if settings['HOST'] else ''}{user}.\n"
         f"{server_words(error)}\n"
-        f"Check DATABASES[{connection.alias!r}] and that the server runs; "
-        "`manage.py pgcraft_init` creates a database that is missing."
+        f"Check DATABASES[{connection.alias!r}] and that the server runs; a database that does not exist is created by "
+        "manage.py pgcraft_init."
     )
 
 

@@ -25,6 +25,21 @@ def test_a_plain_foreign_key_to_a_view_is_refused(apps: Apps, base: Any, kind: A
     expect([item for item in messages(apps) if item.obj.__name__ == "Letter"], "E081", "PGCraftForeignKey(Person, …)")
 
 
+@pytest.mark.parametrize("base", [PGCraftSimple, models.Model])
+def test_many_to_many_to_a_view_is_refused(apps: Apps, base: Any) -> None:
+    model(apps, base=PGCraftEAV)
+    model(apps, "Letter", base=base, readers=models.ManyToManyField("shop.Person"))
+    expect(messages(apps), "E084", "readers = models.ManyToManyField(Person, through=…)")
+
+
+def test_many_to_many_to_a_view_through_a_model_of_the_links_is_right(apps: Apps) -> None:
+    model(apps, base=PGCraftEAV)
+    model(apps, "Letter", readers=models.ManyToManyField("shop.Person", through="shop.Reading"))
+    ends = {"letter": models.ForeignKey("shop.Letter", models.CASCADE)}
+    model(apps, "Reading", reader=PGCraftForeignKey("shop.Person", models.CASCADE), **ends)
+    assert messages(apps) == []
+
+
 def test_the_key_is_one_plain_column(apps: Apps) -> None:
     model(apps, "House")
     key = models.OneToOneField("shop.House", models.CASCADE, primary_key=True)

@@ -208,6 +208,13 @@ def test_migrations_that_are_switched_off_are_no_warning(apps: Apps, settings: S
     assert messages(apps) == []
 
 
+def test_a_project_without_the_app_is_told_to_install_it(apps: Apps, settings: Settings) -> None:
+    person = model(apps)
+    assert person.check() == []
+    settings.INSTALLED_APPS = [name for name in settings.INSTALLED_APPS if name != "pgcraft_django"]
+    expect(person.check(), "E028", '"pgcraft_django" in INSTALLED_APPS')
+
+
 def test_only_the_models_of_the_apps_asked_for_are_reported(apps: Apps) -> None:
     from pgcraft_django.checks.models import check_models
 

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.sessions.models import Session
 from django.db import IntegrityError, ProgrammingError, connections, transaction
 
 import pgcraft_django
+from pgcraft_django import registry
+from pgcraft_django.api import API
 from pgcraft_django.errors import RoleError
 from tests.policies.conftest import School
 from tests.support.databases import as_administrator, run_sql
@@ -118,6 +121,19 @@ def test_threads_do_not_share_a_role(apps: Apps, using: str) -> None:
     with ThreadPoolExecutor(2) as pool:
         for number, found in enumerate(pool.map(look, range(20))):
             assert f'"sub": "{number}"' in found
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("apis", "is_told"), [([API("people")], True), ([API("people"), API()], False)])
+def test_a_resource_with_another_name_than_the_table_is_told_of(
+    apis: list[API], is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_registrations", {})
+    registry.register(Session, api=apis, app_label="school")
+    with pytest.raises(ProgrammingError) as caught, pgcraft_django.as_role("webuser"):
+        Session.objects.first()
+    notes = getattr(caught.value, "__notes__", [])
+    assert ['api = [API(name="people"), API()]' in note for note in notes] == [True] * is_told
 
 
 @pytest.mark.parametrize("role", ["postgres", "authenticator", "", 'webuser"; RESET ROLE', "none", "staff"])

@@ -277,10 +277,10 @@ def test_unapplied_migrations_are_listed_and_can_be_allowed(project: Project) ->
         "from django.db import migrations\n\n\nclass Migration(migrations.Migration):\n    operations = []\n"
     )
     message = refused(project, "--port", "0")
-    assert "1 unapplied migrations: shop.0001_initial. Run: manage.py migrate" in message
+    assert "Migrations are not applied: shop.0001_initial. Run: manage.py migrate" in message
     assert "--allow-unapplied" in message
     with project.serving("--port", "0", "--allow-unapplied") as running:
-        assert "Warning: 1 unapplied migrations: shop.0001_initial" in running.output
+        assert "Warning: Migrations are not applied: shop.0001_initial" in running.output
         assert get(f"{running.url}/users?id=eq.1&select=id") == [{"id": 1}]
 
 

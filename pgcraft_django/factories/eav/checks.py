@@ -8,6 +8,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 
 from pgcraft_django.api import API, as_apis
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.eav.document import DATA
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
@@ -129,14 +130,24 @@ def _impossible(model: type[models.Model], item: Any, why: str) -> CheckMessage:
 
 
 def check_reference(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
-    """Judge a foreign key of any model to one whose relation is a view."""
-    if refers_to_view(field) and not isinstance(field, PGCraftForeignKey):
-        target = field.remote_field.model.__name__
+    """Judge a foreign key or many-to-many field of any model to one whose relation is a view."""
+    if not refers_to_view(field) or isinstance(field, PGCraftForeignKey):
+        return
+    target = field.remote_field.model.__name__
+    if not field.many_to_many:
         yield error(
             "E081",
             f"{field.name!r} is a {type(field).__name__} to {target}, whose relation is a view: PostgreSQL has no "
             "foreign keys to views.",
             hint=f"Write {field.name} = PGCraftForeignKey({target}, …) with "
             "from pgcraft_django.models import PGCraftForeignKey",
+            obj=model,
+        )
+    elif field.remote_field.through._meta.auto_created and not get_factory(model).has_view:  # else it is told above
+        yield error(
+            "E084",
+            f"The field {field.name!r} is many-to-many to {target}, and its table cannot refer to a view.",
+            hint=f"Write a model of the links, with a PGCraftForeignKey({target}, on_delete=models.CASCADE), "
+            f"and {field.name} = models.ManyToManyField({target}, through=…)",
             obj=model,
         )
