@@ -19,12 +19,13 @@ from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 INSERT_GUARD = "pgcraft_guard_insert"
 """Name of the function and of the trigger for INSERT."""
 
-RESTORING = """\
-pg_catalog.current_setting('row_security') = 'off'
-AND pg_catalog.current_setting('check_function_bodies') = 'off'
+KEEPING_TIMES = """\
+pg_catalog.current_setting('check_function_bodies') = 'off'
 AND pg_catalog.has_table_privilege(
     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), TG_RELID, 'TRIGGER'
 )"""
+"""Whether rows come with the times that they have, from a dump or a fixture: SQL for functions of triggers."""
+RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_TIMES}"
 """Whether the rows of a dump come back, which are to stay as they were: SQL for functions of triggers.
 
 Everything that `pg_dump` writes begins with these two settings, which no application has. They count only for who may

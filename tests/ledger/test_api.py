@@ -36,6 +36,16 @@ def everything(apps: Any) -> None:
         plugins=[Balance(["warehouse", "sku"], 0, api=READING)],
         fields={"order": models.IntegerField(default=1), "day": models.DateField(null=True)},
     )
+    declare(
+        apps,
+        name="Parted",
+        table="parted",
+        api=API(grants={"anon": ["select"], "webuser": "all"}),
+        idempotency=True,
+        partition_by="month",
+        record_grants=["webuser"],
+        plugins=[Balance(["warehouse"], 0, api=READING)],
+    )
     plugins = [DoubleEntry()]
     declare(apps, name="Account", table="accounts", api=None, record_grants=["webuser"], plugins=plugins)
 
@@ -182,3 +192,32 @@ def test_row_level_security_is_not_passed_by(api: Served) -> None:
         assert record(api, value=1, warehouse="mine").status_code == 200
     finally:
         api.execute("DROP POLICY own ON inventory; ALTER TABLE inventory DISABLE ROW LEVEL SECURITY")
+
+
+def test_a_partitioned_ledger_is_served_as_any_other(api: Served) -> None:
+    first = record(api, "parted_record", value=5, warehouse="A", idempotency_key="a")
+    assert (first.status_code, first.json()[0]["value"]) == (200, 5), first.text
+    assert record(api, "parted_record", value=5, warehouse="A", idempotency_key="a").json() == first.json()
+    assert record(api, "parted_record", value=6, warehouse="A", idempotency_key="a").status_code == 409
+    legs = [{"value": -2, "warehouse": "A"}, {"value": 2, "warehouse": "B"}]
+    assert [row["value"] for row in record(api, "parted_record_legs", legs=legs).json()] == [-2, 2]
+    added = api.webuser.post(
+        "/parted", json={"value": 1, "warehouse": "B"}, headers={"Prefer": "return=representation"}
+    )
+    assert (added.status_code, added.json()[0]["value"]) == (201, 1), added.text
+    refused = record(api, "parted_record", value=-4, warehouse="A")
+    assert (refused.status_code, "A in parted would be -1.00; it cannot fall" in refused.text) == (400, True), (
+        refused.text
+    )
+
+    balances = api.anon.get("/parted_balance", params={"select": "warehouse,balance", "order": "warehouse"})
+    assert balances.json() == [{"warehouse": "A", "balance": 3}, {"warehouse": "B", "balance": 3}]
+    since = first.json()[0]["created_at"]
+    found = {"warehouse": "eq.B", "created_at": f"gte.{since}", "select": "value", "order": "id"}
+    assert api.anon.get("/parted", params=found).json() == [{"value": 2}, {"value": 1}]
+    assert api.anon.get("/parted", params={**found, "created_at": f"lt.{since}"}).json() == []
+    for method in ("patch", "delete"):
+        options = {"json": {"value": 9}} if method == "patch" else {}
+        answer = getattr(api.webuser, method)("/parted", params={"id": "eq.1"}, **options)
+        assert answer.status_code in (403, 405), answer.text
+    assert api.webuser.get("/parted_default").status_code == 404

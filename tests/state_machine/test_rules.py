@@ -1,5 +1,6 @@
 """What PostgreSQL enforces, whoever writes and however: declared transitions, guards, the log."""
 
+import json
 import time
 
 import pytest
@@ -9,6 +10,11 @@ from psycopg.errors import CheckViolation
 
 from pgcraft_django.objects import Role
 from tests.state_machine.conftest import Shop
+
+COLUMNS = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = 'orders_transition'::regclass AND attnum > 0 ORDER BY attnum
+"""
 
 
 def step(shop: Shop, to: str, *, expected: str | None = None, key: int = 1, reason: str | None = None) -> None:
@@ -145,6 +151,40 @@ def test_what_is_said_of_one_step_is_not_said_of_another(shop: Shop) -> None:
     step(shop, "cancelled", reason="changed my mind")
     rows = shop.query("SELECT id, reason, tracking_code FROM orders_transition WHERE to_state = 'cancelled' ORDER BY 1")
     assert rows == [(1, "changed my mind", "X1"), (2, None, None)]
+
+
+def test_a_session_says_no_more_of_its_step_than_reason_and_further_columns(shop: Shop) -> None:
+    """Who, when, from where and to where are not to be had by the setting through which functions tell the trigger."""
+    new(shop)
+    lies = {
+        "actor": "mallory",
+        "at": "2000-01-01",
+        "from_state": "shipped",
+        "to_state": "cancelled",
+        "id": 9,
+        "transition_id": 99,
+        "tracking_code": "mine",
+        "reason": "so",
+    }
+    said = {**lies, "of": ['"private"."orders"', 1, "pending", "confirmed"], "reason": "because", "extras": lies}
+    began = timezone.now()
+    with connections[shop.site.alias].cursor() as cursor:
+        cursor.execute("SELECT set_config('pgcraft.transition', %s, false)", [json.dumps(said)])
+        cursor.execute("SELECT set_config('pgcraft.actor', 'mallory', false)")
+        cursor.execute('BEGIN; SET LOCAL "request.jwt.claims" = \'{"sub": "alice"}\'')
+        cursor.execute("UPDATE orders SET state = 'confirmed'; COMMIT; RESET pgcraft.transition; RESET pgcraft.actor")
+    [row] = shop.query("SELECT * FROM orders_transition WHERE to_state <> 'pending'")
+    found = dict(zip([name for (name,) in shop.query(COLUMNS)], row, strict=True))
+    assert began < found.pop("at") < timezone.now()
+    assert found == {
+        "transition_id": 2,
+        "id": 1,
+        "from_state": "pending",
+        "to_state": "confirmed",
+        "actor": "alice",
+        "reason": "because",
+        "tracking_code": "mine",
+    }
 
 
 def test_the_function_says_what_is_in_the_way(shop: Shop) -> None:

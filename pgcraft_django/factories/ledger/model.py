@@ -75,7 +75,15 @@ class PGCraftLedger(PGCraftModel):
         abstract = True
 
     def _do_insert(self, manager: Any, using: Any, fields: Any, returning_fields: Any, raw: Any) -> Any:
-        """Take over what Django reads back: of a repetition, which inserts nothing, from the entry that is there."""
+        """Take over what Django reads back: of a repetition, which inserts nothing, from the entry that is there.
+
+        `raw` is an entry of a fixture, which comes as it was.
+        """
+        if raw:
+            from pgcraft_django.factories.ledger.fixtures import insert_as_it_was
+
+            insert_as_it_was(self, using, fields)
+            return []
         rows = super()._do_insert(manager, using, fields, returning_fields, raw)
         repeated = returning_fields and not (rows and rows[0]) and getattr(self, KEY, None) is not None
         return [repeated_row(self, using, returning_fields)] if repeated else rows

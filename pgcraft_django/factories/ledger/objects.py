@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from django.db import models
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.factories.guard import RESTORING, guard
+from pgcraft_django.factories.guard import KEEPING_TIMES, guard
 from pgcraft_django.factories.ledger.api import recording_objects
 from pgcraft_django.factories.ledger.shape import is_idempotent, partition_interval
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
@@ -32,7 +32,7 @@ def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseO
         name=stamp,
         returns="trigger",
         language="plpgsql",
-        body=read_body(__file__, body, restoring=RESTORING),
+        body=read_body(__file__, body, keeping=KEEPING_TIMES),
     )
     yield Trigger(
         schema=schema,

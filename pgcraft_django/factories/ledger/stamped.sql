@@ -1,6 +1,6 @@
 -- The time of an entry is that of the statement that adds it, whatever the statement says.
 BEGIN
-    IF {restoring} THEN
+    IF {keeping} THEN
         RETURN NEW;
     END IF;
     NEW.created_at := pg_catalog.statement_timestamp();
