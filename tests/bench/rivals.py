@@ -21,6 +21,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from django.db.models import F
+
 from pgcraft_django.embedded import Server
 from tests.bench.measuring import Pair, alternate, compare, rate
 from tests.bench.project import migrated
@@ -108,14 +110,27 @@ Works = Mapping[str, Callable[[], float]]
 """Figure -> measures it once for one model."""
 
 
-def _works(model: Any) -> Works:
+def _bulk(model: Any) -> tuple[Callable[[list[Any]], object], Callable[[list[Any]], object]]:
+    """Return how many rows are created and updated at once, with a history."""
     from simple_history.utils import bulk_create_with_history, bulk_update_with_history
 
+    if hasattr(model, "history") and hasattr(model.history, "bulk_history_create"):
+        return (
+            lambda items: bulk_create_with_history(items, model),
+            lambda items: bulk_update_with_history(items, model, ["number"]),
+        )
+    return model.objects.bulk_create, lambda items: model.objects.bulk_update(items, ["number"])
+
+
+def _works(model: Any) -> Works:
     rows = model.objects
-    simple = hasattr(model, "history") and hasattr(model.history, "bulk_history_create")
+    bulk_create, bulk_update = _bulk(model)
 
     def made(numbers: range) -> list[Any]:
         return [model(name=f"Name {number}", number=number) for number in numbers]
+
+    def some(number: int) -> Any:
+        return rows.filter(pk__in=random.sample(keys, number))
 
     def save(item: Any) -> None:
         item.number += 1
@@ -124,27 +139,25 @@ def _works(model: Any) -> Works:
     def update(items: list[Any]) -> None:
         for item in items:
             item.number += 1
-        if simple:  # it has no history of what bulk_update() does
-            bulk_update_with_history(items, model, ["number"])
-        else:
-            rows.bulk_update(items, ["number"])
+        bulk_update(items)
 
-    def create(items: list[Any]) -> None:
-        if simple:
-            bulk_create_with_history(items, model)
-        else:
-            rows.bulk_create(items)
+    def delete() -> float:
+        items = made(range(BULK))
+        bulk_create(items)
+        return rate([rows.filter(pk__in=[item.pk for item in items]).delete])
 
-    create(made(range(2 * BULK)))
+    bulk_create(made(range(2 * BULK)))
     keys = list(rows.values_list("pk", flat=True))
-    return {
+    works: dict[str, Callable[[], float]] = {
         "create": lambda: rate([partial(rows.create, name="Name", number=number) for number in range(BATCH)]),
-        "save": lambda: rate([partial(save, item) for item in rows.filter(pk__in=random.sample(keys, BATCH))]),
-        f"bulk_update of {BULK:,}": lambda: rate(
-            [partial(update, list(rows.filter(pk__in=random.sample(keys, BULK))))]
-        ),
-        f"bulk_create of {BULK:,}": lambda: rate([partial(create, made(range(BULK)))]),
+        "save": lambda: rate([partial(save, item) for item in some(BATCH)]),
+        f"bulk_update of {BULK:,}": lambda: rate([partial(update, list(some(BULK)))]),
+        f"bulk_create of {BULK:,}": lambda: rate([partial(bulk_create, made(range(BULK)))]),
+        f"delete of {BULK:,}": delete,
     }
+    if bulk_create == rows.bulk_create:  # django-simple-history has no history of what update() does
+        works[f"update() of {BULK:,}"] = lambda: rate([partial(some(BULK).update, number=F("number") + 1)])
+    return works
 
 
 def _inside(context: Callable[[], AbstractContextManager[Any]], works: Works) -> Works:
@@ -174,7 +187,7 @@ def _measure_models(runs: int) -> list[tuple[str, str, list[Pair]]]:
         *((rival, ours, works) for rival, works in of_rivals.items()),
         ("django-pghistory", attributed, pghistory_attributed),
     ):
-        for work in mine:
+        for work in theirs:
             mine[work](), theirs[work]()  # once for caches
             found.append((work, rival, alternate(runs, mine[work], theirs[work])))
     return found
