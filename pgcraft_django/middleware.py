@@ -1,10 +1,11 @@
 """Who is logged in is who acts: for what a request to Django writes, and for what it may see."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, transaction
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
@@ -68,12 +69,17 @@ class HistoryContextMiddleware(_Middleware):
 class RequestRoleMiddleware(_Middleware):
     """Runs each request's queries with the rights of its role, see `as_role()`. Override `get_role` to choose it.
 
-    The whole view is a transaction. What runs before this middleware, such as the session and the login, has the rights
-    of Django's own database user; so has what a response does after it, except for streaming its content.
+    The whole view is a transaction, which is rolled back if the view fails. What runs before this middleware, such as
+    the session and the login, has the rights of Django's own database user; so has what a response does after it,
+    except for streaming its content.
     """
 
     using = DEFAULT_DB_ALIAS
     """The database."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        """Remember that the view failed: outside of it, Django has made a response of that."""
+        request.pgcraft_has_failed = True  # type: ignore[attr-defined]
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         found = self.get_role(request)
@@ -83,6 +89,7 @@ class RequestRoleMiddleware(_Middleware):
         role, claims = found
         with as_role(role, claims=claims, using=self.using):
             response: HttpResponseBase = self.get_response(request)
+            self._keep_or_undo(request)
         if isinstance(response, StreamingHttpResponse):
             response.streaming_content = self._stream(response.streaming_content, role, claims)
         return response
@@ -94,20 +101,25 @@ class RequestRoleMiddleware(_Middleware):
             return plain
         role, claims = found
         context = as_role(role, claims=claims, using=self.using)
-        # Queries of an asynchronous view run in one thread, and so do these.
-        await sync_to_async(context.__enter__)()
         try:
+            await _to_the_end(context.__enter__)
             response: HttpResponseBase = await self.get_response(request)
+            await _to_the_end(self._keep_or_undo, request)
         except BaseException as error:
-            await sync_to_async(context.__exit__)(type(error), error, error.__traceback__)
+            await _to_the_end(context.__exit__, type(error), error, error.__traceback__)
             raise
-        await sync_to_async(context.__exit__)(None, None, None)
+        await _to_the_end(context.__exit__, None, None, None)
         if isinstance(response, StreamingHttpResponse):
             raise RoleError(
                 "A response that streams would go on without the rights of the request. Answer with a HttpResponse, or "
                 "use as_role() in the view instead of RequestRoleMiddleware."
             )
         return response
+
+    def _keep_or_undo(self, request: HttpRequest) -> None:
+        """Let the transaction be rolled back if the view failed."""
+        if getattr(request, "pgcraft_has_failed", False):
+            transaction.set_rollback(True, using=self.using)
 
     def _stream(self, content: Any, role: str, claims: Mapping[str, Any]) -> Iterator[Any]:
         with as_role(role, claims=claims, using=self.using):
@@ -127,3 +139,20 @@ class RequestRoleMiddleware(_Middleware):
             return user_role(), {"sub": str(user.pk)}
         except ConfigurationError as error:
             raise ConfigurationError(f"{error} Override get_role() of RequestRoleMiddleware.") from error
+
+
+async def _to_the_end(function: Callable[..., Any], *arguments: Any) -> None:
+    """Call a function in the thread that the queries of an asynchronous view run in.
+
+    Who cancels the request meanwhile has to wait: in its thread the function would go on, and nobody undo what it does.
+    """
+    running = asyncio.ensure_future(sync_to_async(function)(*arguments))
+    is_cancelled = False
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError:
+            is_cancelled = True
+    running.result()
+    if is_cancelled:
+        raise asyncio.CancelledError

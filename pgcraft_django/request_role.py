@@ -74,8 +74,10 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
             if sqlstate(error) in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):
                 _explain(error)
             raise
-        # An error takes the settings back with the transaction or savepoint; otherwise one around it goes on as before.
-        _set(using, before)
+        # An error takes the settings back with the transaction or savepoint, and so does what is to be rolled back;
+        # otherwise one around it goes on as before.
+        if not connections[using].needs_rollback:
+            _set(using, before)
 
 
 def _explain(error: ProgrammingError) -> None:
