@@ -3,6 +3,9 @@
 Who alters a table waits for those who read it, and everybody who comes later waits behind. So the wait is short: after
 `LOCK_TIMEOUT` the migration is taken back as a whole, and tried again a little later. Only migrations in a transaction
 can be, so one with `atomic = False` waits as Django does, and so does whoever has set a `lock_timeout` already.
+
+Django notes what is applied in a transaction of its own, after that of the migration (backwards always, forwards if
+there are foreign keys or indexes). Who is killed between the two could not go on: here it is one transaction.
 """
 
 import random
@@ -13,7 +16,7 @@ from functools import wraps
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
@@ -99,16 +102,40 @@ class CarefulMigrations(MigrationExecutor):
         deadline = time.monotonic() + PATIENCE
         with _short_waits(connection):
             try:
-                return attempt(False)
+                with self._as_one():
+                    return attempt(False)
             except OperationalError as error:
                 self._judge(error, migration, deadline)
             with self._without_starts():
                 while True:
                     time.sleep(random.uniform(0.3, 1.0))  # noqa: S311 - so that two do not meet again
                     try:
-                        return attempt(True)
+                        with self._as_one():
+                            return attempt(True)
                     except OperationalError as error:
                         self._judge(error, migration, deadline)
+
+    @contextmanager
+    def _as_one(self) -> Iterator[None]:
+        """Let the migration and the note of it be one transaction, and report success when it has ended."""
+        report: Any = self.progress_callback
+        successes: list[tuple[Any, ...]] = []
+
+        def not_yet(action: str, *args: Any) -> None:
+            if action.endswith("_success"):
+                successes.append((action, *args))
+            elif report:
+                report(action, *args)
+
+        self.progress_callback = not_yet
+        try:
+            with transaction.atomic(using=self.connection.alias):
+                yield
+        finally:
+            self.progress_callback = report
+        for success in successes:
+            if report:
+                report(*success)
 
     @staticmethod
     def _judge(error: OperationalError, migration: Migration, deadline: float) -> None:

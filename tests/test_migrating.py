@@ -1,10 +1,6 @@
 """`migrate` while others migrate, read, and are killed."""
 
 import os
-import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +8,6 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
-from tests import settings as test_settings
 from tests.support.databases import administrator, temporary_database
 from tests.support.manage import MODELS, ManagedProject, make_project
 
@@ -31,21 +26,9 @@ def project(tmp_path: Path, unblocked: None) -> Iterator[ManagedProject]:
         yield project
 
 
-def start(project: ManagedProject, *arguments: str) -> "subprocess.Popen[str]":
-    environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
-    return subprocess.Popen(
-        [sys.executable, "manage.py", *arguments],
-        cwd=project.folder,
-        env={**environment, "PYTHONPATH": str(test_settings.BASE_DIR)},
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-
-
 def test_several_at_once_all_succeed(project: ManagedProject) -> None:
     for _ in range(ROUNDS):
-        running = [start(project, "migrate") for _ in range(4)]
+        running = [project.start("migrate") for _ in range(4)]
         said = [process.communicate(timeout=120)[0] for process in running]
         assert [process.returncode for process in running] == [0] * 4, said
         assert sum("Applying shop.0001_initial... OK" in text for text in said) == 1
@@ -59,7 +42,7 @@ def test_readers_wait_for_no_migration_that_waits_for_a_reader(project: ManagedP
     with administrator(project.database) as slow, administrator(project.database) as other:
         with slow.transaction():
             slow.execute("SELECT count(*) FROM api.people")
-            migrating = start(project, "migrate")
+            migrating = project.start("migrate")
             longest, deadline = 0.0, time.monotonic() + 4
             while time.monotonic() < deadline:
                 began = time.monotonic()
@@ -74,19 +57,29 @@ def test_readers_wait_for_no_migration_that_waits_for_a_reader(project: ManagedP
     assert "No changes" in project.manage("makemigrations", "--check")
 
 
-def test_who_is_killed_leaves_a_database_that_can_go_on(project: ManagedProject) -> None:
-    for number in range(ROUNDS * 2):
-        process = start(project, "migrate")
-        time.sleep(random.uniform(0.2, 1.2))
-        if number % 2:
-            process.send_signal(signal.SIGKILL)
-        else:
-            with administrator() as connection:
-                connection.execute(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [project.database]
-                )
-        process.communicate(timeout=60)
-        project.manage("migrate")
-        with administrator(project.database) as connection:
-            assert connection.execute("SELECT count(*) FROM api.people").fetchall() == [(0,)]
-        project.manage("migrate", "shop", "zero")
+RELATED = """
+class Book(PGCraftSimple):
+    author = models.ForeignKey(Person, models.CASCADE)
+    number = models.IntegerField(db_index=True)
+"""
+REFUSAL = """
+CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not noted'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT OR DELETE ON public.django_migrations FOR EACH ROW EXECUTE FUNCTION public.refuse();
+"""
+
+
+def test_a_migration_and_the_note_of_it_are_one_transaction(project: ManagedProject) -> None:
+    project.manage("migrate", "shop")
+    project.models(MODELS + RELATED)
+    project.manage("makemigrations", "shop", "--verbosity", "0")
+    with administrator(project.database) as boss:
+        tables = "SELECT to_regclass('private.shop_book') IS NULL, to_regclass('api.shop_book') IS NULL"
+        for target, is_missing in (("0002", True), ("0001", False)):
+            boss.execute(REFUSAL)
+            said = project.manage("migrate", "shop", target, status=1)
+            assert "not noted" in said
+            assert "OK" not in said
+            assert boss.execute(tables).fetchall() == [(is_missing, is_missing)]
+            boss.execute("DROP FUNCTION public.refuse() CASCADE")
+            assert "OK" in project.manage("migrate", "shop", target)
+            assert boss.execute(tables).fetchall() == [(not is_missing, not is_missing)]

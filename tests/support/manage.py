@@ -60,9 +60,9 @@ class ManagedProject:
         """Return the names and texts of the app's migrations."""
         return {path.stem: path.read_text() for path in sorted((self.folder / "shop" / "migrations").glob("0*.py"))}
 
-    def manage(self, *arguments: str, status: int = 0, **environment: str) -> str:
-        """Run `manage.py`, check its exit status, and return what it printed, errors included."""
-        done = subprocess.run(
+    def start(self, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+        """Run `manage.py` beside the test; what it prints, errors included, is its standard output."""
+        return subprocess.Popen(
             [sys.executable, "-W", "error", "manage.py", *arguments],
             cwd=self.folder,
             env={
@@ -74,11 +74,17 @@ class ManagedProject:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=120,
-            check=False,
         )
-        assert done.returncode == status, done.stdout
-        return done.stdout
+
+    def manage(self, *arguments: str, status: int = 0, **environment: str) -> str:
+        """Run `manage.py`, check its exit status, and return what it printed, errors included."""
+        with self.start(*arguments, **environment) as process:
+            try:
+                said, _ = process.communicate(timeout=120)
+            finally:
+                process.kill()
+        assert process.returncode == status, said
+        return said
 
 
 def make_project(folder: Path, database: str) -> ManagedProject:
