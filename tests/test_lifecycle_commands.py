@@ -552,6 +552,16 @@ def test_a_role_with_a_stranger_as_member_is_kept(started: Project, user: str) -
     run_sql(f"REVOKE {quote_name(anon)} FROM {quote_name(user)}")
 
 
+def test_an_authenticator_that_another_project_uses_too_is_kept(started: Project, user: str) -> None:
+    started.entry.update(USER="postgres", PASSWORD="")
+    auth = started.roles[0]
+    run_sql(f"GRANT {quote_name(user)} TO {quote_name(auth)}")  # a request role of the other project
+    said = started.succeed("pgcraft_wipe_db", "--no-input")
+    assert f'Kept the role "{auth}": it is a member of the role "{user}".' in said
+    assert started.existing_roles() == {auth}
+    run_sql(f"REVOKE {quote_name(user)} FROM {quote_name(auth)}")
+
+
 def test_a_role_that_is_more_than_a_request_role_is_kept(started: Project) -> None:
     _, anon, web = started.roles
     run_sql(f"ALTER ROLE {quote_name(anon)} SUPERUSER")

@@ -1,8 +1,8 @@
 """Which of the project's roles go when its database goes: those that nothing else in the cluster uses.
 
 Looked at are the things in other databases that a role owns or may use, its sessions and settings there, and the
-memberships of other roles. The authenticator leaves traces in no database, so it also stays with any request role
-that stays: that one shows another project behind the same names.
+memberships that link it to other roles, both ways. The authenticator leaves traces in no database, so it also stays
+with any request role that stays: that one shows another project behind the same names.
 """
 
 from collections.abc import Iterator
@@ -44,6 +44,11 @@ SELECT r.rolname, CASE
             SELECT 'the role ' || pg_catalog.quote_ident(min(u.rolname)) || ' is a member of it'
             FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles u ON u.oid = m.member
             WHERE m.roleid = r.oid AND NOT m.admin_option AND u.rolname <> ALL (%(names)s)
+        ),
+        (
+            SELECT 'it is a member of the role ' || pg_catalog.quote_ident(min(g.rolname))
+            FROM pg_catalog.pg_auth_members m JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
+            WHERE m.member = r.oid AND g.rolname <> ALL (%(names)s)
         )
     )
 END
