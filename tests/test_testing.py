@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.apps.registry import Apps
@@ -16,7 +17,7 @@ from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from pgcraft_django.testing import LiveAPI, assert_no_drift, assert_policy_isolates, live_api
 from tests.school.models import Club
-from tests.support.databases import run_sql
+from tests.support.databases import ADMINISTRATOR, run_sql
 from tests.support.world import World, new_site
 
 ANN, BOB = {"sub": "ann"}, {"sub": "bob"}
@@ -126,7 +127,46 @@ def test_rows_of_one_test_are_not_there_in_the_next(live_api: LiveAPI) -> None:
         assert client.get("/clubs").raise_for_status().json() == []
 
 
-@pytest.mark.django_db(transaction=True)
+@contextmanager
+def django_as(user: str, password: str) -> Iterator[None]:
+    """Let Django use the test database as another user."""
+    connection = connections["default"]
+    connection.close()
+    with mock.patch.dict(connection.settings_dict, {"USER": user, "PASSWORD": password}):
+        yield
+        connection.close()
+
+
+@pytest.fixture
+def maker(transactional_db: None) -> Iterator[None]:
+    """Django's database user may make roles."""
+    with django_as(**{key.lower(): value for key, value in ADMINISTRATOR.items()}):
+        yield
+
+
+@pytest.fixture
+def login(maker: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The declared authenticator is there, with its password."""
+    name = f"authenticator_{secrets.token_hex(4)}"
+    settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": name}
+    monkeypatch.setenv("PGRST_DB_PASSWORD", secrets.token_hex())
+    call_command("pgcraft_roles", verbosity=0)
+    yield
+    run_sql(f"DROP OWNED BY {name}", database=connections["default"].settings_dict["NAME"])
+    run_sql(f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def plain(login: None) -> Iterator[None]:
+    """Django's database user has no power over the cluster."""
+    name = f"plain_{secrets.token_hex(4)}"
+    run_sql(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
+    with django_as(name, name):
+        yield
+    run_sql(f"DROP ROLE {name}")
+
+
+@pytest.mark.usefixtures("maker")
 def test_it_leaves_neither_a_role_nor_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGRST_JWT_SECRET", "the project's own")
     before = roles()
@@ -138,25 +178,12 @@ def test_it_leaves_neither_a_role_nor_a_secret(monkeypatch: pytest.MonkeyPatch) 
     assert os.environ["PGRST_JWT_SECRET"] == "the project's own"
 
 
-@pytest.mark.django_db(transaction=True)
-def test_who_may_not_make_roles_serves_with_the_declared_authenticator(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    login = f"authenticator_{secrets.token_hex(4)}"
-    settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": login}
-    monkeypatch.setenv("PGRST_DB_PASSWORD", secrets.token_hex())
-    call_command("pgcraft_roles", verbosity=0)
+@pytest.mark.usefixtures("plain")
+def test_who_may_not_make_roles_serves_with_the_declared_authenticator() -> None:
     before = roles()
-    try:
-        with connections["default"].cursor() as cursor:
-            cursor.execute("SET ROLE pg_monitor")  # any role that makes none
-        with live_api() as api, api.client() as client:
-            assert client.get("/clubs").status_code == 200
-            assert roles() == before
-    finally:
-        connections["default"].close()
-        run_sql(f"DROP OWNED BY {login}", database=connections["default"].settings_dict["NAME"])
-        run_sql(f"DROP ROLE {login}")
+    with live_api() as api, api.client() as client:
+        assert client.get("/clubs").status_code == 200
+        assert roles() == before
 
 
 # -- Drift ---------------------------------------------------------------------------------------------------------
