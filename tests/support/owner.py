@@ -24,12 +24,12 @@ def owner_of_databases(server: Server) -> dict[str, Any]:
     if os.environ.get("PGCRAFT_TEST_OWNER") != "plain":
         return {}
     os.environ[PASSWORD_VARIABLE] = AUTHENTICATOR.name
-    made = [AUTHENTICATOR, *(Role(name=name) for name in ROLES)]
-    made += [RoleMembership(role=name, member=AUTHENTICATOR.name) for name in ROLES]
+    roles = [AUTHENTICATOR, *(Role(name=name) for name in ROLES)]
+    memberships = [RoleMembership(role=name, member=AUTHENTICATOR.name) for name in ROLES]
     address = server.database("postgres")
     with psycopg.connect(host=address["HOST"], port=address["PORT"], user=address["USER"]) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])  # workers begin at the same time
-        for statement in (sql for item in made for sql in item.create_sql()):
+        for statement in (sql for item in (*roles, *memberships) for sql in item.create_sql()):
             connection.execute(statement)
         connection.execute(f"ALTER ROLE {AUTHENTICATOR.name} PASSWORD '{AUTHENTICATOR.name}'")
         if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [OWNER]).fetchone():
