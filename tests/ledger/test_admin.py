@@ -23,13 +23,15 @@ def test_the_list_has_entries_and_balances(root: Client) -> None:
     page = root.get(reverse("admin:vault_gold_changelist")).content.decode()
     assert page.count("field-value") == 2
     assert "<td>&lt;A&gt;</td><td>NULL</td><td>3</td>" in page
-    assert "Balance of gold" in page
+    assert "Balances of gold" in page
 
 
 def test_an_entry_is_shown_and_cannot_be_changed(root: Client) -> None:
     entry = Gold.objects.record(vault="A", value=5, idempotency_key="k")
     url = reverse("admin:vault_gold_change", args=[entry.pk])
     page = root.get(url).content.decode()
+    assert str(entry.entry_id) in page
+    assert "When it was booked." in page
     assert 'name="value"' not in page
     assert 'name="_save"' not in page
     for address in (url, reverse("admin:vault_gold_add"), reverse("admin:vault_gold_delete", args=[entry.pk])):

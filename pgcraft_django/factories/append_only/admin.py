@@ -1,8 +1,8 @@
 """`AppendOnlyAdmin`: a page with the versions of each row, to compare and to restore, of deleted rows too."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import display_for_field, quote, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
@@ -10,24 +10,18 @@ from django.db import IntegrityError, connections, router, transaction
 from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pgcraft_django.attribution.context import history_context
-
-if TYPE_CHECKING:
-    from django.db import models
-
-    Base: TypeAlias = admin.ModelAdmin[models.Model]
-else:
-    Base = admin.ModelAdmin
+from pgcraft_django.factories.admin import FactoryAdmin
 
 NOW = "now"
 """What stands for the row as it is, among versions to compare."""
 
 
-class AppendOnlyAdmin(Base):
+class AppendOnlyAdmin(FactoryAdmin):
     """The admin of a `PGCraftAppendOnly`. Who may see a row sees its versions.
 
     Who may change it may restore one; of a row that is deleted, who may add one.
@@ -55,12 +49,6 @@ class AppendOnlyAdmin(Base):
             ),
             *super().get_urls(),
         ]
-
-    def _url_name(self, action: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{action}"
-
-    def _url(self, action: str, *arguments: object) -> str:
-        return reverse(f"{self.admin_site.name}:{self._url_name(action)}", args=arguments)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
         obj = options.get("obj")

@@ -1,26 +1,20 @@
 """`EAVAdmin`: a page with each change of each attribute of a row."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-from django.contrib import admin
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-if TYPE_CHECKING:
-    from django.db import models
-
-    Base: TypeAlias = admin.ModelAdmin[models.Model]
-else:
-    Base = admin.ModelAdmin
+from pgcraft_django.factories.admin import FactoryAdmin
 
 
-class EAVAdmin(Base):
+class EAVAdmin(FactoryAdmin):
     """The admin of a `PGCraftEAV`. Who may see a row sees what has changed in it."""
 
     change_form_template = "pgcraft_django/eav/change_form.html"
@@ -30,16 +24,10 @@ class EAVAdmin(Base):
         view = self.admin_site.admin_view(self.changes_view)
         return [path("<path:object_id>/changes/", view, name=self._url_name("changes")), *super().get_urls()]
 
-    def _url_name(self, action: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{action}"
-
-    def _url(self, obj: Any, action: str) -> str:
-        return reverse(f"{self.admin_site.name}:{self._url_name(action)}", args=[quote(obj.pk)])
-
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **options: Any) -> Any:
         obj = options.get("obj")
         if obj is not None:
-            context["changes_url"] = self._url(obj, "changes")
+            context["changes_url"] = self._url("changes", quote(obj.pk))
         return super().render_change_form(request, context, *args, **options)
 
     def changes_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -55,7 +43,7 @@ class EAVAdmin(Base):
             "title": _("Changes: %s") % obj,
             "opts": self.opts,
             "object": obj,
-            "change_url": self._url(obj, "change"),
+            "change_url": self._url("change", quote(obj.pk)),
             "page": page,
             "lines": [(self._label(line.attribute), line) for line in page.object_list],
         }

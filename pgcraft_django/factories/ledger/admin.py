@@ -1,22 +1,15 @@
 """`LedgerAdmin`: entries and balances, to read. Who books does it by the application, which knows what is booked."""
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
-from django.contrib import admin
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
+from pgcraft_django.factories.admin import FactoryAdmin
 from pgcraft_django.factories.ledger.shape import balances_of
 
-if TYPE_CHECKING:
-    from django.db import models
 
-    Base: TypeAlias = admin.ModelAdmin[models.Model]
-else:
-    Base = admin.ModelAdmin
-
-
-class LedgerAdmin(Base):
+class LedgerAdmin(FactoryAdmin):
     """The admin of a `PGCraftLedger`. The list of entries has the balances below."""
 
     change_list_template = "pgcraft_django/ledger/change_list.html"
@@ -28,6 +21,11 @@ class LedgerAdmin(Base):
         if tuple(self.list_display) != ("__str__",):
             return super().get_list_display(request)
         return [field.name for field in self.opts.concrete_fields if field.name != "entry_id"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Django leaves out what is not editable, and here that is the number and the time of an entry.
+        names = [field.name for field in self.opts.concrete_fields]
+        return dict.fromkeys([*names, *super().get_readonly_fields(request, obj)])
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -50,7 +48,7 @@ class LedgerAdmin(Base):
             fields = [companion._meta.get_field(name) for name in names]
             rows = companion._base_manager.order_by(*names[:-1])[: self.balances_length]
             yield {
-                "title": companion._meta.verbose_name,
+                "title": companion._meta.verbose_name_plural,
                 "columns": [field.verbose_name for field in fields],
                 "rows": [[getattr(row, name) for name in names] for row in rows],
             }

@@ -4,30 +4,24 @@ What a button asks for is done by the database's function, which also tells who 
 below.
 """
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext as _
 
 from pgcraft_django.errors import TransitionError
+from pgcraft_django.factories.admin import FactoryAdmin
 from pgcraft_django.factories.state_machine.machine import extra_fields
 
-if TYPE_CHECKING:
-    from django.db import models
 
-    Base: TypeAlias = admin.ModelAdmin[models.Model]
-else:
-    Base = admin.ModelAdmin
-
-
-class StateMachineAdmin(Base):
+class StateMachineAdmin(FactoryAdmin):
     """The admin of a `PGCraftStateMachine`. Who may change a row may lead it on: see `has_transition_permission()`."""
 
     change_form_template = "pgcraft_django/state_machine/change_form.html"
@@ -57,13 +51,6 @@ class StateMachineAdmin(Base):
         view = self.admin_site.admin_view(self.transition_view)
         return [path("<path:object_id>/transition/", view, name=self._url_name("transition")), *super().get_urls()]
 
-    def _url_name(self, action: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_{action}"
-
-    def _url(self, obj: Any, action: str) -> str:
-        name = f"{self.admin_site.name}:{self._url_name(action)}"
-        return reverse(name, args=[quote(obj.pk)])
-
     def render_change_form(
         self,
         request: HttpRequest,
@@ -86,7 +73,7 @@ class StateMachineAdmin(Base):
         titles = [_("Time"), _("From"), _("To"), _("By"), _("Reason")]
         return {
             "transitions": [(to, self._label(to)) for to in self._open(request, obj)],
-            "transition_url": self._url(obj, "transition"),
+            "transition_url": self._url("transition", quote(obj.pk)),
             "state": getattr(obj, machine.field.attname),
             "log_columns": [*titles, *(item.verbose_name for item in extras)],
             "log": [
@@ -122,7 +109,7 @@ class StateMachineAdmin(Base):
         if self.confirm_transitions and not form.is_valid():
             return self._ask(request, obj, form, to=to, expected=expected)
         self._lead_on(request, obj, to, expected, form.cleaned_data if self.confirm_transitions else {})
-        return HttpResponseRedirect(self._url(obj, "change"))
+        return HttpResponseRedirect(self._url("change", quote(obj.pk)))
 
     def _form(self, request: HttpRequest, data: Any) -> forms.Form:
         """Return the form for what the log holds beside the states."""
@@ -142,7 +129,7 @@ class StateMachineAdmin(Base):
             "title": _("Are you sure?"),
             "opts": self.opts,
             "object": obj,
-            "change_url": self._url(obj, "change"),
+            "change_url": self._url("change", quote(obj.pk)),
             "form": form,
             "to": to,
             "to_label": self._label(to),
