@@ -10,5 +10,6 @@ BEGIN
         MESSAGE = pg_catalog.format(
             '%s of %I.%I is refused: its rows, or the history of them, are never changed or removed.',
             TG_OP, TG_TABLE_SCHEMA, table_name
-        );
+        ),
+        HINT = 'A migration that is meant to says so with WithoutGuards, of pgcraft_django.operations.';
 END

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -39,9 +40,14 @@ machines = st.builds(
 
 
 def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
-    """Return in what the catalogs of two databases differ."""
-    other = right.catalog() if isinstance(right, Site) else right
-    return differences(meaning(left.catalog()), meaning(other))
+    """Return in what the catalogs of two databases differ, but for partitions, which are there for their rows."""
+    both = [left.catalog(), right.catalog() if isinstance(right, Site) else right]
+    return differences(*(meaning({kind: without_partitions(rows) for kind, rows in item.items()}) for item in both))
+
+
+def without_partitions(rows: frozenset[tuple[Any, ...]]) -> frozenset[tuple[Any, ...]]:
+    """Leave out what belongs to a partition for a time."""
+    return frozenset(row for row in rows if not re.search(r"_(before|p\d{8})$", str(row[1])))
 
 
 def plain_fields(spec: ModelSpec) -> list[str]:
@@ -142,7 +148,9 @@ class Edits(RuleBasedStateMachine):
         assert log == [(state,) for state in machine.states]
 
     def check_balance(self, spec: ModelSpec) -> None:
-        """An entry is added to a balance, which is the sum of all entries of the group."""
+        """An entry is added to a balance, which is the sum of all entries of the group, wherever they are."""
+        if spec.partition_by:
+            self.site.query(f'SELECT "{spec.table}_partitions"(1)')
         self.site.query(f'INSERT INTO "{spec.table}" (value) VALUES (3), (-1)')
         if spec.balance:
             model = self.world.apps.get_model(spec.label, spec.name)
@@ -216,6 +224,17 @@ class Edits(RuleBasedStateMachine):
         chosen = data.draw(st.lists(st.sampled_from(names), unique=True)) if names else []
         self.change(key, spec.but(balance=tuple(chosen)))
 
+    @precondition(lambda self: any(spec.balance is not None for spec in self.project.values()))
+    @rule(data=st.data(), interval=st.sampled_from(["day", "month", "year", None]))
+    def partition_ledger(self, data: st.DataObject, interval: str | None) -> None:
+        """Put a ledger into partitions, into others, or into one table again."""
+        key = data.draw(st.sampled_from(sorted(key for key, spec in self.project.items() if spec.balance is not None)))
+        spec = self.project[key]
+        referring = {item.target for other in self.project.values() for item in other.fields.values()}
+        if spec.path in referring or {item.kind for item in spec.fields.values()} & {"one", "many"}:
+            return  # no constraint reaches over partitions
+        self.change(key, spec.but(partition_by=interval))
+
     @precondition(lambda self: len(self.project) < 4)
     @rule(label=st.sampled_from(["shop", "library"]), schema=st.sampled_from(SCHEMAS), kind=kinds, machine=machines)
     def add_machine(self, label: str, schema: str, kind: str, machine: MachineSpec) -> None:
@@ -275,11 +294,15 @@ class Edits(RuleBasedStateMachine):
     @rule(data=st.data())
     def rename_table(self, data: st.DataObject) -> None:
         key, spec = self.pick(data)
+        if spec.partition_by:
+            return
         self.change(key, spec.but(table=f"Renamed {next(self.numbers)}", indexes=frozenset(), checks=frozenset()))
 
     @rule(data=st.data(), schema=st.sampled_from([*SCHEMAS, "public"]))
     def move_to_schema(self, data: st.DataObject, schema: str) -> None:
         key, spec = self.pick(data)
+        if spec.partition_by:
+            return
         self.change(key, spec.but(schema=schema))
 
     @rule(data=st.data(), kind=kinds, null=st.booleans())
@@ -292,7 +315,9 @@ class Edits(RuleBasedStateMachine):
     def add_relation(self, data: st.DataObject, kind: str) -> None:
         key, spec = self.pick(data)
         _, target = self.pick(data)
-        if spec.has_entities or target.has_entities:
+        if target.partition_by:
+            return
+        if spec.has_entities or target.has_entities or spec.partition_by:
             kind = "foreign"
         self.change(key, spec.with_field(f"link{next(self.numbers)}", FieldSpec(kind, target=target.path)))
 
@@ -345,6 +370,8 @@ class Edits(RuleBasedStateMachine):
             return
         name = data.draw(st.sampled_from(plain))
         collation = None if kind in {"integer", "big"} else collation
+        if spec.balance is not None:
+            null = spec.fields[name].null  # no default is filled into entries
         altered = FieldSpec(kind, null, collation, help_text="It's 100% \\ new." if text else "")
         self.change(key, spec.with_field(name, altered))
 
@@ -353,7 +380,7 @@ class Edits(RuleBasedStateMachine):
         """Remove a field and add one of the same name in one go, as from a column to a many-to-many and back."""
         key, spec = self.pick(data)
         target = self.pick(data)[1]
-        if not spec.fields or spec.has_entities or target.has_entities:
+        if not spec.fields or any(item.has_entities or item.partition_by for item in (spec, target)):
             return
         name = data.draw(st.sampled_from(sorted(spec.fields)))
         new = FieldSpec(kind) if spec.fields[name].kind == "many" else FieldSpec("many", target=target.path)

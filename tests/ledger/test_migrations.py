@@ -181,3 +181,16 @@ def test_a_change_that_breaks_a_rule_leaves_all_as_it_was(store: Store, atomic: 
     with pytest.raises(IntegrityError, match="never changed or removed"):
         correct(store, "TRUNCATE inventory", atomic=atomic)
     assert not WithoutGuards(["inventory"], "").reversible
+
+
+def test_entries_get_no_default_but_by_a_migration_that_says_so(store: Store) -> None:
+    store.add(5, sku=None)
+    [made] = store.world.evolve(lambda apps: declare(apps, fields={"sku": models.TextField(default="y")}))
+    with pytest.raises(IntegrityError, match=r"UPDATE of private\.inventory is refused") as refused:
+        store.site.migrate([made])
+    assert "WithoutGuards" in str(refused.value)
+    made.operations.insert(0, WithoutGuards(["inventory"], "UPDATE inventory SET sku = 'y' WHERE sku IS NULL", ""))
+    store.site.migrate([made])
+    assert store.balances() == store.sums() == {("A", "y"): 5}
+    store.site.unmigrate()
+    assert store.balances() == store.sums() == {("A", "y"): 5}

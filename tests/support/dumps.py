@@ -15,12 +15,13 @@ from tests.support.databases import temporary_database
 from tests.support.world import Site, new_site
 
 
-def assert_survives_dump(site: Site, tables: Sequence[str]) -> None:
+def assert_survives_dump(site: Site, tables: Sequence[str], *, restoring: str = "--exit-on-error") -> None:
     """Dump the site, restore it in each way that people do, and compare.
 
     All of it goes into an empty database: the catalog is the same. The data alone, as an archive and as SQL, goes into
     databases with the site's migrations: nothing there stops or falsifies it. `tables` are those whose rows have to
-    come back; each must have some, and must still work afterwards: the sequences go on where they were.
+    come back; each must have some, and must still work afterwards: the sequences go on where they were. `restoring` is
+    how the data of the whole archive is restored alone: `pg_restore` takes tables by their names then.
     """
     before = hashes(site, tables)
     assert all(count for count, _ in before.values()), f"a table without rows shows nothing: {before}"
@@ -34,7 +35,7 @@ def assert_survives_dump(site: Site, tables: Sequence[str]) -> None:
             assert hashes(whole, tables) == before
             assert whole.catalog() == site.catalog()
         for program, *arguments in (
-            ("pg_restore", "--exit-on-error", "--data-only", archive),
+            ("pg_restore", restoring, "--data-only", archive),
             ("psql", "--quiet", "--no-psqlrc", "--set=ON_ERROR_STOP=1", f"--file={script}"),
         ):
             with new_site() as empty:

@@ -98,6 +98,8 @@ class ModelSpec:
     """Whether the fields are attributes."""
     balance: tuple[str, ...] | None = None
     """The dimensions of a ledger's balances, of which `()` has none; None for what is no ledger."""
+    partition_by: str | None = None
+    """The period that a partition of a ledger is for."""
     machine: MachineSpec | None = None
 
     @property
@@ -142,6 +144,8 @@ class ModelSpec:
         fields = {name: spec.build(name) for name, spec in self.fields.items()}
         plugins = [Balance(list(self.balance), -5)] if self.balance else []
         options = {"schema": self.schema, "api": list(self.apis), "plugins": plugins}
+        if self.partition_by:
+            options["partition_by"] = self.partition_by
         base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
         if self.has_entities:
             base = PGCraftEAV
