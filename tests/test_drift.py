@@ -135,7 +135,7 @@ def test_a_partition_that_lost_its_guards_is_found_and_mended(unblocked: None) -
         before = read_catalog(connection, ["private"], [])
         assert [name for kind, name in before if kind == "partition"] == []
         for tampering, said in WEAKENED.items():
-            execute(store.site.alias, tampering)
+            run_sql(tampering, database=store.database)
             [found] = differences(before, read_catalog(connection, ["private"], []))
             assert found.describe() == f"not declared: partition private.{said}"
             assert found.repair

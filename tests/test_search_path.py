@@ -29,6 +29,7 @@ def test_tables_are_found_in_schemas_of_any_name() -> None:
             host=settings["HOST"],
             port=settings["PORT"],
             user=settings["USER"],
+            password=settings["PASSWORD"],
             dbname=settings["NAME"],
             autocommit=True,
             options=search_path_option(NAMES),
