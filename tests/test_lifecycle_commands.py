@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import dedent
@@ -19,6 +18,7 @@ from pgcraft_django.lifecycle.database import replace_database, to_replace
 from pgcraft_django.naming import quote_name
 from tests.settings import SERVER
 from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
+from tests.support.manage_py import run_manage_py
 
 numbers = itertools.count()
 
@@ -116,16 +116,8 @@ class Project:
             key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "PGRST", "DEBUG"))
         }
         places = os.pathsep.join(map(str, dict.fromkeys(self.places.values())))
-        return subprocess.run(
-            [sys.executable, "-W", "error", "manage.py", *arguments],
-            cwd=self.folder,
-            env={**inherited, "PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1", **environment},
-            input=answer if answer is not None else "",
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        environment = {**inherited, "PYTHONPATH": places, "PYTHONDONTWRITEBYTECODE": "1", **environment}
+        return run_manage_py(self.folder, arguments, environment, answer=answer or "")
 
     def succeed(self, *arguments: str, **options: str) -> str:
         done = self.run(*arguments, **options)

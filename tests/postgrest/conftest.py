@@ -19,6 +19,7 @@ import pytest
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.postgrest.binary import find_binary
 from tests.settings import SERVER
+from tests.support.manage_py import run_manage_py
 
 PASSWORD = "the authenticator's pass:word"
 JWT_SECRET = "signing-key-that-is-long-enough-for-all-releases"
@@ -170,25 +171,23 @@ class Project:
 
     def _start(self, arguments: tuple[str, ...], **options: Any) -> "subprocess.Popen[bytes]":
         self.write()
-        kept = {
-            name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGCRAFT_", "DJANGO"))
-        }
         return subprocess.Popen(
             [sys.executable, "-W", "error", "manage.py", *arguments],
             cwd=self.folder,
-            env={**kept, "PGRST_DB_PASSWORD": PASSWORD, **self.environment},
+            env=self._environment(),
             **options,
         )
 
-    def manage(self, *arguments: str, text: str | None = None) -> "subprocess.CompletedProcess[str]":
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PGRST_", "PGCRAFT_", "DJANGO"))
+        }
+        return {**kept, "PGRST_DB_PASSWORD": PASSWORD, **self.environment}
+
+    def manage(self, *arguments: str, text: str = "") -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
-        process = self._start(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        try:
-            output, errors = process.communicate(None if text is None else text.encode(), timeout=60)
-        finally:
-            process.kill()
-            process.wait()
-        return subprocess.CompletedProcess(arguments, process.returncode, output.decode(), errors.decode())
+        self.write()
+        return run_manage_py(self.folder, arguments, self._environment(), answer=text)
 
     @contextmanager
     def serving(self, *arguments: str, line: str = "Serving ") -> Iterator[Running]:

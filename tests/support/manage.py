@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tests import settings as test_settings
+from tests.support.manage_py import run_manage_py
 
 MANAGE = """
 import os, sys
@@ -65,12 +67,7 @@ class ManagedProject:
         return subprocess.Popen(
             [sys.executable, "-W", "error", "manage.py", *arguments],
             cwd=self.folder,
-            env={
-                **{name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"},
-                "PYTHONDONTWRITEBYTECODE": "1",
-                "PYTHONPATH": str(test_settings.BASE_DIR),
-                **environment,
-            },
+            env=self._environment(environment),
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -78,13 +75,13 @@ class ManagedProject:
 
     def manage(self, *arguments: str, status: int = 0, **environment: str) -> str:
         """Run `manage.py`, check its exit status, and return what it printed, errors included."""
-        with self.start(*arguments, **environment) as process:
-            try:
-                said, _ = process.communicate(timeout=120)
-            finally:
-                process.kill()
-        assert process.returncode == status, said
-        return said
+        done = run_manage_py(self.folder, arguments, self._environment(environment), apart=False)
+        assert done.returncode == status, done.stdout
+        return done.stdout
+
+    def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+        return {**inherited, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(test_settings.BASE_DIR), **more}
 
 
 def make_project(folder: Path, database: str) -> ManagedProject:
