@@ -69,6 +69,18 @@ def test_the_page_of_a_row_leads_to_its_versions(root: Client, document: Documen
     assert "<first>" not in page
 
 
+def test_the_way_to_a_page_is_shown_as_on_the_pages_of_django(root: Client, document: Document) -> None:
+    ways = [
+        re.search(r'<(\w+) class="breadcrumbs">.*?</\1>', text(root, url(page, document.pk)))
+        for page in ("history", "versions")
+    ]
+    assert ways[0] is not None
+    assert ways[1] is not None
+    assert ways[0][1] == ways[1][1]
+    for above in (reverse("admin:index"), url("changelist"), url("change", document.pk)):
+        assert f'href="{above}"' in ways[1][0]
+
+
 def test_any_two_versions_can_be_compared(root: Client, document: Document) -> None:
     first, second = Document.history.filter(id=document.pk).order_by("version")
     for a, b in ((str(first.history_id), "now"), ("now", str(first.history_id))):

@@ -41,7 +41,8 @@ def url(action: str, *arguments: object) -> str:
 def buttons(client: Client, ticket: Ticket) -> list[str]:
     """Return the states that the page of the ticket has buttons for."""
     page = client.get(url("change", ticket.pk)).content.decode()
-    return re.findall(r'name="to" value="(\w+)"', page)
+    forms = dict(re.findall(r'id="(pgcraft-transition-\d+)">.*?name="to" value="(\w+)"', page, re.DOTALL))
+    return [forms[form] for form in re.findall(r'<input type="submit" form="([\w-]+)"', page)]
 
 
 def press(client: Client, ticket: Ticket, to: str, *, seen: str = "open", **values: Any) -> Any:

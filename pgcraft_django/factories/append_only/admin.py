@@ -67,7 +67,7 @@ class AppendOnlyAdmin(FactoryAdmin):
         page = Paginator(versions, self.list_per_page).get_page(request.GET.get("p"))
         compared = self._compared(request, obj, versions)
         context = {
-            **self._context(request, obj, object_id, versions),
+            **self._context(request, obj, object_id, versions, (_("Versions"), "")),
             "page": page,
             "lines": [self._line(version) for version in page.object_list],
             "now": NOW if obj is not None else "",
@@ -142,16 +142,16 @@ class AppendOnlyAdmin(FactoryAdmin):
             return obj
         return versions.filter(history_id=int(text)).first() if text and text.isdecimal() and len(text) < 19 else None
 
-    def _context(self, request: HttpRequest, obj: Any, object_id: str, versions: Any) -> dict[str, Any]:
+    def _context(
+        self, request: HttpRequest, obj: Any, object_id: str, versions: Any, *crumbs: tuple[str, str]
+    ) -> dict[str, Any]:
+        name = str(obj if obj is not None else self._name(versions.first()))
+        above = (name, self._url("change", object_id)) if obj is not None else (_("Deleted"), self._url("deleted"))
         return {
-            **self.admin_site.each_context(request),
-            "title": _("Versions: %s") % (obj if obj is not None else self._name(versions.first())),
-            "opts": self.opts,
-            "object_name": str(obj if obj is not None else self._name(versions.first())),
+            **self._page(request, _("Versions: %s") % name, above, *crumbs),
+            "object_name": name,
             "is_deleted": obj is None,
-            "change_url": self._url("change", object_id) if obj is not None else "",
             "versions_url": self._url("versions", object_id),
-            "deleted_url": self._url("deleted"),
         }
 
     def _name(self, version: Any) -> str:
@@ -172,8 +172,9 @@ class AppendOnlyAdmin(FactoryAdmin):
         if version is None:
             raise Http404
         if "confirmed" not in request.POST:
+            versions_url = self._url("versions", object_id)
             context = {
-                **self._context(request, obj, object_id, versions),
+                **self._context(request, obj, object_id, versions, (_("Versions"), versions_url), (_("Restore"), "")),
                 "version": version,
                 "changes": self._differences(version, obj) if obj is not None else [],
             }
@@ -206,9 +207,7 @@ class AppendOnlyAdmin(FactoryAdmin):
         last = model.history.using(self._database).filter(~Exists(rows)).order_by(key, "-version").distinct(key)
         page = Paginator(last, self.list_per_page).get_page(request.GET.get("p"))
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Deleted %s") % self.opts.verbose_name_plural,
-            "opts": self.opts,
+            **self._page(request, _("Deleted %s") % self.opts.verbose_name_plural, (_("Deleted"), "")),
             "page": page,
             "lines": [
                 {

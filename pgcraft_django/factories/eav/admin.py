@@ -39,11 +39,12 @@ class EAVAdmin(FactoryAdmin):
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
         page = Paginator(obj.history.order_by("-log_id"), self.list_per_page).get_page(request.GET.get("p"))
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Changes: %s") % obj,
-            "opts": self.opts,
-            "object": obj,
-            "change_url": self._url("change", quote(obj.pk)),
+            **self._page(
+                request,
+                _("Changes: %s") % obj,
+                (str(obj), self._url("change", quote(obj.pk))),
+                (_("Changes"), ""),
+            ),
             "page": page,
             "lines": [(self._label(line.attribute), line) for line in page.object_list],
         }

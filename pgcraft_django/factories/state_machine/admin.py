@@ -124,12 +124,11 @@ class StateMachineAdmin(FactoryAdmin):
         return form
 
     def _ask(self, request: HttpRequest, obj: Any, form: forms.Form, *, to: str, expected: str) -> HttpResponse:
+        change_url = self._url("change", quote(obj.pk))
         context = {
-            **self.admin_site.each_context(request),
-            "title": _("Are you sure?"),
-            "opts": self.opts,
+            **self._page(request, _("Are you sure?"), (str(obj), change_url), (self._label(to), "")),
             "object": obj,
-            "change_url": self._url("change", quote(obj.pk)),
+            "change_url": change_url,
             "form": form,
             "to": to,
             "to_label": self._label(to),
