@@ -56,12 +56,14 @@ class DetectorMixin(MigrationAutodetector):
 
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
+        from pgcraft_django.autodetector.kept import with_history
         from pgcraft_django.autodetector.views import with_attributes
 
         super().generate_altered_fields()
         for label, operations in self.generated_operations.items():
             with_attributes_changed = (with_attributes(self, label, operation) for operation in operations)
-            operations[:] = [with_default_aside(self, label, operation) for operation in with_attributes_changed]
+            with_versions = (with_history(self, label, operation) for operation in with_attributes_changed)
+            operations[:] = [with_default_aside(self, label, operation) for operation in with_versions]
 
     def _sort_migrations(self) -> None:
         from pgcraft_django.autodetector.placing import Placer

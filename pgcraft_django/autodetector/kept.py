@@ -1,10 +1,14 @@
 """Logs that no model declares any more: their rows are kept until somebody drops the table by hand."""
 
 from collections.abc import Iterable
+from typing import Any
 
+from django.db.migrations.operations import AddField, RemoveField
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
+from pgcraft_django.history_operations import HISTORY, AddVersion, RemoveVersion
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement, Trigger
 from pgcraft_django.objects.trigger import GUARD
@@ -69,3 +73,25 @@ def without_dropped_tables(recorded: dict[str, ObjectMap], state: ProjectState) 
     return {
         label: {key: item for key, item in objects.items() if not is_gone(item)} for label, objects in recorded.items()
     }
+
+
+def with_history(detector: Any, label: str, operation: Operation) -> Operation:
+    """Return an operation after which versions go on where a kept history ends, if that is what `operation` needs."""
+    if type(operation) not in (AddField, RemoveField) or operation.name != "version":  # type: ignore[attr-defined]
+        return operation
+    field: Any = operation
+    history = (label, f"{field.model_name_lower}{HISTORY}")
+    if isinstance(operation, RemoveField):
+        if history not in detector.kept_logs:
+            return operation
+        changed: Any = RemoveVersion(field.model_name, field.name)
+    else:
+        if history not in detector.from_state.models or not hasattr(_declared(detector, label, field), "history"):
+            return operation
+        changed = AddVersion(field.model_name, field.name, field.field, field.preserve_default)
+    changed._auto_deps = field._auto_deps
+    return changed  # type: ignore[no-any-return]
+
+
+def _declared(detector: Any, label: str, operation: Any) -> Any:
+    return detector.declared_apps.get_model(label, operation.model_name)

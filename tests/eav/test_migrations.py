@@ -105,6 +105,27 @@ def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> Non
     assert place.query("SELECT DISTINCT attribute FROM products_attribute") == [("color",)]
 
 
+def test_no_entity_is_lost_on_the_way_to_other_attributes_and_back(place: Shop) -> None:
+    evolve(place, products(color=models.TextField(null=True), size=models.TextField(null=True)))
+    place.query("INSERT INTO products (name, color, size) VALUES ('a', 'red', '7'), ('b', NULL, NULL)")
+    former = "SELECT id, name, color, size FROM products ORDER BY id"
+    before = place.query(former)
+    changed = [
+        *evolve(place, products(colour=models.TextField(null=True), size=models.TextField(null=True)), RENAMED),
+        *evolve(place, products(colour=models.TextField(null=True), size=models.IntegerField(null=True))),
+        *evolve(place, products(size=models.IntegerField(null=True), stock=models.IntegerField(default=5))),
+    ]
+    later = "SELECT id, name, size, stock FROM products ORDER BY id"
+    log = place.query("SELECT count(*) FROM products_attribute")
+    for _ in range(2):
+        assert place.query(later) == [(1, "a", 7, 5), (2, "b", None, 5)]
+        for _ in changed:
+            place.site.unmigrate()
+        assert place.query(former) == before
+        place.site.migrate(changed)
+    assert place.query("SELECT count(*) FROM products_attribute") == log
+
+
 @pytest.mark.parametrize(
     ("old", "new", "value", "converted"),
     [

@@ -200,6 +200,41 @@ def test_a_model_that_exists_gets_a_history_without_a_rewrite_and_gives_it_back(
     assert place.site.catalog() == catalog
 
 
+def test_no_row_is_lost_on_the_way_to_a_history_and_back(place: Place) -> None:
+    place.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    place.query(INSERT, ["a"])
+    adopted = place.evolve(define)
+    place.query("UPDATE students SET name = 'b'")
+    place.query(INSERT, ["c"])
+    for _ in adopted:
+        place.site.unmigrate()
+    rows = "SELECT id, name FROM students ORDER BY id"
+    assert place.query(rows) == [(1, "b"), (2, "c")]
+    place.site.migrate(adopted)
+    assert place.query(rows) == [(1, "b"), (2, "c")]
+    place.query("UPDATE students SET name = 'd' WHERE id = 1")
+    given_up = place.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    place.query("UPDATE students SET name = 'e' WHERE id = 1")
+    for _ in given_up:
+        place.site.unmigrate()
+    assert (place.query(rows), versions(place)) == ([(1, "e"), (2, "c")], [(1, 1, "b", "update")])
+    place.query("UPDATE students SET name = 'f' WHERE id = 1")
+    assert versions(place) == [(1, 1, "b", "update"), (1, 2, "e", "update")]
+
+
+def test_a_history_that_was_kept_goes_on(students: Place) -> None:
+    students.query(INSERT, ["a"]), students.query(INSERT, ["x"])
+    students.query("UPDATE students SET name = 'b' WHERE id = 1")
+    students.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    students.query("UPDATE students SET name = 'c' WHERE id = 1")
+    students.evolve(define)
+    assert students.query("SELECT id, version FROM students ORDER BY id") == [(1, 2), (2, 1)]
+    students.query("UPDATE students SET name = 'd'")
+    assert versions(students) == [(1, 1, "a", "update"), (1, 2, "c", "update"), (2, 1, "x", "update")]
+    students.query("DELETE FROM students WHERE id = 1")
+    assert versions(students)[2] == (1, 3, "d", "delete")
+
+
 def test_changes_of_the_model_are_followed_and_a_rename_is_asked_once(students: Place) -> None:
     from django.db import models
 

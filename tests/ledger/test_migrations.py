@@ -61,6 +61,23 @@ def test_a_balance_that_is_added_begins_with_what_is_there(unblocked: None) -> N
         assert store.query("SELECT count(*) FROM inventory") == [(4,)]
 
 
+@pytest.mark.parametrize("partition_by", [None, "month"])
+def test_no_entry_is_lost_on_the_way_to_plugins_and_back(unblocked: None, partition_by: str | None) -> None:
+    rows = "SELECT id, entry_id, created_at, value, warehouse FROM inventory ORDER BY id"
+    with new_store(plugins=[], partition_by=partition_by) as store:
+        store.add(0), store.add(0, "B")
+        made = store.evolve(lambda apps: declare(apps, plugins=[KEPT], idempotency=True, partition_by=partition_by))
+        store.entries.record([{"warehouse": "A", "value": 4}, {"warehouse": "A", "value": -3}], idempotency_key="k")
+        before = store.query(rows)
+        for _ in range(2):
+            for _ in made:
+                store.site.unmigrate()
+            assert store.query(rows) == before
+            store.site.migrate(made)
+            assert store.query(rows) == before
+            assert store.entries.verify(full=True) == []
+
+
 def test_a_minimum_that_is_broken_already_is_not_migrated_to(unblocked: None) -> None:
     with new_store(plugins=[]) as store:
         store.add(-2)

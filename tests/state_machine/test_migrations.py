@@ -169,3 +169,30 @@ def test_a_machine_that_becomes_plain_keeps_its_log_and_goes_on_with_it(unblocke
             step(site, "done")
         log = site.query("SELECT from_state, to_state FROM orders_transition ORDER BY transition_id")
         assert log == [(None, "pending"), ("pending", "done")]
+
+
+def test_no_row_is_lost_on_the_way_to_a_machine_and_back(unblocked: None) -> None:
+    without = {"fields": {"total": None, "note": None}, "transitions": {"pending": ["done"]}}
+    rows, log = "SELECT id, state FROM orders ORDER BY id", "SELECT id, to_state FROM orders_transition ORDER BY 1, at"
+    world = World()
+    with new_site() as site:
+        site.migrate(world.evolve(plain))
+        site.query("INSERT INTO orders (state) VALUES ('pending'), ('lost')")
+        adopted = world.evolve(lambda apps: declare(apps, **without))
+        site.migrate(adopted)
+        step(site, "done")
+        for _ in adopted:
+            site.unmigrate()
+        assert site.query(rows) == [(1, "done"), (2, "lost")]
+        site.query("INSERT INTO orders DEFAULT VALUES")
+        site.migrate(adopted)
+        assert site.query(rows) == [(1, "done"), (2, "lost"), (3, "pending")]
+        step(site, "done", key=3)
+        given_up = world.evolve(plain)
+        site.migrate(given_up)
+        site.query("INSERT INTO orders DEFAULT VALUES")
+        for _ in given_up:
+            site.unmigrate()
+        step(site, "done", key=4)
+        assert site.query(rows) == [(1, "done"), (2, "lost"), (3, "done"), (4, "done")]
+        assert site.query(log) == [(3, "done"), (4, "done")]
