@@ -230,9 +230,10 @@ def test_a_history_that_was_kept_goes_on(students: Place) -> None:
     students.evolve(define)
     assert students.query("SELECT id, version FROM students ORDER BY id") == [(1, 2), (2, 1)]
     students.query("UPDATE students SET name = 'd'")
-    assert versions(students) == [(1, 1, "a", "update"), (1, 2, "c", "update"), (2, 1, "x", "update")]
+    kept = {(1, 1, "a", "update"), (1, 2, "c", "update"), (2, 1, "x", "update")}
+    assert set(versions(students)) == kept
     students.query("DELETE FROM students WHERE id = 1")
-    assert versions(students)[2] == (1, 3, "d", "delete")
+    assert set(versions(students)) - kept == {(1, 3, "d", "delete")}
 
 
 def test_changes_of_the_model_are_followed_and_a_rename_is_asked_once(students: Place) -> None:
