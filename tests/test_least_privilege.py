@@ -1,6 +1,7 @@
 """A DBA runs one script; from then on nobody who migrates, writes or serves has any power over the cluster."""
 
 import os
+import re
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -72,19 +73,23 @@ class Made:
 
 def psql(script: Path) -> str:
     """Run a script as a DBA; return what is said."""
+    done = try_psql(script, "--set", "ON_ERROR_STOP=1")
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def try_psql(script: Path, *options: str) -> subprocess.CompletedProcess[str]:
     program = next(
         path / "psql" for path in (find_binaries(), *map(Path, os.get_exec_path())) if (path / "psql").exists()
     )
     address = {"PGHOST": str(SERVER.socket_dir), "PGPORT": str(SERVER.port), "PGUSER": "postgres"}
-    done = subprocess.run(
-        [str(program), "--no-psqlrc", "--quiet", "--set", "ON_ERROR_STOP=1", "--file", str(script), "postgres"],
+    return subprocess.run(
+        [str(program), "--no-psqlrc", "--quiet", *options, "--file", str(script), "postgres"],
         env={**os.environ, **address},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +265,35 @@ def test_what_a_plain_owner_may_not_is_told_with_the_sql_for_a_dba(made: Made, k
         pgcraft_django.operations.Create([item]).database_forwards("shop", editor, made.site.state, made.site.state)
     assert statement in str(refused.value)
     assert "DBA" in str(refused.value)
+
+
+def test_a_database_of_another_role_is_left_alone_until_it_is_given_away(unblocked: None, tmp_path: Path) -> None:
+    names, out = Names(), StringIO()
+    database = quote_name(names.database)
+    entry = {**connections.settings["default"], "NAME": names.database}
+    connections.settings[names.tag] = entry
+    run_sql(f"CREATE DATABASE {database}")
+    try:
+        with override_settings(PGCRAFT=names.settings):
+            call_command("pgcraft_roles", database=names.tag, sql=True, owner=names.owner, stdout=out)
+        script = tmp_path / "roles.sql"
+        script.write_text(out.getvalue())
+        refused = try_psql(script)
+        assert refused.returncode == 3
+        assert f'The database {database} belongs to the role postgres, not to "{names.owner}".' in refused.stderr
+        [line] = re.findall(r"run (ALTER DATABASE .*?), and", refused.stderr)
+        with administrator() as boss:
+            said = (
+                "SELECT datacl, (SELECT count(*) FROM pg_roles WHERE rolname = %s) FROM pg_database WHERE datname = %s"
+            )
+            assert boss.execute(said, [names.anon, names.database]).fetchall() == [(None, 0)]
+        run_sql(line)
+        assert psql(script) == ""
+    finally:
+        del connections.settings[names.tag]
+        run_sql(f"DROP DATABASE {database}")
+        for role in (*names.users, names.anon, names.web):
+            run_sql(f"DROP ROLE IF EXISTS {quote_name(role)}")
 
 
 def test_one_role_is_not_two_things() -> None:

@@ -191,6 +191,15 @@ def test_who_asks_twice_at_once_gets_the_same(browser: Client) -> None:
     assert second == retried
 
 
+def test_who_asks_twice_does_not_get_more_time_by_it(browser: Client) -> None:
+    first = post(browser, TOKEN)["refresh_token"]
+    post(browser, REFRESH, refresh_token=first)
+    used = timezone.now() - timedelta(seconds=9)
+    Login.objects.update(refreshed_at=used)
+    assert post(browser, REFRESH, refresh_token=first)["status"] == 200
+    assert Login.objects.get().refreshed_at == used
+
+
 def test_of_many_that_refresh_at_the_same_moment_none_is_a_thief(api: Served, browser: Client) -> None:
     first = post(browser, TOKEN)["refresh_token"]
 
@@ -215,12 +224,14 @@ def test_a_token_that_was_used_before_ends_the_login_for_thief_and_user(api: Ser
     assert refused(letters(api, second["access_token"])) == "The login of the token has ended."
 
 
-def test_a_token_of_two_refreshes_ago_is_never_a_retry(browser: Client) -> None:
+def test_a_token_of_two_refreshes_ago_ends_the_login_at_once(api: Served, browser: Client) -> None:
     first = post(browser, TOKEN)["refresh_token"]
     second = post(browser, REFRESH, refresh_token=first)["refresh_token"]
-    third = post(browser, REFRESH, refresh_token=second)["refresh_token"]
+    third = post(browser, REFRESH, refresh_token=second)
+    assert post(browser, REFRESH, refresh_token=second)["refresh_token"] == third["refresh_token"]
     assert post(browser, REFRESH, refresh_token=first)["status"] == 401
-    assert post(browser, REFRESH, refresh_token=third)["status"] == 401
+    assert post(browser, REFRESH, refresh_token=third["refresh_token"])["status"] == 401
+    assert refused(letters(api, third["access_token"])) == "The login of the token has ended."
 
 
 @pytest.mark.parametrize("content", ["", "[", "[" * 99999, '{"refresh_token": 1}', "\xff"], ids=range(5))

@@ -49,7 +49,12 @@ def database_script(config: Config, database: str, owner: str, writer: str | Non
     return _script(
         "-- The database and the roles of a project with pgcraft_django. Run this as a superuser:\n"
         "--     psql --set ON_ERROR_STOP=1 --file roles.sql postgres",
-        [*_database(database, owner, users), *_roles(config, database), *_closed(config, database, owner, users)],
+        [
+            "\\set ON_ERROR_STOP on\n",
+            *_database(database, owner, users),
+            *_roles(config, database),
+            *_closed(config, database, owner, users),
+        ],
         [*users, config.authenticator_role],
     )
 
@@ -83,6 +88,8 @@ def _database(database: str, owner: str, users: list[str]) -> Iterator[str]:
         yield f"-- {what}"
         missing = f"NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = {quote_text(name)})"
         yield retrying(missing, f"CREATE ROLE {quote_name(name)} LOGIN", f"No role {quote_name(name)} could be made.")
+    yield f"-- whose the database is, if it is there already: {owner} could not migrate that of somebody else"
+    yield _belongs(database, owner)
     create = f"CREATE DATABASE {quote_name(database)} OWNER {quote_name(owner)} TEMPLATE template0 ENCODING 'UTF8'"
     yield "-- the database"
     yield (
@@ -90,6 +97,24 @@ def _database(database: str, owner: str, users: list[str]) -> Iterator[str]:
         f"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {quote_text(database)}) \\gexec\n"
         f"\\connect {quote_name(database)}\n"
     )
+
+
+def _belongs(database: str, owner: str) -> str:
+    """Return a block that ends the script if the database belongs to another role."""
+    return do_block(f"""\
+DECLARE
+    other text;
+BEGIN
+    SELECT pg_catalog.pg_get_userbyid(datdba) INTO other FROM pg_catalog.pg_database
+    WHERE datname = {quote_text(database)};
+    IF other <> {quote_text(owner)} THEN
+        RAISE EXCEPTION USING
+            MESSAGE = pg_catalog.format('The database %I belongs to the role %I, not to %I.',
+                {quote_text(database)}, other, {quote_text(owner)}),
+            HINT = pg_catalog.format('Give --owner %I, or run ALTER DATABASE %I OWNER TO %I, and let its schemas '
+                'and tables follow.', other, {quote_text(database)}, {quote_text(owner)});
+    END IF;
+END""")
 
 
 def _closed(config: Config, database: str, owner: str, users: list[str]) -> Iterator[str]:

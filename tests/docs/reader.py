@@ -36,7 +36,7 @@ from tests.docs.pages import PATH_LINE, ROOT, Block, commands, pattern
 from tests.docs.terminal import Terminal
 from tests.settings import MAJOR
 
-FAILURE = re.compile(r"^[\w.]*Error: ", re.MULTILINE)
+FAILURE = re.compile(r"^(?:[\w.]*Error|psql:\S+ ERROR): ", re.MULTILINE)
 SERVERS = re.compile(r"pgcraft_serve(?!.*(?:--print-config|--help))|just serve|make playground")
 QUESTION = re.compile(r"^(.*(?:\[y/N\]|go on:)) (\w+)$", re.MULTILINE)
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYENV_ROOT", "PGCRAFT_POSTGRES_BIN")
