@@ -3,7 +3,14 @@
 from django.db import models
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
+from pgcraft_django.models import (
+    PGCraftAppendOnly,
+    PGCraftEAV,
+    PGCraftLedger,
+    PGCraftLogin,
+    PGCraftSimple,
+    PGCraftStateMachine,
+)
 from pgcraft_django.plugins import Balance
 
 GRANTS = {"anon": ["select"], "webuser": "all"}
@@ -100,3 +107,10 @@ class Order(PGCraftStateMachine):
 
     def __str__(self) -> str:
         return f"{self.user}: {self.state}"
+
+
+class Login(PGCraftLogin):
+    """Who got tokens by logging in to Django, and until when. Not in the API."""
+
+    class Meta:
+        db_table = "logins"

@@ -3,7 +3,7 @@
 What a block means:
 
     python    The first line names a file: `# shop/models.py` writes it, `…, added` appends to it, `…, written by
-              makemigrations` must be what is there. Or it is `# python manage.py shell`, where the rest is typed.
+              makemigrations` must be what is there. Or it is `# python manage.py shell`, in which the rest is typed.
     diff      The first line names a file; lines with `-` are replaced by lines with `+`.
     console   `$ command`, and below it what a terminal shows. Behind a question is what the person answers.
               A command fails exactly if an error is shown. A server stays until the next one starts. Only
@@ -156,8 +156,8 @@ class Reader:
 
     def follow_python(self, text: str) -> None:
         first, _, typed = text.partition("\n")
-        if first == "# python manage.py shell":
-            self.try_command(f"python manage.py shell --verbosity 0 --command {shlex.quote(typed)}", "")
+        if first.endswith("manage.py shell"):
+            self.try_command(f"{first.removeprefix('# ')} --verbosity 0 --command {shlex.quote(typed)}", "")
             return
         path, how, content = self.file(text)
         if how == "written by makemigrations":
