@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 import schemathesis
+from django.core.management import call_command
+from django.db.migrations.loader import MigrationLoader
 from hypothesis import HealthCheck, given, settings
 
 from tests.support.served import Served, serve
@@ -38,6 +40,8 @@ def playground(django_db_blocker: Any) -> Iterator[Served]:
     with ExitStack() as stack:
         stack.enter_context(django_db_blocker.unblock())
         site = stack.enter_context(new_site())
+        call_command("migrate", "auth", database=site.alias, verbosity=0)
+        site.state = MigrationLoader(None).project_state([("auth", "0012_alter_user_first_name_max_length")])
         migration = import_module("playground_project.migrations.0001_initial").Migration
         site.migrate([migration("0001_initial", "playground_project")])
         for statement in ROWS.strip().split(";\n"):
