@@ -114,6 +114,12 @@ def make_resource(model: type[models.Model], api: API, *, app_label: str, table_
     )
 
 
+def is_api(declared: object) -> bool:
+    """Tell whether `declared` is an API, a list of them, or None."""
+    items = declared if isinstance(declared, list | tuple) else [declared]
+    return declared is None or all(isinstance(item, API) for item in items)
+
+
 def as_apis(declared: object) -> tuple[API, ...]:
     """Return one API, a list of them, or None as a tuple; anything else exposes nothing."""
     items = declared if isinstance(declared, list | tuple) else [declared]

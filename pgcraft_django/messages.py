@@ -8,6 +8,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
+from django.db import models
 
 
 def error(number: str, message: str, *, hint: str, obj: Any = None) -> Error:
@@ -34,6 +35,11 @@ def some(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = len(names) - 3
     return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
+
+
+def renamed(name: str, model: type[models.Model]) -> str:
+    """Return another name for a field or column of `model` whose name is taken: `contract_version`."""
+    return f"{model._meta.model_name}_{name}"
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:

@@ -60,6 +60,7 @@ State machines
     E075  A guard cannot be told from the row.
     E076  A field of the log of transitions cannot be there.
     E077  `transition_grants` name an unknown role or state.
+    E078  `transition_api` is no API.
     W071  No transition leads to a state.
 
 Attributes

@@ -9,10 +9,9 @@ from django.apps.registry import Apps
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API, exposed_fields, field_names, make_resource
+from pgcraft_django.api import API, exposed_fields, field_names, is_api, make_resource
 from pgcraft_django.checks.defaults import check_inserts
 from pgcraft_django.checks.grants import check_grants
-from pgcraft_django.checks.models import is_api
 from pgcraft_django.checks.names import check_name, check_schema
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.messages import corrected, error, listed, of_apps, source

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API
+from pgcraft_django.api import is_api
 from pgcraft_django.checks.names import check_column, check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.eav.checks import check_reference
@@ -105,12 +105,6 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
         yield _wrong_type(model, "plugins", plugins, "a list", "plugins = []")
     elif wrong := [plugin for plugin in plugins if not isinstance(plugin, Plugin)]:
         yield _wrong_type(model, "plugins", wrong[0], "a list of plugins", "plugins = [Plugin()]")
-
-
-def is_api(declared: object) -> bool:
-    """Tell whether `declared` is an API, a list of them, or None."""
-    items = declared if isinstance(declared, list | tuple) else [declared]
-    return declared is None or all(isinstance(item, API) for item in items)
 
 
 def _wrong_type(model: type[models.Model], name: str, value: object, what: str, line: str) -> CheckMessage:

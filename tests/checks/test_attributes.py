@@ -50,7 +50,7 @@ def test_the_key_is_one_plain_column(apps: Apps) -> None:
 @pytest.mark.parametrize("name", ["data", "at", "actor", "log_id"])
 def test_names_that_the_tables_need_are_refused_for_a_key(apps: Apps, name: str) -> None:
     model(apps, base=PGCraftEAV, **{name: models.BigAutoField(primary_key=True)})
-    expect(messages(apps), "E083", f'{name}_ = …(db_column="{name}_")')
+    expect(messages(apps), "E083", f'person_{name} = …(db_column="person_{name}")')
 
 
 def test_names_that_the_table_needs_are_refused_for_a_foreign_key(apps: Apps) -> None:

@@ -18,7 +18,7 @@ def test_a_model_with_a_history_is_right(apps: Apps) -> None:
 @pytest.mark.parametrize("name", ["actor", "reason", "operation", "valid_to", "version", "history_id"])
 def test_names_that_the_history_needs_are_refused(apps: Apps, name: str) -> None:
     model(apps, base=PGCraftAppendOnly, **{name: models.TextField(null=True)})
-    expect(messages(apps), "E061", f'{name}_ = …(db_column="{name}_")')
+    expect(messages(apps), "E061", f'person_{name} = …(db_column="person_{name}")')
 
 
 @pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])

@@ -89,12 +89,12 @@ def test_double_entry_is_of_a_ledger(apps: Apps) -> None:
 
 def test_fields_that_are_added_are_not_declared(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"plugins": [DoubleEntry()]}, direction=models.TextField())
-    expect(messages(apps), "E098", "direction_ = …")
+    expect(messages(apps), "E098", "_direction = …")
 
 
 def test_the_key_is_not_declared(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"idempotency": True}, idempotency_key=models.TextField())
-    expect(messages(apps), "E098", "idempotency_key_ = …")
+    expect(messages(apps), "E098", "_idempotency_key = …")
 
 
 def test_tables_beside_the_ledger_need_room_in_their_names(apps: Apps) -> None:

@@ -114,11 +114,12 @@ def test_roles_and_states_of_grants_are_known(apps: Apps, grants: Any) -> None:
     expect(messages(apps), "E077", "")
 
 
+@pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])
+def test_transition_api_is_an_api(apps: Apps, wrong: Any) -> None:
+    machine(apps, transition_api=wrong)
+    expect(messages(apps), "E078", "transition_api = API(")
+
+
 def test_a_state_that_nothing_leads_to_is_told(apps: Apps) -> None:
     machine(apps, transitions={"a": ["b"], "c": ["a"]})
     expect(messages(apps), "W071", 'Write a way to "c"')
-
-
-def test_only_reading_the_log_can_be_granted(apps: Apps) -> None:
-    machine(apps, transition_api=3)
-    expect(messages(apps), "E022", "api = API(")

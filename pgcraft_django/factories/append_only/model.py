@@ -7,13 +7,13 @@ from django.core.checks import CheckMessage
 from django.db import models
 from django.db.models.functions import Now
 
-from pgcraft_django.api import API, as_apis
+from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.messages import error, source
+from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
 from pgcraft_django.plugins.base import option
@@ -59,11 +59,11 @@ class AppendOnlyFactory(Factory):
                 yield error(
                     "E061",
                     f"The field {field.name!r} has a name that the history needs for itself.",
-                    hint=f"Write {field.name}_ = …(db_column={source(f'{field.column}_')})",
+                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(renamed(field.column, model))})",
                     obj=model,
                 )
         api = option(model, "history_api")
-        if api is not None and len(_apis(model)) < (len(api) if isinstance(api, list | tuple) else 1):
+        if not is_api(api):
             yield error(
                 "E062",
                 f"history_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "

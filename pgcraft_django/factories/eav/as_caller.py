@@ -34,7 +34,7 @@ OLD, NEW = "($1)", "($2)"
 
 
 def has_policies(model: type[models.Model]) -> bool:
-    """Tell whether the model declares policies."""
+    """Tell whether the model declares policies. What they are is read in `policies`, which is above the factories."""
     return bool(option(model, "policies"))
 
 

@@ -7,12 +7,12 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
 
-from pgcraft_django.api import API, as_apis
+from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.eav.document import DATA
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
-from pgcraft_django.messages import error, source
+from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.plugins.base import option
 
 LOG_COLUMNS = {"log_id", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
@@ -36,11 +36,6 @@ def declared_apis(model: type[models.Model], name: str) -> list[API]:
     return list(as_apis(option(model, name)))
 
 
-def _declared(model: type[models.Model], name: str) -> list[Any]:
-    api = option(model, name)
-    return list(api) if isinstance(api, list | tuple) else [] if api is None else [api]
-
-
 def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     """Return what is wrong with the model's fields, constraints and indexes."""
     yield from _key(model)
@@ -56,10 +51,10 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from _constraint(model, item)
     for name in ("attribute_api", "extra_api"):
-        if wrong := [item for item in _declared(model, name) if not isinstance(item, API)]:
+        if not is_api(api := option(model, name)):
             yield error(
                 "E087",
-                f"{name} in class PGCraft has a {type(wrong[0]).__name__}; it is an API, a list of them, or None.",
+                f"{name} in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or None.",
                 hint=f'Write {name} = API(grants={{"webuser": ["select"]}})',
                 obj=model,
             )
@@ -86,7 +81,7 @@ def _key(model: type[models.Model]) -> Iterator[CheckMessage]:
         yield error(
             "E083",
             f"The key {key.name!r} has a name that the tables behind the model need for themselves.",
-            hint=f'Write {key.name}_ = …(db_column="{key.column}_")',
+            hint=f'Write {renamed(key.name, model)} = …(db_column="{renamed(key.column, model)}")',
             obj=model,
         )
 

@@ -16,7 +16,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 from django.db.models import Q
 
-from pgcraft_django.api import API
+from pgcraft_django.api import API, as_apis
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
@@ -152,11 +152,9 @@ class Balance(Plugin):
         return isinstance(self.name, str) and self.name.isidentifier() and self.name not in balances_of(model)
 
     def _exposed(self) -> list[API]:
-        apis = self.api if isinstance(self.api, list | tuple) else [self.api]
         return [
             api if api.columns is not None else replace(api, exclude=[*(api.exclude or ()), "id"])
-            for api in apis
-            if isinstance(api, API)
+            for api in as_apis(self.api)
         ]
 
 

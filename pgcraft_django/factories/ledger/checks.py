@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API
+from pgcraft_django.api import is_api
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.ledger.shape import (
     DIRECTION,
@@ -16,7 +16,7 @@ from pgcraft_django.factories.ledger.shape import (
     is_idempotent,
     partition_interval,
 )
-from pgcraft_django.messages import corrected, error, listed, nearest, source
+from pgcraft_django.messages import corrected, error, listed, nearest, renamed, source
 from pgcraft_django.naming import is_identifier
 from pgcraft_django.plugins.base import get_plugins, option
 
@@ -109,8 +109,7 @@ def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[Chec
     if plugin.minimum is not None and not plugin.has_minimum:
         message = f"Balance has the minimum {plugin.minimum!r}, which is no number to compare with."
         yield error("E094", message, hint="Write Balance(dimensions=[…], minimum=0)", obj=model)
-    apis = plugin.api if isinstance(plugin.api, list | tuple) else [plugin.api]
-    if any(not isinstance(api, API) for api in apis if api is not None):
+    if not is_api(plugin.api):
         message = f"Balance(api=…) is of type {type(plugin.api).__name__}; it must be an API or a list of them."
         yield error("E022", message, hint='Write api=API(grants={"webuser": ["select"]})', obj=model)
     same = [other for other in get_plugins(model) if isinstance(other, Balance) and other.name == plugin.name]
@@ -138,7 +137,7 @@ def taken(name: str, what: str, model: type[models.Model]) -> CheckMessage:
     return error(
         "E098",
         f"The model has a field {name!r}, which {what} adds by itself.",
-        hint=f"Remove {name} = …, or write {name}_ = … instead",
+        hint=f"Remove {name} = …, or write {renamed(name, model)} = … instead",
         obj=model,
     )
 

@@ -107,16 +107,7 @@ def add_index(model: type[models.Model], index: models.Index) -> None:
 def index_entries(model: type[models.Model]) -> None:
     """Let the legs of an entry be found by `entry_id`."""
     # Django allows 30 characters for the name of an index.
-    add_index(model, models.Index(fields=["entry_id"], name=f"{shorten_to(model._meta.db_table, 21)}_entry_id"))
-
-
-def shorten_to(name: str, length: int) -> str:
-    """Return `name`, or its head and a hash that tells it from others with the same head."""
-    import hashlib
-
-    if len(name) <= length and name.isascii():
-        return name
-    return f"{name[: length - 9]}_{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    add_index(model, models.Index(fields=["entry_id"], name=f"{shorten(model._meta.db_table, 21)}_entry_id"))
 
 
 def constraint_name(model: type[models.Model], *parts: str) -> str:

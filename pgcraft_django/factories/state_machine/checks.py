@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
 
-from pgcraft_django.api import ALL
+from pgcraft_django.api import ALL, is_api
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.conf import get_config
@@ -38,6 +38,14 @@ def check_machine(model: type[models.Model]) -> Iterator[CheckMessage]:
         yield from _states(model, field)
     yield from _guards(model)
     yield from _extras(model)
+    if not is_api(api := option(model, "transition_api")):
+        yield error(
+            "E078",
+            f"transition_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "
+            "None.",
+            hint='Write transition_api = API(grants={"webuser": ["select"]})',
+            obj=model,
+        )
     machine = get_machine(model)
     if machine is not None:
         yield from _unreachable(machine)

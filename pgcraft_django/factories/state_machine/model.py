@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.core.checks import CheckMessage
 from django.db import models
 
+from pgcraft_django.api import as_apis
 from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
@@ -63,7 +64,7 @@ class _StateMachine(Factory):
                 "ordering": ["transition_id"],
                 "default_permissions": ["view"],
             },
-            api=option(model, "transition_api"),
+            api=list(as_apis(option(model, "transition_api"))),
             base=TransitionLog,
         )
 
