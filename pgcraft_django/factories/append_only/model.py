@@ -59,7 +59,7 @@ class AppendOnlyFactory(Factory):
                 yield error(
                     "E061",
                     f"The field {field.name!r} has a name that the history needs for itself.",
-                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(renamed(field.column, model))})",
+                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(renamed(str(field.column), model))})",
                     obj=model,
                 )
         api = option(model, "history_api")
