@@ -56,10 +56,11 @@ class AppendOnlyFactory(Factory):
             stamp = field.name in STAMPS
             redefined = stamp and type(field) is not type(PGCraftAppendOnly._meta.get_field(field.name))
             if redefined or (field.name in own and not stamp):
+                column = renamed(str(field.column), model)
                 yield error(
                     "E061",
                     f"The field {field.name!r} has a name that the history needs for itself.",
-                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(renamed(str(field.column), model))})",
+                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(column)})",
                     obj=model,
                 )
         api = option(model, "history_api")
