@@ -1,6 +1,7 @@
 """How plain `makemigrations` finds objects.
 
-`diff` compares what is recorded with what is declared, `placing` puts the outcome among Django's own operations,
-`defaults` keeps defaults out of their way, `tables` reads migration states, `detector` is the mixin that does it all
-in Django's autodetector, `wiring` hooks it into the commands.
+`detector` is the mixin that does it all in Django's autodetector, and `wiring` hooks it into the commands. `diff`
+compares what is recorded with what is declared, and `placing` puts the outcome among Django's own operations, with
+dependencies of the kind `after`. `defaults`, `views` and `kept` see to defaults, to models whose relation is a view,
+and to logs that stay; `questions` spares the user those about companion models; `tables` reads migration states.
 """

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
 
-# A schema that was there before, or that a DBA made, is not ours to drop: only ours carries this comment.
 MARK = "Made by pgcraft_django, dropped with the last object in it."
+"""The second line of our schemas' comments. A schema that was there before, or that a DBA made, is not ours to drop."""
 
 
 def schema_key(name: str) -> ObjectKey:
@@ -26,6 +26,11 @@ class Schema(DatabaseObject):
     def key(self) -> ObjectKey:
         return schema_key(self.name)
 
+    @property
+    def _comment(self) -> str:
+        """What tells that it is ours. PostgREST takes the first line for the title of the API."""
+        return f"{self.name}\n{MARK}"
+
     def create_sql(self) -> list[str]:
         # CREATE SCHEMA IF NOT EXISTS wants CREATE on the database even if the schema is there.
         return [
@@ -33,7 +38,7 @@ class Schema(DatabaseObject):
 BEGIN
     IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = {quote_text(self.name)}) THEN
         CREATE SCHEMA {quote_name(self.name)};
-        COMMENT ON SCHEMA {quote_name(self.name)} IS {quote_text(MARK)};
+        COMMENT ON SCHEMA {quote_name(self.name)} IS {quote_text(self._comment)};
     END IF;
 END
 """)
@@ -46,7 +51,7 @@ BEGIN
     IF EXISTS (
         SELECT FROM pg_catalog.pg_namespace n
         WHERE n.nspname = {quote_text(self.name)}
-          AND pg_catalog.obj_description(n.oid, 'pg_namespace') = {quote_text(MARK)}
+          AND pg_catalog.obj_description(n.oid, 'pg_namespace') = {quote_text(self._comment)}
           AND NOT EXISTS (
               SELECT FROM pg_catalog.pg_depend d
               WHERE d.refclassid = 'pg_catalog.pg_namespace'::regclass AND d.refobjid = n.oid

@@ -69,6 +69,10 @@ def narrowed(specification: dict[str, Any]) -> dict[str, Any]:
     return specification
 
 
+def test_the_description_has_the_name_of_the_schema_for_its_title(playground: Served) -> None:
+    assert playground.webuser.get("/").raise_for_status().json()["info"]["title"] == "api"
+
+
 @pytest.mark.parametrize("adapt", [dict, narrowed], ids=["as it is", "in PostgREST's words"])
 def test_whatever_a_client_sends_is_answered(
     playground: Served, adapt: Callable[[dict[str, Any]], dict[str, Any]]
