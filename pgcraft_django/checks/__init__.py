@@ -72,6 +72,7 @@ Attributes
     E086  A constraint or index is not possible over attributes.
     E087  `attribute_api` or `extra_api` is no API.
     E088  `extra` is neither `True` nor `False`.
+    E089  A foreign key refers to an attribute, which is no column.
 
 Ledgers
     E091  The value cannot hold every amount exactly.

@@ -25,6 +25,13 @@ def test_a_plain_foreign_key_to_a_view_is_refused(apps: Apps, base: Any, kind: A
     expect([item for item in messages(apps) if item.obj.__name__ == "Letter"], "E081", "PGCraftForeignKey(Person, …)")
 
 
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftEAV])
+def test_a_foreign_key_to_an_attribute_is_refused(apps: Apps, base: Any) -> None:
+    model(apps, base=PGCraftEAV, code=models.TextField(unique=True))
+    model(apps, "Letter", base=base, reader=PGCraftForeignKey("shop.Person", models.CASCADE, to_field="code"))
+    expect([item for item in messages(apps) if item.obj.__name__ == "Letter"], "E089", "PGCraftForeignKey(Person, …)")
+
+
 @pytest.mark.parametrize("base", [PGCraftSimple, models.Model])
 def test_many_to_many_to_a_view_is_refused(apps: Apps, base: Any) -> None:
     model(apps, base=PGCraftEAV)

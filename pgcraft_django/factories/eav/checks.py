@@ -9,7 +9,7 @@ from django.db import models
 
 from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.base import get_factory
-from pgcraft_django.factories.eav.document import DATA
+from pgcraft_django.factories.eav.document import DATA, is_column
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
 from pgcraft_django.messages import error, renamed, source
@@ -126,10 +126,18 @@ def _impossible(model: type[models.Model], item: Any, why: str) -> CheckMessage:
 
 def check_reference(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
     """Judge a foreign key or many-to-many field of any model to one whose relation is a view."""
-    if not refers_to_view(field) or isinstance(field, PGCraftForeignKey):
+    if not refers_to_view(field):
         return
     target = field.remote_field.model.__name__
-    if not field.many_to_many:
+    if isinstance(field, PGCraftForeignKey):
+        if not is_column(field.target_field):
+            yield error(
+                "E089",
+                f"{field.name!r} refers to {field.target_field.name!r} of {target}, an attribute, which is no column.",
+                hint=f"Write {field.name} = PGCraftForeignKey({target}, …) without to_field",
+                obj=model,
+            )
+    elif not field.many_to_many:
         yield error(
             "E081",
             f"{field.name!r} is a {type(field).__name__} to {target}, whose relation is a view: PostgreSQL has no "
