@@ -6,6 +6,7 @@ key whose public half PostgREST has as a JSON Web Key Set (RS256, ES256). PyJWT 
 
 import base64
 import binascii
+import json
 import os
 import time
 import uuid
@@ -57,6 +58,10 @@ def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: t
         "iat": now,
         "exp": now + int(expires.total_seconds()),
     }
+    try:  # before the key is there: a traceback shows what its functions hold
+        json.dumps(said, allow_nan=False, ensure_ascii=False).encode()
+    except ValueError as error:
+        raise TypeError(f"JSON cannot hold the claims: {error}") from None
     signing = signing_key()
     return str(jwt.encode(said, signing.key, signing.algorithm, headers={"kid": signing.id} if signing.id else None))
 
@@ -165,7 +170,6 @@ def _public(key: Any) -> dict[str, Any]:
 def _thumbprint(public: Mapping[str, Any]) -> str:
     """Return the key's name: RFC 7638."""
     import hashlib
-    import json
 
     canonical = json.dumps(dict(sorted(public.items())), separators=(",", ":"))
     return base64.urlsafe_b64encode(hashlib.sha256(canonical.encode()).digest()).rstrip(b"=").decode()

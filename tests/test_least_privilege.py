@@ -143,6 +143,7 @@ def declare(apps: Apps, names: Names) -> None:
     define("Note", PGCraftSimple, {"text": text(), "reader": text()}, policies=[OwnerPolicy("reader")])
     define("Pupil", PGCraftAppendOnly, {"name": text()})
     define("Product", PGCraftEAV, {"color": text(null=True)})
+    define("Paper", PGCraftEAV, {"reader": text()}, policies=[OwnerPolicy("reader")])
     define("Entry", PGCraftLedger, {"account": text()}, plugins=[Balance(dimensions=["account"], minimum=0)])
     define(
         "Order",
@@ -215,6 +216,11 @@ def test_the_writer_works_with_each_factory_and_changes_no_table(made: Made) -> 
     product.color = "blue"
     product.save()
     assert made.model("Product").objects.using(using).get().color == "blue"
+    paper = made.model("Paper").objects.using(using).create(reader="1")
+    paper.reader = "2"
+    paper.save()
+    assert [line.operation for line in paper.history.using(using)] == ["insert", "update"]
+    assert made.model("Paper").objects.using(using).filter(reader="2").delete()[0] == 1
     made.model("Entry").objects.using(using).create(value=5, account="a")
     order = made.model("Order").objects.using(using).create()
     order.state = "done"
@@ -305,3 +311,16 @@ def test_one_role_is_not_two_things() -> None:
         call_command("pgcraft_roles", sql=True, writer="one")
     with pytest.raises(CommandError, match="--sql"):
         call_command("pgcraft_roles", owner="one")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_no_name_breaks_out_of_the_script(settings: Any, end: str) -> None:
+    """Comments and psql's own commands end with the line: what comes after it would be SQL."""
+    evil = f"a{end}DROP TABLE x;"
+    for options in ({"owner": evil}, {"owner": "one", "writer": evil}):
+        with pytest.raises(CommandError, match="has a line break"):
+            call_command("pgcraft_roles", sql=True, **options)
+    settings.PGCRAFT = {"ROLES": ["anon", evil]}
+    for options in ({}, {"owner": "one"}):
+        with pytest.raises(CommandError, match="has a line break"):
+            call_command("pgcraft_roles", sql=True, skip_checks=True, **options)

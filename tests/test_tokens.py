@@ -88,6 +88,18 @@ def test_an_audience_is_said_where_postgrest_asks_for_one(settings: Any) -> None
     assert jwt.decode(make_token("webuser"), SECRET, ["HS256"], audience="school")["aud"] == "school"
 
 
+@pytest.mark.parametrize("claim", [{1}, float("nan"), "\ud800", object()])
+def test_claims_that_json_cannot_hold_are_refused_before_the_secret_is_in_a_traceback(claim: object) -> None:
+    with pytest.raises(TypeError) as caught:
+        make_token("webuser", claims={"tenant": claim})
+    frame, found = caught.tb, []
+    while frame is not None:
+        found += [value for value in frame.tb_frame.f_locals.values() if value in (SECRET, SECRET.encode())]
+        frame = frame.tb_next
+    # This test itself holds none.
+    assert found == []
+
+
 @pytest.mark.parametrize("role", ["postgres", "authenticator", "", "nobody"])
 def test_only_request_roles_get_tokens(role: str) -> None:
     with pytest.raises(RoleError, match="No request can switch"):

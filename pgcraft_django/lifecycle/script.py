@@ -4,7 +4,7 @@ There is no password in it, not even a verifier: scripts are mailed and kept, an
 passwords against. psql's `\\password` asks for one and sends its verifier.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from pgcraft_django.conf import Config
 from pgcraft_django.errors import ConfigurationError
@@ -24,7 +24,11 @@ WRITER_ROLES = ("pg_read_all_data", "pg_write_all_data")
 
 
 def roles_script(config: Config, database: str) -> str:
-    """Return the SQL that a DBA runs instead of `ensure_roles`; it may be run again."""
+    """Return the SQL that a DBA runs instead of `ensure_roles`; it may be run again.
+
+    Raises `ConfigurationError` for a name with a line break.
+    """
+    _check_lines([database, config.authenticator_role, *config.request_roles])
     return _script(
         "-- The roles of pgcraft_django. Run this as a superuser, or as a role with CREATEROLE, in any database of the "
         "cluster:\n--     psql --set ON_ERROR_STOP=1 --file roles.sql",
@@ -37,9 +41,10 @@ def database_script(config: Config, database: str, owner: str, writer: str | Non
     """Return the SQL that makes the roles, limits them, and makes a database that is open to nobody else.
 
     `owner` migrates, `writer` is who Django is for the rest of the time; None if that is the owner, too.
-    Raises `ConfigurationError` if one role would be two of these.
+    Raises `ConfigurationError` if one role would be two of these, and for a name with a line break.
     """
     users = [owner, *([writer] if writer else [])]
+    _check_lines([database, *users, config.authenticator_role, *config.request_roles])
     for name in users:
         if name in (config.authenticator_role, *config.request_roles) or users.count(name) > 1:
             raise ConfigurationError(
@@ -57,6 +62,13 @@ def database_script(config: Config, database: str, owner: str, writer: str | Non
         ],
         [*users, config.authenticator_role],
     )
+
+
+def _check_lines(names: Iterable[str]) -> None:
+    """Raise `ConfigurationError` for a name that would end a comment, or a command of psql, in the middle."""
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise ConfigurationError(f"The name {name!r} has a line break, which a script cannot hold.")
 
 
 def _script(head: str, statements: list[str], with_password: list[str]) -> str:

@@ -29,6 +29,8 @@ from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
 from pgcraft_django.plugins.base import option
 
+WRITERS = "pg_write_all_data"
+"""PostgreSQL's role for who may write to all tables, be they no owner: they write to the model's own relation, too."""
 OLD, NEW = "($1)", "($2)"
 """The rows of the view that each function takes."""
 
@@ -52,8 +54,10 @@ def columns_behind(parts: Parts, fields: Sequence[AnyField], privilege: str) -> 
 
 def caller_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
     """Yield what lets a view with `fields` be written to. Without the key, rows can only be added."""
-    yield from (function for _, function in _functions(parts, schema, view, fields))
-    yield from _new_key(parts)
+    functions = [*(function for _, function in _functions(parts, schema, view, fields)), *_new_key(parts)]
+    yield from functions
+    if (schema, view) == (parts.schema, parts.name):
+        yield from (_grant(function, WRITERS) for function in functions)
     has_key = parts.key_field in fields
     names = {command: quote_name(schema, _name(view, command)) for command in ("insert", "update", "delete", "lock")}
     insert = f"SELECT added INTO NEW.{parts.key}" if has_key else "PERFORM"
@@ -88,7 +92,11 @@ def caller_grants(parts: Parts, resource: Resource) -> Iterator[FunctionGrant]:
     for privilege, function in _functions(parts, resource.schema, resource.name, resource.fields):
         for role in sorted(resource.roles(privilege)):
             for called in (function, *(_new_key(parts) if privilege == "insert" else ())):
-                yield FunctionGrant(schema=called.schema, function=called.name, arguments=called.arguments, role=role)
+                yield _grant(called, role)
+
+
+def _grant(function: Function, role: str) -> FunctionGrant:
+    return FunctionGrant(schema=function.schema, function=function.name, arguments=function.arguments, role=role)
 
 
 def _name(view: str, command: str) -> str:
