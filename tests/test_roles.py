@@ -198,7 +198,7 @@ def test_an_authenticator_that_inherits_is_reported_with_its_remedy(database: st
     lines = [line for line in warned.splitlines() if "before it switches" in line]
     assert len(lines) == 2
     for line in lines:
-        run_sql(line.rpartition("To mend it: ")[2])
+        run_sql(line.rpartition("To repair it: ")[2])
     assert roles(database)[1] == ""
 
 
@@ -212,7 +212,7 @@ def test_a_membership_that_the_setting_does_not_name_is_reported_with_its_remedy
     _, warned = roles(database)
     (line,) = [line for line in warned.splitlines() if "a token can name it" in line]
     assert line.startswith(f"Warning: The role {member} is a member of pg_read_all_data")
-    run_sql(line.rpartition("To mend it: ")[2])
+    run_sql(line.rpartition("To repair it: ")[2])
     assert "a token can name it" not in roles(database)[1]
 
 

@@ -50,17 +50,17 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
 
 Histories
     E061  A field has a name that its history needs.
-    E062  `history_api` is no API.
+    E062  `history_api` is not an API.
 
 State machines
     E071  No field can hold the state.
     E072  `transitions` do not map states to lists of states.
     E073  There is no initial state.
     E074  A state is not among the field's choices.
-    E075  A guard cannot be told from the row.
+    E075  A guard cannot be decided from the row alone.
     E076  A field of the log of transitions cannot be there.
     E077  `transition_grants` name an unknown role or state.
-    E078  `transition_api` is no API.
+    E078  `transition_api` is not an API.
     W071  No transition leads to a state.
 
 Attributes
@@ -70,15 +70,15 @@ Attributes
     E084  A many-to-many field is on a model whose relation is a view, or leads to one.
     E085  An attribute cannot be a generated field.
     E086  A constraint or index is not possible over attributes.
-    E087  `attribute_api` or `extra_api` is no API.
+    E087  `attribute_api` or `extra_api` is not an API.
     E088  `extra` is neither `True` nor `False`.
     E089  A foreign key refers to an attribute, which is no column.
 
 Ledgers
     E091  The value cannot hold every amount exactly.
-    E092  The dimensions of a `Balance` are no fields of the ledger's own.
+    E092  The dimensions of a `Balance` are not fields of the ledger's own.
     E093  Balances have no names of their own.
-    E094  A minimum is no number.
+    E094  A minimum is not a number.
     E095  A plugin for ledgers is on another model.
     E096  `idempotency` is neither `True` nor `False`.
     E097  `record_grants` name an unknown role.
@@ -86,7 +86,7 @@ Ledgers
     E099  A ledger cannot be partitioned as it is declared.
 
 Row-level security
-    E101  `policies` is no list of policies.
+    E101  `policies` is not a list of policies.
     E102  The name of a policy cannot be held, or is taken.
     E103  A policy has unknown commands.
     E104  A policy names a role that no request can switch to.
@@ -96,7 +96,7 @@ Row-level security
 
 Logins
     E121  A lifetime is not positive.
-    E122  `TOKEN_CLAIMS` is no function.
+    E122  `TOKEN_CLAIMS` is not a function.
     E123  Nothing says which role a user gets.
     E124  Logins are exposed.
     E125  There are two models of logins.
@@ -107,7 +107,7 @@ Logins
 
 Before going live (with `check --deploy`; E112 to E117 also need `--database`)
     E111  The secret that signs tokens is short.
-    E112  A request role is a superuser, or passes row-level security by.
+    E112  A request role is a superuser, or bypasses row-level security.
     E113  A view of the API runs with the rights of its owner.
     E114  A materialized view is exposed.
     E115  A function runs with the rights of its owner and no search path.
@@ -115,7 +115,7 @@ Before going live (with `check --deploy`; E112 to E117 also need `--database`)
     E117  A table has policies, and its row-level security is off.
     E118  Logins cannot sign tokens.
     W111  Everybody may read or write all rows of a resource.
-    W112  A column is exposed that by its name is a secret.
+    W112  A column is exposed whose name says that it is a secret.
     W113  A policy lets everybody write every row.
     W114  Tokens without an end are taken.
 """

@@ -120,7 +120,7 @@ def _unknown(
     for field in model._meta.local_many_to_many:
         if field.name in unknown:
             hint += f". A many-to-many field is a table: register({model.__name__}.{field.name}.through, api=API())"
-    return error("E033", f"API({argument}=…) names what is no column: {listed(unknown)}.", hint=hint, obj=model)
+    return error("E033", f"API({argument}=…) names what is not a column: {listed(unknown)}.", hint=hint, obj=model)
 
 
 def _repeated(model: type[models.Model], api: API) -> list[str]:

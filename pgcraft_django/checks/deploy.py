@@ -64,7 +64,7 @@ def _secrets(resource: Resource) -> Iterator[CheckMessage]:
     if names and resource.grants:
         yield warning(
             "W112",
-            f"{resource.name!r} exposes {listed(names)}, by the name a secret.",
+            f"{resource.name!r} exposes {listed(names)}, which by name are secrets.",
             hint=f"Write exclude={source(names)} in its API",
             obj=resource.model,
         )
@@ -78,7 +78,7 @@ def _weak_secret() -> Iterator[CheckMessage]:
     if key is not None and len(key) < LEAST_SECRET:
         yield error(
             "E111",
-            f"jwt-secret has {len(key)} bytes: who guesses it can be everybody.",
+            f"jwt-secret has {len(key)} bytes: whoever guesses it can pose as anybody.",
             hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"',
         )
 
@@ -112,14 +112,14 @@ class Finding(NamedTuple):
 LIVE = (
     Finding(
         "E112",
-        "The request role {0} is a superuser, or passes row-level security by.",
+        "The request role {0} is a superuser, or bypasses row-level security.",
         "Run: ALTER ROLE {0} NOSUPERUSER NOBYPASSRLS",
         "SELECT pg_catalog.quote_ident(rolname) FROM pg_catalog.pg_roles"
         " WHERE rolname = ANY (%(roles)s) AND (rolsuper OR rolbypassrls) ORDER BY 1",
     ),
     Finding(
         "E113",
-        "The view {0} runs with the rights of its owner: row-level security does not count in it.",
+        "The view {0} runs with the rights of its owner: row-level security does not apply in it.",
         "Run: ALTER VIEW {0} SET (security_invoker = true)",
         "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c"
         " WHERE c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND c.relkind = 'v'"
@@ -127,7 +127,7 @@ LIVE = (
     ),
     Finding(
         "E114",
-        "The materialized view {0} is exposed, and no row-level security counts in it.",
+        "The materialized view {0} is exposed, and no row-level security applies in it.",
         "Run: REVOKE ALL ON {0} FROM PUBLIC, and from each request role; expose a view instead",
         "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c"
         " WHERE c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND c.relkind = 'm' ORDER BY 1",
@@ -152,7 +152,7 @@ LIVE = (
     ),
     Finding(
         "E117",
-        "The table {0} has policies, and its row-level security is off: they do not count.",
+        "The table {0} has policies, and its row-level security is off: they have no effect.",
         "Run: ALTER TABLE {0} ENABLE ROW LEVEL SECURITY",
         "SELECT DISTINCT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_policy p"
         " JOIN pg_catalog.pg_class c ON c.oid = p.polrelid WHERE NOT c.relrowsecurity ORDER BY 1",

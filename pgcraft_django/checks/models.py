@@ -196,7 +196,7 @@ def _misread(shown: Any, name: str, line: str) -> CheckMessage:
     plain = "".join(MISREAD.get(sign, sign) for sign in name)
     return error(
         "E024",
-        f"The name {name!r} has a sign in it that Django does not take in a name.",
+        f"The name {name!r} has a character that Django does not allow in a name.",
         hint="Write " + line.replace('"{name}"', source(plain)),
         obj=shown,
     )

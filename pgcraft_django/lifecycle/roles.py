@@ -24,7 +24,7 @@ PASSWORD_VARIABLE = "PGRST_DB_PASSWORD"  # noqa: S105 - the name of the variable
 
 DANGEROUS = {
     "SUPERUSER": "is a superuser: nothing is closed to it",
-    "BYPASSRLS": "goes past row-level security",
+    "BYPASSRLS": "bypasses row-level security",
     "CREATEROLE": "may create and change roles",
     "REPLICATION": "may copy the whole server",
 }
@@ -158,21 +158,21 @@ def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
     for role, member in strangers:
         yield (
             f"The role {member} is a member of {role}, which the setting PGCRAFT does not name: a token can name it, "
-            f"too. To mend it: REVOKE {quote_name(role)} FROM {quote_name(member)};"
+            f"too. To repair it: REVOKE {quote_name(role)} FROM {quote_name(member)};"
         )
     for name, (can_login, *flags) in attributes.items():
         for (attribute, danger), present in zip(DANGEROUS.items(), flags, strict=True):
             if present:
-                yield f"The role {name} {danger}. To mend it: ALTER ROLE {quote_name(name)} NO{attribute};"
+                yield f"The role {name} {danger}. To repair it: ALTER ROLE {quote_name(name)} NO{attribute};"
         if can_login and name != authenticator:
             yield (
                 f"The role {name} can log in; a request role is only switched to."
-                f" To mend it: ALTER ROLE {quote_name(name)} NOLOGIN;"
+                f" To repair it: ALTER ROLE {quote_name(name)} NOLOGIN;"
             )
         if name == authenticator and not can_login:
             yield (
                 f"The role {name} cannot log in, and PostgREST logs in as it."
-                f" To mend it: ALTER ROLE {quote_name(name)} LOGIN;"
+                f" To repair it: ALTER ROLE {quote_name(name)} LOGIN;"
             )
     is_superuser = attributes[authenticator][1]
     for name in () if is_superuser else inherited:
@@ -181,7 +181,7 @@ def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
             if connection.pg_version >= 160000  # type: ignore[attr-defined]
             else f"ALTER ROLE {quote_name(authenticator)} NOINHERIT;"
         )
-        yield f"The role {authenticator} has the rights of {name} before it switches to it. To mend it: {how}"
+        yield f"The role {authenticator} has the rights of {name} before it switches to it. To repair it: {how}"
 
 
 def _set_password(connection: BaseDatabaseWrapper, role: str, password: str) -> None:

@@ -68,7 +68,7 @@ class LosingCommand(PlainCommand):
         answer = sys.stdin.readline()
         if not answer:
             self.stdout.write("")
-            raise CommandError("Nothing was done: there was nobody to ask. With --no-input it is not asked.")
+            raise CommandError("Nothing was done: there was nobody to ask. Use --no-input to do it without asking.")
         if answer.strip().lower() != "yes":
             raise CommandError("Nothing was done.")
 

@@ -14,7 +14,7 @@ def row_security_key(schema: str, table: str) -> ObjectKey:
 
 @dataclass(frozen=True, kw_only=True)
 class RowSecurity(DatabaseObject):
-    """Row-level security, switched on. The owner passes it by: FORCE would hide rows from data migrations."""
+    """Row-level security, switched on. The owner bypasses it: FORCE would hide rows from data migrations."""
 
     kind = "row security"
     schema: str

@@ -1,6 +1,6 @@
 """Policies as models declare them. As long as a model has any, nobody sees or writes a row that none lets through.
 
-The owner of the tables, which Django usually is, passes them by.
+The owner of the tables, which Django usually is, bypasses them.
 """
 
 from collections.abc import Sequence

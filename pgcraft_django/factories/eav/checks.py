@@ -108,7 +108,7 @@ def _constraint(model: type[models.Model], item: Any) -> Iterator[CheckMessage]:
         try:
             condition_sql(model, item.condition)
         except FieldError as wrong:
-            yield _impossible(model, item, f"its condition cannot be told from the row: {wrong}")
+            yield _impossible(model, item, f"its condition cannot be decided from the row alone: {wrong}")
     elif not isinstance(item, models.Index | models.UniqueConstraint):
         yield _impossible(model, item, "only checks, unique constraints and indexes can be made over attributes")
     elif getattr(item, "include", None) or getattr(item, "deferrable", None):

@@ -125,7 +125,8 @@ def _guards(model: type[models.Model]) -> Iterator[CheckMessage]:
             if way.guard is not None and (wrong := _wrong_guard(model, way)):
                 yield error(
                     "E075",
-                    f"The guard of the transition from {state!r} to {way.to!r} cannot be told from the row: {wrong}",
+                    f"The guard of the transition from {state!r} to {way.to!r} cannot be decided from the row alone: "
+                    f"{wrong}",
                     hint=f"Write Transition({source(way.to)}, guard=Q(…)) over columns of {model.__name__} itself",
                     obj=model,
                 )

@@ -16,7 +16,7 @@ from pgcraft_django.management.base import DatabaseCommand
 class Command(DatabaseCommand):
     help = (
         "Compares the database with what the migrations make in a scratch database of their own, and prints each "
-        "difference with the SQL that mends it. Changes nothing. Ends with status 1 if there is a difference."
+        "difference with the SQL that repairs it. Changes nothing. Ends with status 1 if there is a difference."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -32,7 +32,9 @@ class Command(DatabaseCommand):
         for item in () if options["as_json"] else found:
             self.stdout.write(_shown(item))
         if found:
-            raise CommandError(f"{len(found)} differences from what the migrations make.")
+            raise CommandError(
+                f"{len(found)} {'difference' if len(found) == 1 else 'differences'} from what the migrations make."
+            )
         if not options["as_json"]:
             self.say("The database is as the migrations make it.", options)
 
@@ -41,7 +43,7 @@ def _shown(item: Difference) -> str:
     lines = [f"-- {item.describe()}"]
     if item.problem == "changed":
         lines += [f"--   is         {_flat(item.found)}", f"--   should be  {_flat(item.expected)}"]
-    lines.append(f"{item.repair};" if item.repair else "--   no statement mends this by itself")
+    lines.append(f"{item.repair};" if item.repair else "--   no statement repairs this by itself")
     return "\n".join(lines)
 
 

@@ -49,5 +49,5 @@ def _script(config: Config, database: str, options: dict[str, Any]) -> str:
     if owner:
         return database_script(config, database, owner, writer)
     if writer:
-        raise CommandError("--writer needs --owner: who migrates, where another role only writes?")
+        raise CommandError("--writer needs --owner, the role that migrates.")
     return roles_script(config, database)
