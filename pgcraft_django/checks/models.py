@@ -104,7 +104,8 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
     if not isinstance(plugins, list | tuple):
         yield _wrong_type(model, "plugins", plugins, "a list", "plugins = []")
     elif wrong := [plugin for plugin in plugins if not isinstance(plugin, Plugin)]:
-        yield _wrong_type(model, "plugins", wrong[0], "a list of plugins", "plugins = [Plugin()]")
+        meant = wrong[0].__name__ if isinstance(wrong[0], type) and issubclass(wrong[0], Plugin) else "Balance"
+        yield _wrong_type(model, "plugins", wrong[0], "a list of plugins", f"plugins = [{meant}(…)]")
 
 
 def _wrong_type(model: type[models.Model], name: str, value: object, what: str, line: str) -> CheckMessage:

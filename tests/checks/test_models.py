@@ -14,6 +14,7 @@ from pytest_django import Settings
 from pgcraft_django.api import API
 from pgcraft_django.checks.models import check_models
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple
+from pgcraft_django.plugins import DoubleEntry
 from pgcraft_django.registry import register
 from tests.checks.declare import expect, messages, model
 
@@ -57,6 +58,7 @@ BAD: list[tuple[str, Callable[[Apps], object], str]] = [
     ("E022", lambda apps: model(apps, pgcraft={"api": API}), "api = API()"),
     ("E022", lambda apps: model(apps, pgcraft={"api": [API(), "people"]}), "api = API()"),
     ("E022", lambda apps: model(apps, pgcraft={"plugins": object()}), "plugins = []"),
+    ("E022", lambda apps: model(apps, pgcraft={"plugins": [DoubleEntry]}), "plugins = [DoubleEntry(…)]"),
     ("E022", lambda apps: model(apps, pgcraft="private"), "class PGCraft: api = API()"),
     ("E023", lambda apps: model(apps, base=models.Model, pgcraft={}), "class Person(PGCraftSimple):"),
     ("E023", lambda apps: model(apps, base=Mixin), "class Person(PGCraftSimple):"),
