@@ -176,7 +176,7 @@ def test_options_and_plugins_are_checked(apps: Apps, settings: Any) -> None:
     declare(apps, name="Wrong", table="wrong", plugins=[Dated(), Dated, 3], diary_apis=None)
     found = [(item.id, item.hint) for item in check_models(apps=apps)]
     assert ("pgcraft_django.E021", "Write diary_api = …") in found
-    assert ("pgcraft_django.E022", "Write plugins = [Balance(…)] in class PGCraft") in found
+    assert ("pgcraft_django.E022", "Write plugins = [Dated(…)] in class PGCraft") in found
     assert ("pgcraft_django.E022", "Write Right") in found
 
 
