@@ -43,7 +43,7 @@ playground: .venv/.playground postgrest
 # -- Checks ----------------------------------------------------------------------------------------------------
 
 test: .venv/.test postgrest
-	@$(RUN) -m pytest -n 2 $(ARGS)
+	@$(RUN) -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/.lint
 	@$(RUN) -m ruff check
