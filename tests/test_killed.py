@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import OperationalError, connections
 
 from pgcraft_django import embedded
 from tests.settings import MAJOR
@@ -93,9 +93,19 @@ class Place:
         with self.migrating(name) as process:
             time.sleep(random.uniform(0, self.longest))
             kill(self, process.pid)
-        connections[self.alias].close()
         self.start()
+        while self.sessions():  # what a client has sent may still be done
+            time.sleep(0.002)
         return process.returncode != 0
+
+    def wait_for_own_end(self) -> None:
+        """Wait until this process's own session has ended, as all do in a crash."""
+        deadline = time.monotonic() + 10
+        with suppress(OperationalError):
+            while time.monotonic() < deadline:
+                self.query("SELECT 1")
+                time.sleep(0.002)
+        connections[self.alias].close()
 
     @contextmanager
     def migrating(self, name: str) -> Iterator["subprocess.Popen[str]"]:
@@ -156,14 +166,18 @@ def kill_client(place: Place, client: int) -> None:
 
 def kill_backend(place: Place, client: int) -> None:
     """The server process that works for the client; PostgreSQL then ends all others and recovers."""
-    for pid in place.sessions():
+    sessions = place.sessions()
+    for pid in sessions:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+    if sessions:
+        place.wait_for_own_end()
 
 
 def kill_server(place: Place, client: int) -> None:
     """The first of the server's processes, without which the others end, too."""
     os.kill(int((place.cluster / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+    place.wait_for_own_end()
 
 
 @pytest.mark.parametrize("kill", [kill_client, kill_backend, kill_server])
