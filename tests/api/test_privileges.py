@@ -92,6 +92,7 @@ def declared() -> Iterator[Privilege]:
     for role in BOTH:  # each request's token is judged
         yield Privilege("schema", "api_request", "", "", role, "usage")
         yield Privilege("function", "api_request", "check_token", "", role, "execute")
+        yield Privilege("function", "private", "letters_group_using_1", "", role, "execute")  # asked by a policy
     for (name, source), roles in FUNCTIONS.items():
         for role in roles:
             yield Privilege("function", "api", name, f"source api.{source}", role, "execute")

@@ -22,6 +22,7 @@ def test_makemigrations_finds_nothing_to_do() -> None:
     assert "No changes" in output("makemigrations", check=True, dry_run=True)
 
 
+@pytest.mark.django_db
 def test_the_checks_find_nothing_but_what_only_python_knows() -> None:
     stream = io.StringIO()
     call_command("check", stdout=stream, stderr=stream)
