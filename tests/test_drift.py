@@ -30,6 +30,7 @@ TAMPERING = {
     "CREATE PROCEDURE api.evil_too() LANGUAGE sql AS 'SELECT 1'": "not declared: function api.evil_too()",
     "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER far FOREIGN DATA WRAPPER far;"
     " CREATE FOREIGN TABLE api.far (id int) SERVER far": "not declared: table api.far",
+    "CREATE MATERIALIZED VIEW api.copied AS SELECT 1 AS one": "not declared: materialized view api.copied",
     "CREATE VIEW api.stray AS SELECT 1 AS one": "not declared: view api.stray",
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
@@ -80,13 +81,19 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     assert "as the migrations make it" in capsys.readouterr().out
     authenticator = get_config().authenticator_role
     of_roles = [
-        f"ALTER ROLE {authenticator} CREATEDB",
+        f"ALTER ROLE {authenticator} CREATEDB BYPASSRLS",
         f"REVOKE anon FROM {authenticator}",
         f"ALTER ROLE {authenticator} SET pgrst.db_schemas = 'private'",
         f"ALTER ROLE {authenticator} IN DATABASE {connections[alias].settings_dict['NAME']} SET row_security = 'off'",
         f"ALTER ROLE {authenticator} SET statement_timeout = '10s'",  # a DBA may
     ]
-    execute(alias, *TAMPERING, *of_roles)
+    # What is somebody else's is not looked at, and not touched.
+    foreign = [
+        "CREATE SCHEMA elsewhere",
+        "CREATE TABLE elsewhere.theirs (id int)",
+        "CREATE TABLE public.theirs (id int)",
+    ]
+    execute(alias, *TAMPERING, *of_roles, *foreign, "GRANT ALL ON elsewhere.theirs TO anon")
     with pytest.raises(CommandError, match="differences"):
         call_command("pgcraft_drift", database=alias)
     said = capsys.readouterr().out
@@ -98,6 +105,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
         f'missing: membership "{authenticator}" in "anon"',
     ]
     assert [line for line in expected if line not in said] == []
+    assert "theirs" not in said
     execute(alias, "INSERT INTO private.stray VALUES (1)")
     execute(alias, said)  # comments say what cannot be mended
     assert [item.describe() for item in find_drift(connections[alias])] == ["not declared: table private.stray"]

@@ -11,14 +11,16 @@ from django.apps import AppConfig
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
 from django.core.checks import CheckMessage
-from django.db import Error, connections, transaction
+from django.core.exceptions import FieldError
+from django.db import Error, connections, models, transaction
 
 from pgcraft_django.api import Resource
 from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
-from pgcraft_django.policies.declaration import expand_commands, protecting_policies
+from pgcraft_django.policies.conditions import render
+from pgcraft_django.policies.declaration import Condition, Policy, expand_commands, protecting_policies
 from pgcraft_django.registry import api_schemas, get_resources, login_models
 from pgcraft_django.tokens import LEAST_SECRET, PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
 
@@ -50,13 +52,20 @@ def _exposed(apps: Apps) -> Iterator[CheckMessage]:
         yield from _secrets(resource)
         for policy in policies:
             writes = set(expand_commands(policy.commands)) - {"select"}
-            if writes and "true" in {str(given).strip().lower() for given in policy.conditions.values()}:
+            if writes and any(_is_always_true(model, policy, given) for given in policy.conditions.values()):
                 yield warning(
                     "W113",
                     f"The policy {policy.name!r} lets everybody with the privilege write every row.",
                     hint='Write commands=["select"], or a condition',
                     obj=model,
                 )
+
+
+def _is_always_true(model: type[models.Model], policy: Policy, condition: Condition) -> bool:
+    try:
+        return render(model, condition, policy.name).sql.strip().lower() == "true"
+    except FieldError:
+        return False  # E105 says so
 
 
 def _secrets(resource: Resource) -> Iterator[CheckMessage]:

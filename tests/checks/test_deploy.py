@@ -54,8 +54,9 @@ def test_an_ordinary_column_is_no_message(apps: Apps) -> None:
     assert exposure(apps) == []
 
 
-def test_a_policy_that_lets_everybody_write_is_told(apps: Apps) -> None:
-    model(apps, pgcraft={"api": API(grants=CLOSED), "policies": [Policy("all", using="TRUE")]})
+@pytest.mark.parametrize("always", ["TRUE", models.Q(), ~models.Q(pk__in=[]), models.Value(True)])
+def test_a_policy_that_lets_everybody_write_is_told(apps: Apps, always: Any) -> None:
+    model(apps, pgcraft={"api": API(grants=CLOSED), "policies": [Policy("all", using=always)]})
     expect(exposure(apps), "W113", 'commands=["select"]')
 
 
