@@ -230,6 +230,13 @@ def test_the_writer_works_with_each_factory_and_changes_no_table(made: Made) -> 
         assert made.model("Note").objects.using(using).count() == 1
     with pgcraft_django.as_role(made.names.web, claims={"sub": "2"}, using=using):
         assert made.model("Note").objects.using(using).count() == 0
+    stamps = "1, 9, now(), now(), 'update'"
+    for statement in (
+        f"INSERT INTO pupils_history (id, version, valid_from, valid_to, operation) VALUES ({stamps})",
+        "INSERT INTO products_attribute (id, attribute, at, operation) VALUES (1, 'color', now(), 'update')",
+    ):
+        with pytest.raises(Exception, match="only triggers write it"), connections[using].cursor() as cursor:
+            cursor.execute(statement)
     for statement in ("ALTER TABLE notes ADD x int", "DROP TABLE notes", "TRUNCATE notes", "CREATE TABLE x (y int)"):
         with pytest.raises(Exception, match=r"permission denied|must be owner"), connections[using].cursor() as cursor:
             cursor.execute(statement)

@@ -18,12 +18,15 @@ from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 
 INSERT_GUARD = "pgcraft_guard_insert"
 """Name of the function and of the trigger for INSERT."""
+OTHERS_GUARD = "pgcraft_guard_others"
+"""Name of the function and of the trigger where the owner may insert."""
 
-KEEPING_TIMES = """\
-pg_catalog.current_setting('check_function_bodies') = 'off'
-AND pg_catalog.has_table_privilege(
+MASTERED = """\
+pg_catalog.has_table_privilege(
     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), TG_RELID, 'TRIGGER'
 )"""
+"""Whether who asks may make triggers on the table, and could do without ours: SQL for functions of triggers."""
+KEEPING_TIMES = f"pg_catalog.current_setting('check_function_bodies') = 'off'\nAND {MASTERED}"
 """Whether rows come with the times that they have, from a dump or a fixture: SQL for functions of triggers."""
 RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_TIMES}"
 """Whether the rows of a dump come back, which are to stay as they were: SQL for functions of triggers.
@@ -71,6 +74,21 @@ def guard_insert(schema: str, table: str) -> Iterator[DatabaseObject]:
         event="BEFORE INSERT",
         definition="FOR EACH STATEMENT",
         function=(schema, INSERT_GUARD),
+    )
+
+
+def guard_others(schema: str, table: str) -> Iterator[DatabaseObject]:
+    """Yield what refuses INSERT to who may write to all tables, but is no owner; owners bring fixtures and dumps."""
+    body = read_body(__file__, "guard_others", mastered=MASTERED)
+    yield SharedFunction(schema=schema, name=OTHERS_GUARD, returns="trigger", language="plpgsql", body=body)
+    yield Trigger(
+        schema=schema,
+        table=table,
+        name=OTHERS_GUARD,
+        event="BEFORE INSERT",
+        # What triggers write, they write from within a trigger. They do not pay for the function.
+        definition="FOR EACH STATEMENT WHEN (pg_catalog.pg_trigger_depth() = 0)",
+        function=(schema, OTHERS_GUARD),
     )
 
 

@@ -125,3 +125,23 @@ def test_a_copy_through_the_view_is_checked_and_logged_as_any_other_insert(shop:
         user = connections[alias].settings_dict["USER"]
         run_sql(f"ALTER FUNCTION private.products_log() OWNER TO {user}", database=database)
         run_sql("DROP OWNED BY pgcraft_eav_owner; DROP ROLE pgcraft_eav_owner", database=database)
+
+
+def test_a_copy_past_the_view_that_is_no_dump_is_checked_and_logged(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", extra={"wheels": 4})
+    with connections[shop.site.alias].cursor() as cursor:
+        with cursor.copy("COPY (SELECT id + 1000, data FROM products_entity) TO STDOUT") as rows:
+            row = b"".join(bytes(part) for part in rows)
+
+        def copy(row: bytes) -> None:
+            with cursor.copy("COPY products_entity (id, data) FROM STDIN") as rows:
+                rows.write(row)
+
+        former = product.pk
+        product.delete()
+        with pytest.raises(UndefinedColumn, match="smell is not defined"):
+            copy(row.replace(b"wheels", b"smell"))
+        copy(row)
+    logged = shop.log(shop.rows().get(pk=former + 1000))
+    assert ("sku", None, "a", "insert") in logged
+    assert ("extra.wheels", None, 4, "insert") in logged

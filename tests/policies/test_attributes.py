@@ -299,3 +299,17 @@ def test_an_index_finds_the_entities_of_a_claim(stock: Stock) -> None:
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert "InitPlan" in plan
     assert "things_owner_idx" in plan
+
+
+def test_who_uses_a_key_again_reads_nothing_of_what_was_logged_of_the_former_row(stock: Stock) -> None:
+    key = stock.new(ANN, name="a secret")["id"]
+    assert stock.ask(ANN, "PATCH", f"/things?id=eq.{key}", {"name": "another"}).status_code == 200
+    assert stock.ask(ANN, "DELETE", f"/things?id=eq.{key}").status_code == 200
+    stock.new(BOB, id=key, name="mine")
+    assert stock.ask(BOB, "PATCH", f"/things?id=eq.{key}", {"stock": 1}).status_code == 200
+    path = f"/things_attribute?id=eq.{key}&select=attribute,old_value,new_value,actor&order=log_id"
+    lines = stock.ask(BOB, "GET", path).json()
+    assert {line["actor"] for line in lines} == {BOB}
+    assert {"attribute": "name", "old_value": None, "new_value": "mine", "actor": BOB} in lines
+    assert lines[-1] == {"attribute": "stock", "old_value": 0, "new_value": 1, "actor": BOB}
+    assert stock.ask(ANN, "GET", path).json() == []

@@ -157,3 +157,14 @@ def test_behind_a_relation_the_keys_are_asked_for_once_and_an_index_finds_their_
     execute("RESET ROLE")
     assert "InitPlan" in plan
     assert "Index Cond: (course_id = ANY (" in plan
+
+
+def test_who_uses_a_key_again_reads_nothing_of_what_was_logged_of_the_former_row(school: School) -> None:
+    row = new(school, "/orders", ANN, {"person_id": ANN})
+    step = {"id": row["id"], "to": "done", "reason": "a secret"}
+    assert school.ask("POST", "/rpc/orders_transition", ANN, step).status_code == 200
+    assert school.ask("DELETE", f"/orders?id=eq.{row['id']}", ANN).json() != []
+    new(school, "/orders", BOB, {"id": row["id"], "person_id": BOB})
+    log = f"/orders_transition?id=eq.{row['id']}&select=to_state,actor,reason"
+    assert school.rows(log, BOB) == [{"to_state": "new", "actor": str(BOB), "reason": None}]
+    assert school.rows(log, ANN) == []

@@ -7,7 +7,7 @@ from django.db import models
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.actor import ACTOR, REASON
-from pgcraft_django.factories.guard import guard, guard_truncate
+from pgcraft_django.factories.guard import guard, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_names, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
@@ -92,6 +92,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
         yield from trigger(name, event, definition, f"pgcraft_history_{name}", settings=settings)
     yield from guard(schema, former)
+    yield from guard_others(schema, former)
     yield from guard_truncate(schema, table)
 
 

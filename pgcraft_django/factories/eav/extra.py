@@ -10,7 +10,7 @@ from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
 from pgcraft_django.factories.eav.document import ENTITY, EXTRA, place
 from pgcraft_django.factories.eav.objects import Parts
-from pgcraft_django.factories.guard import guard_truncate
+from pgcraft_django.factories.guard import RESTORING, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
@@ -65,6 +65,7 @@ def extra_objects(parts: Parts) -> Iterator[DatabaseObject]:
         "shown_definitions": quote_text(table),
         "schema": quote_text(parts.schema),
         "table": quote_text(parts.name),
+        "restoring": RESTORING,
     }
     old, new = place(field, "OLD"), place(field, "NEW")  # type: ignore[arg-type]
     checked = read_body(__file__, "extra", **names, extra=new, is_same=f"{old} IS NOT DISTINCT FROM {new}")

@@ -2,9 +2,9 @@
 DECLARE
     entry record;
 BEGIN
-    -- COPY is how a dump comes back, maybe before the definitions. What comes through the view is no dump.
+    -- The rows of a dump may come back before the definitions.
     IF (TG_OP = 'UPDATE' AND {is_same}) OR (
-        pg_catalog.pg_trigger_depth() = 1 AND pg_catalog.left(pg_catalog.current_query(), 100) ~* '^\s*copy\s'
+        {restoring}
     ) THEN
         RETURN NEW;
     END IF;

@@ -45,6 +45,7 @@ class LogFactory(Factory):
     """The lines of the log can only be read, whatever its API grants."""
 
     privileges = frozenset({"select"})
+    former = ("log_id", "max(log_id) + 1", "operation = 'delete'")
 
 
 class LogModel(BehindModel):

@@ -25,6 +25,7 @@ class _Log(Factory):
 
     options = frozenset({"schema", "api"})
     privileges = frozenset({"select"})
+    former = ("transition_id", "max(transition_id)", "from_state IS NULL")
 
 
 class TransitionLog(PGCraftModel):
