@@ -44,7 +44,7 @@ def test_changes_are_listed_with_who_and_why() -> None:
     with history_context(actor="ann", reason="dearer"):
         Item.objects.update(price="2.25")
     page = re.sub(r"\s+", " ", client_of("root", superuser=True).get(url("changes", item.pk)).content.decode())
-    assert re.search(r"<td>What it costs</td> <td>1.5</td> <td>2.25</td> <td>ann</td> <td>dearer</td>", page), page
+    assert re.search(r"<td>What it costs</td> <td>1.50</td> <td>2.25</td> <td>ann</td> <td>dearer</td>", page), page
     assert "&lt;Pen&gt;" in page
     assert "<Pen>" not in page
     assert url("changes", item.pk) in client_of("two", superuser=True).get(url("change", item.pk)).content.decode()

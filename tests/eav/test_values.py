@@ -54,6 +54,13 @@ def test_a_value_is_set_back_to_null(shop: Shop, name: str) -> None:
     assert shop.log(product)[-1][2] is None
 
 
+def test_the_log_keeps_all_digits_of_a_number(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", weight=Decimal("123456.654321"), price=Decimal("99999999.10"))
+    logged = dict(product.history.filter(attribute__in=["weight", "price"]).values_list("attribute", "new_value"))
+    assert {name: str(value) for name, value in logged.items()} == {"weight": "123456.654321", "price": "99999999.10"}
+    assert isinstance(product.history.get(attribute="price").new_value, Decimal)
+
+
 def test_a_json_null_is_not_a_missing_value(shop: Shop) -> None:
     key = shop.rows().create(sku="a").pk
     shop.query("UPDATE products SET details = 'null' WHERE id = %s", key)

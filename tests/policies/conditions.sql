@@ -44,6 +44,8 @@ true
 
 "new"."is_open" = ("new"."number" > 3)
 
+"new"."is_open" = ("new"."number" IS NULL)
+
 "new"."number" = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number'))
 
 "new"."codes" @> (ARRAY['a'])::text[]
@@ -96,7 +98,9 @@ true
 
 (((new.data)."data") = (JSONB_BUILD_OBJECT(('a')::text, ((new.data)."name"))) AND ((new.data)."name") = (((new.data)."data") #>> '{a,b}'))
 
-((new.data)."is_open") = ((new.data)."number") > 3
+((new.data)."is_open") = (((new.data)."number") > 3)
+
+((new.data)."is_open") = (((new.data)."number") IS NULL)
 
 ((new.data)."number") = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number'))
 
@@ -145,6 +149,8 @@ true
 ("data" = (JSONB_BUILD_OBJECT(('a')::text, "name")) AND "name" = ("data" #>> '{a,b}'))
 
 "is_open" = ("number" > 3)
+
+"is_open" = ("number" IS NULL)
 
 "number" = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number')::integer)
 

@@ -49,6 +49,7 @@ OF_THE_ROW = [
     Q(data__a__in=["x", 1], data__a__icontains="x"),
     Q(name=KT("data__a__b"), data=JSONObject(a="name")),
     Q(is_open=Q(number__gt=3)),
+    Q(is_open=Q(number__isnull=True)),
     Q(number=Claim("app", "number")),
 ]
 OF_ARRAYS = [Q(codes__contains=["a"]), Q(codes__len=2, codes__0="x"), Q(codes__overlap=["a", "b"])]

@@ -1,6 +1,8 @@
 """The declaration: three companion models beside a model whose fields are attributes."""
 
+import json
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.checks import CheckMessage
@@ -48,6 +50,24 @@ class LogFactory(Factory):
     former = ("log_id", "max(log_id) + 1", "operation = 'delete'")
 
 
+class _ExactDecoder(json.JSONDecoder):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "parse_float": Decimal})
+
+
+class LoggedField(models.JSONField):
+    """A value of any attribute. A number with a fraction is read as a `Decimal`: a float would not keep all digits."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{**options, "decoder": _ExactDecoder})
+
+    def deconstruct(self) -> Any:
+        """Return what a plain `JSONField` is: how values are read is none of a migration's business."""
+        name, _, arguments, options = super().deconstruct()
+        del options["decoder"]
+        return name, "django.db.models.JSONField", arguments, options
+
+
 class LogModel(BehindModel):
     """Abstract base of logs: which attribute has changed, from what to what, when, and who did it."""
 
@@ -55,8 +75,8 @@ class LogModel(BehindModel):
 
     log_id = models.BigAutoField(primary_key=True)
     attribute = models.TextField(editable=False)
-    old_value = models.JSONField(null=True, editable=False)
-    new_value = models.JSONField(null=True, editable=False)
+    old_value = LoggedField(null=True, editable=False)
+    new_value = LoggedField(null=True, editable=False)
     at = models.DateTimeField(editable=False)
     actor = models.TextField(null=True, editable=False)
     reason = models.TextField(null=True, editable=False)

@@ -4,15 +4,19 @@ from typing import Any
 
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
-from django.db.models.expressions import RawSQL
+from django.db.models.expressions import ExpressionWrapper, RawSQL
 from django.db.models.fields import NOT_PROVIDED
+from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
+from django.db.models.sql.where import WhereNode
 
 from pgcraft_django.columns import AnyField, column_type, postgresql
 from pgcraft_django.conditions import columns_of, compiled, compiler_of
 from pgcraft_django.factories.base import database_default
 from pgcraft_django.factories.eav.document import place
 from pgcraft_django.naming import quote_value
+
+_CONDITIONS = Lookup, WhereNode, ExpressionWrapper
 
 
 def condition_sql(model: type[models.Model], condition: Any, row: str = "") -> tuple[str, list[AnyField]]:
@@ -37,8 +41,21 @@ def _render(query: Query, expression: Any, row: str) -> tuple[str, list[AnyField
         column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)  # noqa: S611
         for column, field in columns.items()
     }
-    sql = compiled(expression.replace_expressions(found), compiler_of(query))
+    sql = compiled(_in_brackets(expression).replace_expressions(found), compiler_of(query))
     return sql, list(dict.fromkeys(columns.values()))
+
+
+def _in_brackets(expression: Any) -> Any:
+    """Return the expression with brackets around the conditions that it compares with.
+
+    Django puts none around what begins with one, and the place of an attribute does.
+    """
+    parts = [part and _in_brackets(part) for part in expression.get_source_expressions()]
+    if isinstance(expression, Lookup) and any(isinstance(part, _CONDITIONS) for part in parts[1:]):
+        parts[1] = models.Func(parts[1], template="(%(expressions)s)")
+    copied = expression.copy()
+    copied.set_source_expressions(parts)
+    return copied
 
 
 def default_sql(field: AnyField) -> str | None:
