@@ -105,12 +105,12 @@ Logins
     W121  PostgREST asks another function before each request.
     W122  The audience is known to PostgREST alone.
 
-Before going live (with `check --deploy`; E112 to E117 also need `--database`)
+Before going live (with `check --deploy`; E112 to E117 and W115 also need `--database`)
     E111  The secret that signs tokens is short.
     E112  A request role is a superuser, or bypasses row-level security.
     E113  A view of the API runs with the rights of its owner.
     E114  A materialized view is exposed.
-    E115  A function runs with the rights of its owner and no search path.
+    E115  A function runs with the rights of its owner and a search path that is not pinned.
     E116  Everybody may call a function of the API.
     E117  A table has policies, and its row-level security is off.
     E118  Logins cannot sign tokens.
@@ -118,6 +118,7 @@ Before going live (with `check --deploy`; E112 to E117 also need `--database`)
     W112  A column is exposed whose name says that it is a secret.
     W113  A policy lets everybody write every row.
     W114  Tokens without an end are taken.
+    W115  A function of the API runs with the rights of its owner.
 """
 
 from importlib import import_module

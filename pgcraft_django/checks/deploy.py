@@ -143,12 +143,15 @@ LIVE = (
     ),
     Finding(
         "E115",
-        "The function {0} runs with the rights of its owner and a search path that its caller chooses.",
+        "The function {0} runs with the rights of its owner and a search path that its caller chooses, or whose first "
+        "schema is that of its caller's temporary objects.",
         "Run: ALTER FUNCTION {0} SET search_path = pg_catalog, pg_temp",
         "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p"
         " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
         " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.prosecdef"
-        " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS item WHERE item ~ '^search_path=')"
+        # PostgreSQL looks into pg_temp first, unless it is named. In an empty path no name is looked for.
+        " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS item"
+        """ WHERE item ~ '^search_path=(""|(.*, *)?"?pg_temp"?)$')"""
         " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1",
     ),
     Finding(
@@ -158,6 +161,13 @@ LIVE = (
         "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p,"
         " pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS a"
         " WHERE p.pronamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND a.grantee = 0 ORDER BY 1",
+    ),
+    Finding(
+        "W115",
+        "The function {0} of the API runs with the rights of its owner: row-level security does not apply in it.",
+        "Run: ALTER FUNCTION {0} SECURITY INVOKER; or read it with an attacker's eyes, and silence this",
+        "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p"
+        " WHERE p.pronamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]) AND p.prosecdef ORDER BY 1",
     ),
     Finding(
         "E117",
@@ -194,6 +204,7 @@ def _open(alias: str, apps: Apps) -> Iterator[CheckMessage]:
                 cursor.execute(item.query, {"schemas": schemas, "roles": list(get_config().request_roles)})
                 for (name,) in cursor.fetchall():
                     message = f"{item.message.format(name)} (database {alias!r})"
-                    yield error(item.number, message, hint=item.hint.format(name))
+                    told = warning if item.number.startswith("W") else error
+                    yield told(item.number, message, hint=item.hint.format(name))
     except Error:
         return  # whoever needs the database says what is wrong with it

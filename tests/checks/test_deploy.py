@@ -84,6 +84,18 @@ OPENED = [
         "CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
         "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
     ),
+    (
+        "E115",
+        "CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = private "
+        "AS 'SELECT 1'",
+        "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
+    ),
+    (
+        "W115",
+        "CREATE FUNCTION api.leak() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = pg_catalog, pg_temp "
+        "AS 'SELECT 1'; REVOKE ALL ON FUNCTION api.leak() FROM PUBLIC",
+        "ALTER FUNCTION api.leak() SECURITY INVOKER",
+    ),
     ("E116", "CREATE FUNCTION api.leak() RETURNS int LANGUAGE sql AS 'SELECT 1'", "ON FUNCTION api.leak() FROM PUBLIC"),
     ("E117", "CREATE POLICY leak ON private.clubs USING (true)", "ALTER TABLE private.clubs ENABLE"),
 ]
@@ -103,7 +115,7 @@ def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(al
             with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
                 cursor.execute(statement)
                 found = {item.id: item for item in check_live(databases=[alias])}
-                assert line in found[f"pgcraft_django.{number}"].hint
+                assert {key: line in item.hint for key, item in found.items()} == {f"pgcraft_django.{number}": True}
                 transaction.set_rollback(True, using=alias)
     finally:
         run_sql(f"DROP ROLE {role}")
