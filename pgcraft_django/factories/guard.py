@@ -21,12 +21,11 @@ INSERT_GUARD = "pgcraft_guard_insert"
 OTHERS_GUARD = "pgcraft_guard_others"
 """Name of the function and of the trigger where the owner may insert."""
 
-MASTERED = """\
-pg_catalog.has_table_privilege(
+KEEPING_TIMES = """\
+pg_catalog.current_setting('check_function_bodies') = 'off'
+AND pg_catalog.has_table_privilege(
     coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), TG_RELID, 'TRIGGER'
 )"""
-"""Whether who asks may make triggers on the table, and could do without ours: SQL for functions of triggers."""
-KEEPING_TIMES = f"pg_catalog.current_setting('check_function_bodies') = 'off'\nAND {MASTERED}"
 """Whether rows come with the times that they have, from a dump or a fixture: SQL for functions of triggers."""
 RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_TIMES}"
 """Whether the rows of a dump come back, which are to stay as they were: SQL for functions of triggers.
@@ -79,15 +78,15 @@ def guard_insert(schema: str, table: str) -> Iterator[DatabaseObject]:
 
 def guard_others(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield what refuses INSERT to who may write to all tables, but is no owner; owners bring fixtures and dumps."""
-    body = read_body(__file__, "guard_others", mastered=MASTERED)
+    body = read_body(__file__, "guard_others")
     yield SharedFunction(schema=schema, name=OTHERS_GUARD, returns="trigger", language="plpgsql", body=body)
     yield Trigger(
         schema=schema,
         table=table,
         name=OTHERS_GUARD,
         event="BEFORE INSERT",
-        # What triggers write, they write from within a trigger. They do not pay for the function.
-        definition="FOR EACH STATEMENT WHEN (pg_catalog.pg_trigger_depth() = 0)",
+        # Without a WHEN, which would cost more than the function: PostgreSQL reads it anew for each statement.
+        definition="FOR EACH STATEMENT",
         function=(schema, OTHERS_GUARD),
     )
 

@@ -1,6 +1,6 @@
--- Rows are added here by triggers, and by who may make triggers here.
+-- Rows are added here by functions of who owns the table, and by who may make triggers on it.
 BEGIN
-    IF {mastered} THEN
+    IF pg_catalog.has_table_privilege(TG_RELID, 'TRIGGER') THEN
         RETURN NULL;
     END IF;
     RAISE EXCEPTION USING
