@@ -14,7 +14,15 @@ from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
 
 from pgcraft_django.columns import AnyField, column_type
-from pgcraft_django.factories.eav.document import DATA, DOCUMENT, ENTITY, LOG, DocumentField
+from pgcraft_django.factories.eav.document import (
+    DATA,
+    DOCUMENT,
+    DOCUMENT_MODEL,
+    ENTITY,
+    ENTITY_MODEL,
+    LOG_MODEL,
+    DocumentField,
+)
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.trigger import GUARD
 from pgcraft_django.operations import AlterFieldType
@@ -24,12 +32,11 @@ _CONVERTED = "pgcraft_converted"
 
 def view_models(state: ProjectState) -> set[tuple[str, str]]:
     """Return app label and lower-case name of the models of a state that are views over entities."""
-    suffix = ENTITY.strip("_")
-    found = {(label, name.removesuffix(suffix)) for label, name in state.models if name.endswith(suffix)}
+    found = {(label, name.removesuffix(ENTITY_MODEL)) for label, name in state.models if name.endswith(ENTITY_MODEL)}
     return {
         (label, name)
         for label, name in found & state.models.keys()
-        if isinstance(state.models[label, f"{name}{suffix}"].fields.get(DATA), DocumentField)
+        if isinstance(state.models[label, f"{name}{ENTITY_MODEL}"].fields.get(DATA), DocumentField)
     }
 
 
@@ -57,7 +64,7 @@ class _OfAttribute:
         names: tuple[str, str],
     ) -> None:
         """Let the lines of the log follow, as the column of a history would."""
-        log = states[1].apps.get_model(app_label, f"{self.model_name}{LOG.strip('_')}")
+        log = states[1].apps.get_model(app_label, f"{self.model_name}{LOG_MODEL}")
         old, new = (
             state.apps.get_model(app_label, self.model_name)._meta.get_field(name).column
             for state, name in zip(states, names, strict=True)
@@ -79,7 +86,7 @@ class _OfAttribute:
     ) -> None:
         """Give entities that are there the default of a new or newly required attribute."""
         model = to_state.apps.get_model(app_label, self.model_name)
-        entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY.strip('_')}")
+        entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY_MODEL}")
         if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
             return
         field = field.clone()
@@ -145,8 +152,8 @@ class RemoveAttribute(_OfAttribute, RemoveField):
         model = to_state.apps.get_model(app_label, self.model_name)
         field = model._meta.get_field(self.name)
         entity, document, log = (
-            to_state.apps.get_model(app_label, f"{self.model_name}{suffix.strip('_')}")
-            for suffix in (ENTITY, DOCUMENT, LOG)
+            to_state.apps.get_model(app_label, f"{self.model_name}{suffix}")
+            for suffix in (ENTITY_MODEL, DOCUMENT_MODEL, LOG_MODEL)
         )
         if schema_editor.connection.vendor != "postgresql" or not self.allow_migrate_model(
             schema_editor.connection.alias, entity
@@ -255,5 +262,5 @@ def _behind_views(state: ProjectState) -> ProjectState:
                 del model.fields[name]
             elif (target := resolve_relation(field.remote_field.model, *key)) in views:
                 model.fields[name] = field = field.clone()
-                field.remote_field.model = f"{'.'.join(target)}{ENTITY.strip('_')}"
+                field.remote_field.model = f"{'.'.join(target)}{ENTITY_MODEL}"
     return state

@@ -27,9 +27,7 @@ from pgcraft_django.autodetector.tables import ModelKey, column, referred_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.base import get_factory
-
-ENTITY, DOCUMENT = "entity", "document"
-"""What the names of the companion models end with."""
+from pgcraft_django.factories.eav.document import DOCUMENT_MODEL, ENTITY_MODEL
 
 
 def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
@@ -62,8 +60,8 @@ def order_deletion(detector: Any) -> None:
     """Let the type of documents be dropped after the column that has it."""
     for label, operations in detector.generated_operations.items():
         for operation in operations:
-            if isinstance(operation, DeleteModel) and operation.name_lower.endswith(DOCUMENT):
-                entity = f"{operation.name_lower.removesuffix(DOCUMENT)}{ENTITY}"
+            if isinstance(operation, DeleteModel) and operation.name_lower.endswith(DOCUMENT_MODEL):
+                entity = f"{operation.name_lower.removesuffix(DOCUMENT_MODEL)}{ENTITY_MODEL}"
                 operation._auto_deps.append(OperationDependency(label, entity, None, OperationDependency.Type.REMOVE))
 
 
@@ -80,14 +78,14 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
     key = ModelKey(label, operation.model_name_lower)
     if type(operation) is AlterField and _is_referred_key_of_other_type(detector, key, operation):
         altered = _in_place_of(operation, AlterKey)
-        if behind := _view_before(detector, key, ENTITY):  # for which what other apps have dropped has gone before
+        if behind := _view_before(detector, key, ENTITY_MODEL):  # what other apps have dropped has gone before it
             altered._auto_deps.append(
                 OperationDependency(label, behind.name, operation.name, OperationDependency.Type.ALTER)
             )
         return altered
     if key in detector.views:
         return _with_values(detector, key, operation)
-    of_document = _view_before(detector, key, DOCUMENT) is not None
+    of_document = _view_before(detector, key, DOCUMENT_MODEL) is not None
     if isinstance(operation, AlterField) and of_document and _is_of_other_type(detector, key, operation):
         return _in_place_of(operation, AlterAttributeType)
     return operation
@@ -99,7 +97,7 @@ def _without_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
         removed = RemoveAttribute(operation.model_name, operation.name)
         removed._auto_deps = list(operation._auto_deps)
         return removed
-    for suffix in (DOCUMENT, ENTITY):
+    for suffix in (DOCUMENT_MODEL, ENTITY_MODEL):
         if view := _view_before(detector, key, suffix):
             first = OperationDependency(key.app_label, view.name, operation.name, OperationDependency.Type.REMOVE)
             operation._auto_deps.append(first)
@@ -126,7 +124,7 @@ def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
     if not needed:
         return operation  # type: ignore[no-any-return]
     changed = _in_place_of(operation, kind)
-    behind = f"{key.name}{ENTITY if operation.field.is_relation else DOCUMENT}"
+    behind = f"{key.name}{ENTITY_MODEL if operation.field.is_relation else DOCUMENT_MODEL}"
     changed._auto_deps.append(OperationDependency(key.app_label, behind, operation.name, of_column))
     return changed
 
@@ -149,7 +147,7 @@ def _is_referred_key_of_other_type(detector: Any, key: ModelKey, operation: Any)
     old = _old_field(detector, key, operation)[1]
     if old.is_relation or column_type(old) == column_type(field):
         return False
-    if _view_before(detector, key, ENTITY):
+    if _view_before(detector, key, ENTITY_MODEL):
         return True
     return key not in detector.views and any(key in referred_models(detector.to_state, view) for view in detector.views)
 

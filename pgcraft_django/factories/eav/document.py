@@ -11,6 +11,8 @@ from pgcraft_django.plugins.base import option
 
 ENTITY, DOCUMENT, LOG = "_entity", "_document", "_attribute"
 """What the names of the tables end with."""
+ENTITY_MODEL, DOCUMENT_MODEL, LOG_MODEL = "entity", "document", "attribute"
+"""What the lower-case names of their models end with."""
 DATA = "data"
 """The column of the entity's table that the document is in."""
 
