@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.core.exceptions import PermissionDenied
 from django.core.signing import BadSignature, Signer
 from django.db import router, transaction
@@ -70,15 +71,25 @@ def log_in(request: HttpRequest) -> Tokens:
     mine = logins.live().filter(of_session(session), user=user, expires_at__gte=enough).order_by("created_at")
     login = next((item for item in mine if is_still(user, item.auth_hash)), None)
     if login is None:
-        login = logins.create(
-            pk=f"{session_mark(session)}{uuid.uuid4()}",
-            user=user,
-            auth_hash=session_hash(user),
-            expires_at=timezone.now() + timedelta(seconds=get_config().login_lifetime),
-        )
+        with transaction.atomic(using=logins.db):
+            _hold(user, logins.db)
+            login = logins.create(
+                pk=f"{session_mark(session)}{uuid.uuid4()}",
+                user=user,
+                auth_hash=session_hash(user),
+                expires_at=timezone.now() + timedelta(seconds=get_config().login_lifetime),
+            )
         session[SESSION_KEY] = login.pk
         logins.clean()
     return _tokens(login, claims)
+
+
+def _hold(user: Any, using: str) -> None:
+    """Lock the account, so that whoever is changing it either is waited for, or finds the login that is made now."""
+    accounts = get_user_model()._base_manager.using(using)
+    account = accounts.select_for_update(no_key=True).filter(pk=user.pk).first()
+    if account is None or not is_still(account, session_hash(user)):
+        raise PermissionDenied("The account has changed. Log in again.")
 
 
 @sensitive_variables()
@@ -178,6 +189,6 @@ def _read(token: str) -> tuple[str, int]:
     """Return the key of the login, and the count of the refresh token."""
     try:
         key, _, count = Signer(salt=_SIGNER).unsign(token).rpartition(".")
-    except BadSignature:
+    except (BadSignature, UnicodeError):  # JSON may hold half a character
         raise LoginEnded("This is no refresh token.") from None
     return key, int(count)

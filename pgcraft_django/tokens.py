@@ -20,10 +20,13 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed
 from pgcraft_django.postgrest.config import collect
+from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, is_key_file
 
 PRIVATE_KEY_VARIABLE = "PGCRAFT_JWT_PRIVATE_KEY"
 LEAST_SECRET = 32
 """Bytes: as many as HS256 puts out (RFC 7518, 3.2), and what PostgREST asks for."""
+TEXTS = ("iss", "sub", "jti")
+"""Claims that are texts (RFC 7519, 4.1). PostgREST refuses the whole token if they are not."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: t
 
     `iat`, `exp` and `jti` are added, and `aud` if PostgREST asks for one (`jwt-aud`). Raises `RoleError` for a role
     that no request can switch to, `ConfigurationError` if there is no key to sign with, or a weak one, and `TypeError`
-    for claims that JSON cannot hold.
+    for claims that JSON cannot hold, or that PostgREST does not read.
     """
     jwt = _pyjwt()
     if role not in get_config().request_roles:
@@ -60,10 +63,24 @@ def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: t
     }
     try:  # before the key is there: a traceback shows what its functions hold
         json.dumps(said, allow_nan=False, ensure_ascii=False).encode()
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise TypeError(f"JSON cannot hold the claims: {error}") from None
+    _check_registered(said)
     signing = signing_key()
     return str(jwt.encode(said, signing.key, signing.algorithm, headers={"kid": signing.id} if signing.id else None))
+
+
+def _check_registered(said: Mapping[str, Any]) -> None:
+    """Raise `TypeError` if a claim that RFC 7519 gives a type has another one."""
+    for name in TEXTS:
+        if name in said and not isinstance(said[name], str):
+            raise TypeError(f"The claim {name!r} must be a text, and is {said[name]!r}. Write str(…).")
+    audience = said.get("aud", "")
+    if not all(isinstance(item, str) for item in (audience if isinstance(audience, list) else [audience])):
+        raise TypeError(f"The claim 'aud' must be a text or a list of texts, and is {audience!r}.")
+    start = said.get("nbf", 0)
+    if isinstance(start, bool) or not isinstance(start, int | float):
+        raise TypeError(f"The claim 'nbf' must be a number of seconds since 1970, and is {start!r}.")
 
 
 def read_token(token: str) -> dict[str, Any]:
@@ -96,6 +113,8 @@ def signing_key() -> SigningKey:
             f"jwt-secret has {len(key)} bytes, and at least {LEAST_SECRET} are needed: a shorter one can be guessed. "
             'Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
         )
+    if is_key_file(key):
+        raise ConfigurationError(KEY_FILE_GIVEN)
     return SigningKey(key, "HS256")
 
 

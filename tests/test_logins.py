@@ -19,7 +19,8 @@ from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core.exceptions import PermissionDenied
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.core.signing import Signer
+from django.db import connections, transaction
 from django.db.models import Model
 from django.http import HttpRequest
 from django.test import AsyncClient, Client, RequestFactory
@@ -234,7 +235,7 @@ def test_a_token_of_two_refreshes_ago_ends_the_login_at_once(api: Served, browse
     assert refused(letters(api, third["access_token"])) == "The login of the token has ended."
 
 
-@pytest.mark.parametrize("content", ["", "[", "[" * 99999, '{"refresh_token": 1}', "\xff"], ids=range(5))
+@pytest.mark.parametrize("content", ["", "[", "[]", "null", "[" * 99999, '{"refresh_token": 1}', "\xff"], ids=range(7))
 @pytest.mark.parametrize("url", [REFRESH, REVOKE])
 def test_what_is_no_request_is_told(url: str, content: str) -> None:
     assert Client().post(url, content, content_type="application/json").status_code == 400
@@ -243,9 +244,15 @@ def test_what_is_no_request_is_told(url: str, content: str) -> None:
 def test_what_is_no_refresh_token_gets_nothing_and_ends_nothing(browser: Client) -> None:
     given = post(browser, TOKEN)
     key, _, signature = given["refresh_token"].partition(":")
-    for wrong in (given["access_token"], key, f"{key[:-1]}1:{signature}", f"{key}:{signature[:-2]}xx", "\x00", "é:é"):
-        assert post(browser, REFRESH, refresh_token=wrong)["error"] == "invalid_grant"
-        assert post(browser, REVOKE, refresh_token=wrong)["status"] == 200
+    wrong = [given["access_token"], key, f"{key[:-1]}1:{signature}", f"{key}:{signature[:-2]}xx", "\x00", "é:é"]
+    of_another_project = Signer(salt="pgcraft_django.refresh").sign("a login that is not here.0")
+    for text in (*wrong, of_another_project, "\ud800:x", "x:\ud800", ":" * 100_000):
+        shown = {"refresh_token": text}
+        answer = browser.post(REFRESH, shown, content_type="application/json")
+        assert (answer.status_code, answer.json()["error"]) == (401, "invalid_grant")
+        assert browser.post(REVOKE, shown, content_type="application/json").status_code == 200
+    for text in wrong:
+        assert post(browser, REFRESH, refresh_token=text)["error"] == "invalid_grant"
     assert post(browser, REFRESH, refresh_token=given["refresh_token"])["status"] == 200
 
 
@@ -316,6 +323,26 @@ def test_after_the_end_nothing_refreshes_and_the_database_refuses(
     assert post(Client(), REFRESH, refresh_token=given["refresh_token"])["error"] == "invalid_grant"
     assert letters(api, kept["access_token"]) == (200, [])
     assert post(beside, REFRESH, refresh_token=kept["refresh_token"])["status"] == 200
+
+
+@pytest.mark.parametrize("end", ["the password", "the account", "the user"])
+def test_no_login_begins_beside_what_ends_them_all(api: Served, user: User, browser: Client, end: str) -> None:
+    """Who asks for tokens while the account is changed, in a transaction that nobody sees yet, does not escape it."""
+
+    def ask() -> dict[str, Any]:
+        try:
+            return post(browser, TOKEN)
+        finally:
+            connections[api.alias].close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(using=api.alias):
+            ENDS[end](browser, {}, user)
+            asked = pool.submit(ask)
+            time.sleep(0.3)
+        answer = asked.result()
+    assert (answer["status"], answer["error"]) == (403, "access_denied")
+    assert not Login.objects.exists()
 
 
 def test_all_logins_that_a_session_got_at_once_end_with_it(api: Served, user: User, browser: Client) -> None:

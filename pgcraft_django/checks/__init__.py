@@ -106,7 +106,7 @@ Logins
     W122  The audience is known to PostgREST alone.
 
 Before going live (with `check --deploy`; E112 to E117 and W115 also need `--database`)
-    E111  The secret that signs tokens is short.
+    E111  The secret that signs tokens is short, or the text of a public key.
     E112  A request role is a superuser, or bypasses row-level security.
     E113  A view of the API runs with the rights of its owner.
     E114  A materialized view is exposed.

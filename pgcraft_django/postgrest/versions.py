@@ -6,6 +6,7 @@ their age, 16 reads the path of the role claim as JSONPath.
 
 import base64
 import re
+from pathlib import Path
 
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.postgrest.binary import Version, format_version
@@ -13,6 +14,12 @@ from pgcraft_django.postgrest.config import Settings, plain, quoted
 
 SECRET_BYTES = 32
 CACHE_SECONDS = 3600
+KEY_FILE = re.compile(rb"\s*(?:-----BEGIN |ssh-|ecdsa-|sk-)")
+"""How files of keys begin, PEM or SSH. PostgREST takes no keys from them, but the text for a secret."""
+KEY_FILE_GIVEN = (
+    "jwt-secret is the text of a key file, which PostgREST takes for a secret as it is: whoever has the public key "
+    "could sign tokens with it. Set it to a JSON Web Key Set: manage.py pgcraft_token --jwks prints that of your key."
+)
 
 # One step of the paths before 16: .key, ."any key", [0], [?(@ == "text")].
 STEP = re.compile(
@@ -42,21 +49,35 @@ def for_version(settings: Settings, version: Version) -> Settings:
 
 
 def _check_secret(settings: Settings, version: Version) -> None:
-    """Refuse a short secret for every release: before 13 the server starts, but no token works."""
-    secret = str(settings.get("jwt-secret", ""))
-    if not secret or secret.startswith("@"):  # "@file": PostgREST reads it
-        return
-    size = len(secret.encode())
+    """Refuse a key file, and a short secret for every release: before 13 the server starts, but no token works."""
+    given = str(settings.get("jwt-secret", ""))
+    in_file = given.startswith("@")  # PostgREST reads it, and measures it
+    text = _content(given[1:]) if in_file else given
+    key = text.encode()
     if plain(settings.get("jwt-secret-is-base64", False)).lower() in ("true", "1"):
         try:
-            size = len(base64.b64decode(secret.rstrip("=.") + "==", altchars=b"-_"))
+            key = base64.b64decode(text.rstrip("=.\n") + "==", altchars=b"-_")
         except ValueError:
             raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not Base64.") from None
-    if size < SECRET_BYTES:
+    if is_key_file(key):
+        raise ConfigurationError(KEY_FILE_GIVEN)
+    if given and not in_file and len(key) < SECRET_BYTES:
         raise ConfigurationError(
-            f"jwt-secret has {size} characters; PostgREST {format_version(version)} needs at least "
+            f"jwt-secret has {len(key)} characters; PostgREST {format_version(version)} needs at least "
             f"{SECRET_BYTES}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
         )
+
+
+def is_key_file(secret: bytes) -> bool:
+    """Tell whether a secret is the text of a key file: then it is no secret, or should not be here."""
+    return KEY_FILE.match(secret) is not None
+
+
+def _content(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""  # PostgREST says so
 
 
 def _claim_key(path: str, version: Version) -> str:

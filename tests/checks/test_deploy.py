@@ -68,6 +68,11 @@ def test_a_short_secret_is_told(apps: Apps, monkeypatch: pytest.MonkeyPatch, sec
     assert not secret or secret not in str(found)
 
 
+def test_a_public_key_as_a_secret_is_told(apps: Apps, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGRST_JWT_SECRET", "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQ\n-----END PUBLIC KEY-----")
+    expect(exposure(apps), "E111", "secrets.token_urlsafe")
+
+
 @pytest.fixture
 def alias(unblocked: None) -> Iterator[str]:
     with temporary_database() as alias:

@@ -1,6 +1,7 @@
 """One set of settings, in the words of each PostgREST release."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -30,6 +31,22 @@ def test_settings_that_all_releases_share_are_left_alone(version: Version) -> No
 def test_a_short_secret_is_refused_with_a_way_to_make_one(settings: Settings, version: Version) -> None:
     with pytest.raises(ConfigurationError, match=r"has 31 characters.*at least 32.*token_urlsafe"):
         for_version(settings, version)
+
+
+@pytest.mark.parametrize("begin", ["-----BEGIN PUBLIC KEY-----", "-----BEGIN CERTIFICATE-----", "ssh-ed25519 "])
+def test_a_public_key_is_no_secret(begin: str, tmp_path: Path) -> None:
+    """PostgREST would take its text for one: whoever has the key could sign tokens with it."""
+    text = f"{begin}\n{'x' * 40}\n"
+    (tmp_path / "key.pem").write_text(text)
+    encoded = base64.b64encode(text.encode()).decode()
+    given: list[Settings] = [
+        {"jwt-secret": text},
+        {"jwt-secret": f"@{tmp_path / 'key.pem'}"},
+        {"jwt-secret": encoded, "jwt-secret-is-base64": True},
+    ]
+    for settings in given:
+        with pytest.raises(ConfigurationError, match="whoever has the public key"):
+            for_version(settings, (12,))
 
 
 def test_a_secret_is_measured_as_postgrest_reads_it() -> None:
