@@ -149,3 +149,85 @@ def test_a_partition_that_lost_its_guards_is_found_and_mended(unblocked: None) -
             assert found.repair
             execute(store.site.alias, found.repair)
             assert read_catalog(connection, ["private"], []) == before
+
+
+# What else a schema can hold -> how it is called. Each is made of those before it.
+OTHERS = {
+    "CREATE COLLATION private.plain (provider = libc, locale = 'C')": "collation private.plain",
+    "CREATE TYPE private.colour AS ENUM ('red')": "type private.colour",
+    "CREATE TYPE private.pair AS (one private.colour, two int)": "type private.pair",
+    'CREATE DOMAIN private."In Use" AS text COLLATE private.plain CHECK (value <> $$$$)': 'type private."In Use"',
+    "CREATE TYPE private.days AS RANGE (subtype = date)": "type private.days",
+    "CREATE SEQUENCE private.counter": "sequence private.counter",
+    "CREATE FUNCTION private.same(private.colour, private.colour) RETURNS boolean"
+    " LANGUAGE sql RETURN $1::text = $2::text": "function private.same(private.colour,private.colour)",
+    "CREATE FUNCTION private.lacking(private.colour) RETURNS boolean LANGUAGE sql RETURN $1 IS NULL": (
+        "function private.lacking(private.colour)"
+    ),
+    "CREATE OPERATOR private.=== (leftarg = private.colour, rightarg = private.colour, function = private.same)": (
+        "operator private.===(private.colour,private.colour)"
+    ),
+    "CREATE OPERATOR private.!!! (rightarg = private.colour, function = private.lacking)": (
+        "operator private.!!!(NONE,private.colour)"
+    ),
+    "CREATE AGGREGATE private.total (int) (sfunc = int4pl, stype = int)": "aggregate private.total(integer)",
+    "CREATE AGGREGATE private.middle (float8 ORDER BY anyelement) (sfunc = ordered_set_transition, stype = internal,"
+    " finalfunc = percentile_disc_final, finalfunc_extra)": (
+        "aggregate private.middle(double precision,pg_catalog.anyelement)"
+    ),
+    "CREATE OPERATOR FAMILY private.sorted USING btree": "operator family private.sorted USING btree",
+    "CREATE OPERATOR CLASS private.sorted FOR TYPE bigint USING btree FAMILY private.sorted"
+    " AS OPERATOR 1 <, FUNCTION 1 btint8cmp(bigint, bigint)": "operator class private.sorted USING btree",
+    "CREATE INDEX stray ON private.inventory_balance (id private.sorted)": "index private.stray",
+    "CREATE STATISTICS private.both_of ON warehouse, sku FROM private.inventory_balance": (
+        "statistics object private.both_of"
+    ),
+    "CREATE TEXT SEARCH DICTIONARY private.words (template = simple)": "text search dictionary private.words",
+    "CREATE TEXT SEARCH CONFIGURATION private.finding (copy = pg_catalog.english)": (
+        "text search configuration private.finding"
+    ),
+    "ALTER TEXT SEARCH CONFIGURATION private.finding ALTER MAPPING FOR word WITH private.words": None,
+    "CREATE CONVERSION private.wide FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8": "conversion private.wide",
+    "CREATE VIEW private.next AS SELECT nextval('private.counter'), NULL::private.colour": "view private.next",
+}
+
+
+def test_whatever_else_a_schema_can_hold_is_found_and_taken_away(unblocked: None) -> None:
+    with new_store() as store:
+        connection = connections[store.site.alias]
+        before = read_catalog(connection, ["private"], [])
+        for making in OTHERS:
+            run_sql(making, database=store.database)
+        found = [item for item in differences(before, read_catalog(connection, ["private"], [])) if item.repair]
+        said = {item.describe() for item in found if not item.kind.startswith("privilege")}
+        assert said == {f"not declared: {name}" for name in OTHERS.values() if name}
+        for item in found:
+            run_sql(str(item.repair), database=store.database)
+        assert read_catalog(connection, ["private"], []) == before
+
+
+def test_what_is_part_of_a_table_or_of_an_extension_is_not_told_of_itself(unblocked: None) -> None:
+    with new_store() as store:
+        connection = connections[store.site.alias]
+        before = read_catalog(connection, ["private"], [])
+        run_sql(
+            "CREATE TABLE private.stray (id int GENERATED ALWAYS AS IDENTITY, counted serial);"
+            "CREATE VIEW private.of_extension AS SELECT 1 AS one; GRANT SELECT ON private.of_extension TO PUBLIC;"
+            "CREATE FUNCTION private.of_extension() RETURNS int LANGUAGE sql RETURN 1;"
+            "CREATE TYPE private.kind_of_extension AS ENUM ('one');"
+            "ALTER EXTENSION plpgsql ADD VIEW private.of_extension;"
+            "ALTER EXTENSION plpgsql ADD FUNCTION private.of_extension();"
+            "ALTER EXTENSION plpgsql ADD TYPE private.kind_of_extension",
+            database=store.database,
+        )
+        [found] = differences(before, read_catalog(connection, ["private"], []))
+        assert (found.describe(), found.repair) == ("not declared: table private.stray", None)
+        run_sql("DROP TABLE private.stray", database=store.database)
+        for (name,) in store.query(
+            "SELECT name FROM pg_available_extensions WHERE name IN ('citext', 'pg_stat_statements')"
+        ):
+            run_sql(f"CREATE EXTENSION {name} SCHEMA private", database=store.database)
+            [found] = differences(before, read_catalog(connection, ["private"], []))
+            assert found.describe() == f"not declared: extension {name}"
+            run_sql(str(found.repair), database=store.database)
+        assert read_catalog(connection, ["private"], []) == before

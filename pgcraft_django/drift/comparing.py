@@ -7,19 +7,11 @@ from pgcraft_django.drift.reading import Catalog
 
 # Made in this order, and taken away in the opposite one.
 ORDER = (
-    *(
-        "role",
-        "membership",
-        "schema",
-        "table",
-        "column",
-        "constraint",
-        "index",
-        "function",
-        "view",
-        "materialized view",
-    ),
-    *("view column default", "rule", "trigger", "owner", "row security", "policy"),
+    *("role", "membership", "schema", "collation", "type", "sequence", "table", "column", "constraint"),
+    *("function", "aggregate", "operator", "operator family", "operator class"),
+    *("text search parser", "text search template", "text search dictionary", "text search configuration"),
+    *("view", "materialized view", "index", "view column default", "rule", "trigger"),
+    *("owner", "row security", "policy"),
 )
 
 

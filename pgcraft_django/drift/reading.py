@@ -1,7 +1,8 @@
 """A catalog in words that two databases can be compared by: one `.sql` file a kind of thing in `catalog/`.
 
 Each file selects name, state, the SQL that makes a thing so, and the SQL that takes it away; NULL where no statement
-could.
+could. Where there are several kinds in a file, the kind comes before the name. What is looked at at all is the same
+for all of them (`looked_at.sql`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 FOLDER = Path(__file__).with_name("catalog")
+LOOKED_AT = Path(__file__).with_name("looked_at.sql")
 
 
 class Thing(NamedTuple):
@@ -32,8 +34,12 @@ def read_catalog(connection: BaseDatabaseWrapper, schemas: Sequence[str], tables
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         # Then every other name is written with its schema.
         cursor.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)")
+        parameters: dict[str, object] = {"schemas": list(schemas), "tables": list(tables)}
+        cursor.execute(LOOKED_AT.read_text(encoding="utf-8"), parameters)
+        [(relations, functions)] = cursor.fetchall()
+        parameters |= {"relations": relations, "functions": functions}
         for path in sorted(FOLDER.glob("*.sql")):
-            cursor.execute(path.read_text(encoding="utf-8"), {"schemas": list(schemas), "tables": list(tables)})
-            for name, *thing in cursor.fetchall():
-                found[path.stem.replace("_", " "), name] = Thing(*thing)
+            cursor.execute(path.read_text(encoding="utf-8"), parameters)
+            for *kind, name, state, make, unmake in cursor.fetchall():
+                found[" ".join(kind) or path.stem.replace("_", " "), name] = Thing(state, make, unmake)
     return found

@@ -10,4 +10,4 @@ SELECT
 FROM pg_catalog.pg_constraint o
 JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE o.contype <> 'n' AND o.conislocal AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+WHERE o.contype <> 'n' AND o.conislocal AND NOT c.relispartition AND c.oid = ANY (%(relations)s)

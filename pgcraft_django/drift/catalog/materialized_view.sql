@@ -6,4 +6,4 @@ SELECT
     pg_catalog.format('DROP MATERIALIZED VIEW %%s', pg_catalog.format('%%I.%%I', n.nspname, c.relname))
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind = 'm' AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+WHERE c.relkind = 'm' AND c.oid = ANY (%(relations)s)

@@ -11,10 +11,9 @@ FROM (
         CASE c.relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'TABLE' END AS kind
     FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND c.oid = ANY (%(relations)s)
     UNION ALL
     SELECT p.oid::pg_catalog.regprocedure::text, p.proowner, 'ROUTINE'
     FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
-    WHERE n.nspname = ANY (%(schemas)s) AND p.prokind IN ('f', 'p')
+    WHERE p.prokind <> 'a' AND p.oid = ANY (%(functions)s)
 ) AS owned

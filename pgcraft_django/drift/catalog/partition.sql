@@ -7,7 +7,7 @@ WITH part AS (
     JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
     JOIN pg_catalog.pg_class home ON home.oid = i.inhparent
     WHERE c.relkind = 'r' AND c.relispartition
-      AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+      AND c.oid = ANY (%(relations)s)
       AND EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = home.oid AND t.tgname = 'pgcraft_guard_truncate')
 )
 SELECT

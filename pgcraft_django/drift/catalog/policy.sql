@@ -16,7 +16,7 @@ WITH policy AS (
     FROM pg_catalog.pg_policy p
     JOIN pg_catalog.pg_class c ON c.oid = p.polrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+    WHERE c.oid = ANY (%(relations)s)
 )
 SELECT
     name,

@@ -15,5 +15,5 @@ FROM (
     JOIN pg_catalog.pg_class c ON c.oid = t.attrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace,
         pg_catalog.aclexplode(t.attacl) AS a
-    WHERE NOT t.attisdropped AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+    WHERE NOT t.attisdropped AND c.oid = ANY (%(relations)s)
 ) AS granted

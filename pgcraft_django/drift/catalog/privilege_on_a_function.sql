@@ -10,9 +10,7 @@ FROM (
         CASE a.grantee WHEN 0 THEN 'PUBLIC' ELSE a.grantee::pg_catalog.regrole::text END AS grantee,
         a.privilege_type AS privilege,
         a.is_grantable
-    FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace,
+    FROM pg_catalog.pg_proc p,
         pg_catalog.aclexplode(coalesce(p.proacl, pg_catalog.acldefault('f', p.proowner))) AS a
-    WHERE a.grantee <> p.proowner AND p.prokind IN ('f', 'p') AND n.nspname = ANY (%(schemas)s)
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+    WHERE a.grantee <> p.proowner AND p.prokind <> 'a' AND p.oid = ANY (%(functions)s)
 ) AS granted

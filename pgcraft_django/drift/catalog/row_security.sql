@@ -11,4 +11,4 @@ SELECT
     NULL
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.oid = ANY (%(relations)s)

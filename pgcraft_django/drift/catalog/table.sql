@@ -6,4 +6,4 @@ SELECT
     CASE c.relkind WHEN 'f' THEN pg_catalog.format('DROP FOREIGN TABLE %%I.%%I', n.nspname, c.relname) END
 FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition AND c.oid = ANY (%(relations)s)

@@ -9,4 +9,4 @@ SELECT
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_class c ON c.oid = t.tgrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND NOT c.relispartition AND (n.nspname = ANY (%(schemas)s) OR n.nspname || '.' || c.relname = ANY (%(tables)s))
+WHERE NOT t.tgisinternal AND NOT c.relispartition AND c.oid = ANY (%(relations)s)
