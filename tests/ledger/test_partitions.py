@@ -117,6 +117,15 @@ def test_a_key_is_that_of_one_entry_whatever_partition_it_is_in(kept: Store) -> 
         kept.entries.record(warehouse="A", sku="x", value=8, idempotency_key="2023-01-01")
 
 
+def test_a_broken_constraint_is_told_by_the_name_of_the_partition_which_begins_with_the_ledgers(kept: Store) -> None:
+    """PostgreSQL finds it where the row is to go; docs/ledger.md says so."""
+    place = "inventory_(default|p[0-9]{8})"
+    with pytest.raises(IntegrityError, match=f'null value in column "value" of relation "{place}" violates'):
+        kept.add(None)
+    with pytest.raises(IntegrityError, match=f'relation "{place}" violates check constraint "inventory_value"'):
+        kept.add(Decimal("NaN"))
+
+
 def test_the_minimum_holds_across_partitions(kept: Store) -> None:
     [(balance,)] = kept.query("SELECT balance FROM inventory_balance")
     with pytest.raises(IntegrityError, match="cannot fall below 0"):
