@@ -110,7 +110,7 @@ Before going live (with `check --deploy`; E112 to E117 and W115 also need `--dat
     E112  A request role is a superuser, or bypasses row-level security.
     E113  A view of the API runs with the rights of its owner.
     E114  A materialized view is exposed.
-    E115  A function runs with the rights of its owner and a search path that is not pinned.
+    E115  A function runs with the rights of its owner and a search path that does not end with pg_temp.
     E116  Everybody may call a function of the API.
     E117  A table has policies, and its row-level security is off.
     E118  Logins cannot sign tokens.

@@ -152,9 +152,10 @@ LIVE = (
         "SELECT p.oid::pg_catalog.regprocedure::text FROM pg_catalog.pg_proc p"
         " JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace"
         " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND p.prosecdef"
-        # PostgreSQL looks into pg_temp first, unless it is named. In an empty path no name is looked for.
+        # PostgreSQL looks for tables and types in pg_temp first, unless it is named: in an empty path too. With
+        # SET search_path = 'a, pg_temp', there is one schema of this name.
         " AND NOT EXISTS (SELECT FROM pg_catalog.unnest(p.proconfig) AS item"
-        """ WHERE item ~ '^search_path=(""|(.*, *)?"?pg_temp"?)$')"""
+        """ WHERE item ~ '^search_path=((("[^"]*")+|[^",]+), *)*("pg_temp"|pg_temp)$')"""
         " AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e') ORDER BY 1",
     ),
     Finding(

@@ -8,7 +8,7 @@ import pytest
 from django.apps.registry import Apps
 from django.core.checks import CheckMessage, run_checks
 from django.core.management import call_command
-from django.db import connections, models, transaction
+from django.db import DatabaseError, connections, models, transaction
 
 from pgcraft_django.api import API
 from pgcraft_django.checks.deploy import check_exposure, check_live
@@ -73,11 +73,17 @@ def test_a_public_key_as_a_secret_is_told(apps: Apps, monkeypatch: pytest.Monkey
     expect(exposure(apps), "E111", "secrets.token_urlsafe")
 
 
-@pytest.fixture
-def alias(unblocked: None) -> Iterator[str]:
-    with temporary_database() as alias:
+@pytest.fixture(scope="module")
+def database(django_db_blocker: Any) -> Iterator[str]:
+    """Yield the alias of a database with all migrations, which each test leaves as it was."""
+    with django_db_blocker.unblock(), temporary_database() as alias:
         call_command("migrate", database=alias, verbosity=0)
         yield alias
+
+
+@pytest.fixture
+def alias(database: str, unblocked: None) -> str:
+    return database
 
 
 # A number, what opens something, and the words of the repair.
@@ -89,11 +95,15 @@ OPENED = [
         "CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER AS 'SELECT 1'",
         "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
     ),
-    (
-        "E115",
-        "CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = private "
-        "AS 'SELECT 1'",
-        "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
+    *(
+        (
+            "E115",
+            f"CREATE FUNCTION private.leak() RETURNS int LANGUAGE sql SECURITY DEFINER SET search_path = {path} "
+            "AS 'SELECT 1'",
+            "ALTER FUNCTION private.leak() SET search_path = pg_catalog, pg_temp",
+        )
+        # The last one is one name.
+        for path in ("private", "''", "pg_temp, private", "'pg_catalog, pg_temp'")
     ),
     (
         "W115",
@@ -124,6 +134,46 @@ def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(al
                 transaction.set_rollback(True, using=alias)
     finally:
         run_sql(f"DROP ROLE {role}")
+
+
+LEAK = """
+    CREATE FUNCTION private.leak() RETURNS text LANGUAGE plpgsql SECURITY DEFINER SET search_path = {} AS $$
+    BEGIN
+        RETURN 'safe'::text;
+    END $$
+"""
+TRAP = """
+    CREATE SCHEMA attack;
+    GRANT ALL ON SCHEMA attack TO webuser;
+    GRANT USAGE ON SCHEMA private TO webuser;
+    SET LOCAL ROLE webuser;
+    CREATE FUNCTION attack.caught(pg_catalog.text) RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE EXCEPTION 'caught %', current_user;
+    END $$;
+    CREATE DOMAIN pg_temp.text AS pg_catalog.text CHECK (attack.caught(VALUE));
+"""
+
+
+def test_temporary_objects_do_not_come_first_in_a_path_that_ends_with_them_and_only_there(alias: str) -> None:
+    """E115 knows which paths these are. An empty one is not among them."""
+    paths = {"''": False, "pg_catalog": False, "'pg_catalog, pg_temp'": False, "pg_temp, pg_catalog": False}
+    paths |= {"pg_catalog, pg_temp": True, '"A ""b"", c", pg_temp': True, "pg_temp": True}
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        [(owner,)] = cursor.fetchall()
+        for path, is_pinned in paths.items():
+            with transaction.atomic(using=alias):
+                cursor.execute(LEAK.format(path))
+                assert [item.id for item in check_live(databases=[alias])] == ["pgcraft_django.E115"] * (not is_pinned)
+                cursor.execute(TRAP)
+                if is_pinned:
+                    cursor.execute("SELECT private.leak()")
+                    assert cursor.fetchall() == [("safe",)]
+                else:
+                    with pytest.raises(DatabaseError, match=f"caught {owner}"), transaction.atomic(using=alias):
+                        cursor.execute("SELECT private.leak()")
+                transaction.set_rollback(True, using=alias)
 
 
 @pytest.mark.django_db  # Django's own checks ask for the version of PostgreSQL
