@@ -20,7 +20,7 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed
 from pgcraft_django.postgrest.config import collect
-from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, is_key_file
+from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, MAKE_ONE, is_key_file
 
 PRIVATE_KEY_VARIABLE = "PGCRAFT_JWT_PRIVATE_KEY"
 LEAST_SECRET = 32
@@ -105,13 +105,13 @@ def signing_key() -> SigningKey:
     key = secret_bytes()
     if key is None:
         raise ConfigurationError(
-            "There is no secret to sign with. Set the environment variable PGRST_JWT_SECRET, for PostgREST too, to the "
-            'output of: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            "There is no secret to sign with. Set the environment variable PGRST_JWT_SECRET, for PostgREST too. "
+            f"{MAKE_ONE}"
         )
     if len(key) < LEAST_SECRET:
         raise ConfigurationError(
             f"jwt-secret has {len(key)} bytes, and at least {LEAST_SECRET} are needed: a shorter one can be guessed. "
-            'Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"'
+            f"{MAKE_ONE}"
         )
     if is_key_file(key):
         raise ConfigurationError(KEY_FILE_GIVEN)

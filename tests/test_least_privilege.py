@@ -243,7 +243,7 @@ def test_the_writer_works_with_each_factory_and_changes_no_table(made: Made) -> 
 
 
 def test_the_api_of_a_plain_owner_is_served(made: Made) -> None:
-    names, secret = made.names, secrets.token_urlsafe(48)
+    names, secret = made.names, secrets.token_urlsafe(32)
     place = {"host": str(SERVER.socket_dir), "port": str(SERVER.port), "dbname": names.database}
     login = Login({**place, "user": names.authenticator}, "their password")
     with live.serve(login, made.site.alias, secret, None) as api, httpx.Client(base_url=api.url) as client:

@@ -21,7 +21,7 @@ from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
 from pgcraft_django.policies.conditions import render
 from pgcraft_django.policies.declaration import Condition, Policy, expand_commands, protecting_policies
-from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, is_key_file
+from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, MAKE_ONE, is_key_file
 from pgcraft_django.registry import api_schemas, get_resources, login_models
 from pgcraft_django.tokens import LEAST_SECRET, PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
 
@@ -89,10 +89,10 @@ def _weak_secret() -> Iterator[CheckMessage]:
         yield error(
             "E111",
             f"jwt-secret has {len(key)} bytes: whoever guesses it can pose as anybody.",
-            hint='Make one: python -c "import secrets; print(secrets.token_urlsafe(48))"',
+            hint=MAKE_ONE,
         )
     elif key is not None and is_key_file(key):
-        yield error("E111", KEY_FILE_GIVEN, hint="A secret is random: secrets.token_urlsafe(48) makes one")
+        yield error("E111", KEY_FILE_GIVEN, hint=f"A secret is random. {MAKE_ONE}")
 
 
 def _tokens(apps: Apps) -> Iterator[CheckMessage]:

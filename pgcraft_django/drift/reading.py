@@ -7,7 +7,7 @@ for all of them (`looked_at.sql`).
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -34,7 +34,7 @@ def read_catalog(connection: BaseDatabaseWrapper, schemas: Sequence[str], tables
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         # Then every other name is written with its schema.
         cursor.execute("SELECT pg_catalog.set_config('search_path', 'pg_catalog', true)")
-        parameters: dict[str, object] = {"schemas": list(schemas), "tables": list(tables)}
+        parameters: dict[str, Any] = {"schemas": list(schemas), "tables": list(tables)}
         cursor.execute(LOOKED_AT.read_text(encoding="utf-8"), parameters)
         [(relations, functions)] = cursor.fetchall()
         parameters |= {"relations": relations, "functions": functions}

@@ -13,6 +13,8 @@ from pgcraft_django.postgrest.binary import Version, format_version
 from pgcraft_django.postgrest.config import Settings, plain, quoted
 
 SECRET_BYTES = 32
+MAKE_ONE = 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+"""The line that messages and documentation give."""
 CACHE_SECONDS = 3600
 KEY_FILE = re.compile(rb"\s*(?:-----BEGIN |ssh-|ecdsa-|sk-)")
 """How files of keys begin, PEM or SSH. PostgREST takes no keys from them, but the text for a secret."""
@@ -64,7 +66,7 @@ def _check_secret(settings: Settings, version: Version) -> None:
     if given and not in_file and len(key) < SECRET_BYTES:
         raise ConfigurationError(
             f"jwt-secret has {len(key)} characters; PostgREST {format_version(version)} needs at least "
-            f"{SECRET_BYTES}. Make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            f"{SECRET_BYTES}. {MAKE_ONE}"
         )
 
 

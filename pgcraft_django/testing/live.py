@@ -79,7 +79,7 @@ def serve(login: Login, using: str, secret: str | None = None, pre_request: str 
     `pre_request` is the function that judges tokens.
     """
     binary = find_binary()
-    secret = secret or secrets.token_urlsafe(48)
+    secret = secret or secrets.token_urlsafe(32)
     with mock.patch.dict(os.environ, {SECRET_VARIABLE: secret}):
         settings = config.collect(
             schemas=preflight.existing_schemas(api_schemas(), using),

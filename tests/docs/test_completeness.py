@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand
 import pgcraft_django
 from pgcraft_django import admin, conf, embedded, models, objects, operations
 from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.postgrest.versions import MAKE_ONE
 from tests.docs.pages import BLOCK, ROOT, blocks, pages
 from tests.test_architecture import LAYERS
 
@@ -147,3 +148,11 @@ def test_the_picture_of_the_layers_is_that_of_the_code() -> None:
 def test_the_changelog_names_the_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_secrets_are_made_in_one_way_everywhere() -> None:
+    sources = [*pages(), *(ROOT / "pgcraft_django").rglob("*.py"), *(ROOT / "playground_project").rglob("*.py")]
+    ways = {way for path in sources for way in re.findall(r"token_urlsafe\(\d+\)", path.read_text())}
+    lines = {line for path in sources for line in re.findall(r"python -c .*token_urlsafe.*?\)\).", path.read_text())}
+    assert ways == {"token_urlsafe(32)"}
+    assert lines == {MAKE_ONE.removeprefix("Make one: ")}
