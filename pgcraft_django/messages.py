@@ -42,10 +42,10 @@ def renamed(name: str, model: type[models.Model]) -> str:
     return f"{model._meta.model_name}_{name}"
 
 
-def nearest(name: object, known: Iterable[str]) -> str | None:
-    """Return the known name that was probably meant."""
+def nearest(name: object, known: Iterable[str], likeness: float = 0.6) -> str | None:
+    """Return the known name that was probably meant: it has at least this `likeness`, from 0 to 1."""
     lower = {item.lower(): item for item in known}
-    found = difflib.get_close_matches(str(name).lower(), lower, n=1)
+    found = difflib.get_close_matches(str(name).lower(), lower, n=1, cutoff=likeness)
     return lower[found[0]] if found else None
 
 

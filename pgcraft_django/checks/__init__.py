@@ -23,6 +23,7 @@ Models
     E026  A factory model inherits from a model with a table of its own.
     E027  A factory model is `managed = False`.
     E028  `pgcraft_django` is not in `INSTALLED_APPS`.
+    E029  What belongs into `class PGCraft` is somewhere else.
     W001  The app of a factory model has no migrations.
 
 One API

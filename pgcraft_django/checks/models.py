@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import is_api
+from pgcraft_django.api import API, is_api
 from pgcraft_django.checks.names import check_column, check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.eav.checks import check_reference
@@ -26,6 +26,8 @@ from pgcraft_django.registry import concerned_models, is_factory_model
 QUOTE = '"'
 MISREAD = {"%": "percent", "$": "dollar"}
 """What Django takes for a placeholder when it makes a table, or refuses in a query -> the word for it."""
+PLAIN = (str, bool, dict, list, tuple, API, type(None))
+"""What options are, and what fields, methods and properties of a model are not."""
 PLACED = re.compile(r'"?(?P<schema>[^".]+)"?\."?(?P<table>[^".]+)"?')
 """A schema and a table, as people write both into `db_table`."""
 
@@ -43,6 +45,7 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
             yield from _place_of_options(model)
         if is_factory_model(model):
             yield from _options(model)
+            yield from _misplaced(model)
             yield from _inheritance(model)
             for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
                 yield from part.check(model)
@@ -106,6 +109,21 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
     elif wrong := [plugin for plugin in plugins if not isinstance(plugin, Plugin)]:
         meant = wrong[0].__name__ if isinstance(wrong[0], type) and issubclass(wrong[0], Plugin) else "Balance"
         yield _wrong_type(model, "plugins", wrong[0], "a list of plugins", f"plugins = [{meant}(…)]")
+
+
+def _misplaced(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Find what nobody would read: options beside the inner class, and an inner class with almost its name."""
+    options = model.pgcraft_factory.options  # type: ignore[attr-defined]
+    written = [part for part in model.__mro__ if part.__module__.partition(".")[0] != "pgcraft_django"]
+    for name, value in ((name, value) for part in written for name, value in vars(part).items()):
+        is_inner = isinstance(value, type) and name != "PGCraft" and nearest(name, ["PGCraft"], 0.8) is not None
+        if is_inner or (name in options and isinstance(value, PLAIN)):
+            yield error(
+                "E029",
+                f"{f'class {name}' if is_inner else name} in the class of the model is not read by anybody.",
+                hint="Write class PGCraft:" if is_inner else f"Write {name} = … in class PGCraft",
+                obj=model,
+            )
 
 
 def _wrong_type(model: type[models.Model], name: str, value: object, what: str, line: str) -> CheckMessage:

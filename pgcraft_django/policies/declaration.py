@@ -4,7 +4,6 @@ The owner of the tables, which Django usually is, bypasses them.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import models
 
@@ -52,15 +51,37 @@ class Policy:
 class OwnerPolicy(Policy):
     """Lets a request use the rows whose `field` is what its token claims as `claim`."""
 
-    def __init__(self, field: str, *, claim: str = "sub", name: str = "owner", **options: Any) -> None:
-        super().__init__(name, using=models.Q(**{field: Claim(claim)}), **options)
+    def __init__(
+        self,
+        field: str,
+        *,
+        claim: str = "sub",
+        name: str = "owner",
+        check: Condition | None = None,
+        roles: Sequence[str] = (),
+        commands: str | Sequence[str] = ALL,
+        permissive: bool = True,
+    ) -> None:
+        using = models.Q(**{field: Claim(claim)})
+        super().__init__(name, using=using, check=check, roles=roles, commands=commands, permissive=permissive)
 
 
 class TenantPolicy(Policy):
     """Lets a request use the rows of the tenant that its token claims."""
 
-    def __init__(self, field: str, *, claim: str = "tenant_id", name: str = "tenant", **options: Any) -> None:
-        super().__init__(name, using=models.Q(**{field: Claim(claim)}), **options)
+    def __init__(
+        self,
+        field: str,
+        *,
+        claim: str = "tenant_id",
+        name: str = "tenant",
+        check: Condition | None = None,
+        roles: Sequence[str] = (),
+        commands: str | Sequence[str] = ALL,
+        permissive: bool = True,
+    ) -> None:
+        using = models.Q(**{field: Claim(claim)})
+        super().__init__(name, using=using, check=check, roles=roles, commands=commands, permissive=permissive)
 
 
 class TenantOwnerPolicy(Policy):
@@ -74,17 +95,27 @@ class TenantOwnerPolicy(Policy):
         tenant_claim: str = "tenant_id",
         owner_claim: str = "sub",
         name: str = "tenant_owner",
-        **options: Any,
+        check: Condition | None = None,
+        roles: Sequence[str] = (),
+        commands: str | Sequence[str] = ALL,
+        permissive: bool = True,
     ) -> None:
         using = models.Q(**{tenant: Claim(tenant_claim), owner: Claim(owner_claim)})
-        super().__init__(name, using=using, **options)
+        super().__init__(name, using=using, check=check, roles=roles, commands=commands, permissive=permissive)
 
 
 class PublicReadPolicy(Policy):
     """Lets everybody who may select see all rows."""
 
-    def __init__(self, *, name: str = "public_read", **options: Any) -> None:
-        super().__init__(name, **{"using": "true", "commands": ["select"], **options})
+    def __init__(
+        self,
+        *,
+        name: str = "public_read",
+        roles: Sequence[str] = (),
+        commands: str | Sequence[str] = ("select",),
+        permissive: bool = True,
+    ) -> None:
+        super().__init__(name, using="true", roles=roles, commands=commands, permissive=permissive)
 
 
 def protecting_policies(model: type[models.Model]) -> list[Policy]:

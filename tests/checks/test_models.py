@@ -15,6 +15,7 @@ from pgcraft_django.api import API
 from pgcraft_django.checks.models import check_models
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple
 from pgcraft_django.plugins import DoubleEntry
+from pgcraft_django.policies import OwnerPolicy
 from pgcraft_django.registry import register
 from tests.checks.declare import expect, messages, model
 
@@ -140,6 +141,11 @@ BAD: list[tuple[str, Callable[[Apps], object], str]] = [
         "abstract = True in class Meta of Person",
     ),
     ("E027", lambda apps: model(apps, meta={"managed": False}), "pgcraft_django.register(Person, api=API())"),
+    ("E029", lambda apps: model(apps, policies=[OwnerPolicy("name")]), "Write policies = … in class PGCraft"),
+    ("E029", lambda apps: model(apps, api=None), "Write api = … in class PGCraft"),
+    ("E029", lambda apps: model(apps, base=PGCraftEAV, extra=True), "Write extra = … in class PGCraft"),
+    ("E029", lambda apps: model(apps, base=(type("Mixin", (), {"api": API()}), PGCraftSimple)), "Write api = …"),
+    ("E029", lambda apps: model(apps, PGcraft=type("PGcraft", (), {"schema": "a"})), "Write class PGCraft:"),
 ]
 
 
@@ -172,6 +178,7 @@ GOOD: list[Callable[[Apps], object]] = [
     lambda apps: model(apps, "Plain", base=models.Model, meta={"db_table": "with.dot"}),
     lambda apps: model(apps, meta={"db_table": "Größe & Maß, order"}, age=models.IntegerField(db_column="or.der")),
     lambda apps: model(apps, meta={"db_table": "x" * 63}),
+    lambda apps: model(apps, schema=models.TextField(null=True), api=property(str), Draft=type("Draft", (), {})),
     proxy,
     linked,
 ]

@@ -11,6 +11,7 @@ from django.db.models import Exists, F, OuterRef, Q, Subquery
 from pgcraft_django import register
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
+from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
 from pgcraft_django.policies.conditions import render
 from tests.checks.declare import expect, messages, model
@@ -140,3 +141,23 @@ def test_policies_are_given_once(apps: Apps) -> None:
     for label in ("shop", "library"):
         register(group, api=[], policies=[PublicReadPolicy()], app_label=label)
     expect(messages(apps), "E106", "in one register(Group, policies=[…])")
+
+
+@pytest.mark.parametrize(
+    ("made", "positional"),
+    [
+        (Policy, ["mine"]),
+        (OwnerPolicy, ["owner"]),
+        (TenantPolicy, ["tenant"]),
+        (TenantOwnerPolicy, ["tenant", "owner"]),
+        (PublicReadPolicy, []),
+        (API, []),
+        (Balance, [["shelf"]]),
+    ],
+)
+def test_a_misspelt_argument_is_told_where_it_is_written_with_the_class_that_was_meant(
+    made: Any, positional: list[Any]
+) -> None:
+    with pytest.raises(TypeError, match=rf"^{made.__name__}\.__init__\(\) got an unexpected .* 'claims'$") as told:
+        made(*positional, claims="sub")
+    assert len(told.traceback) == 1  # this line
