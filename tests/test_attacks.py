@@ -299,6 +299,21 @@ def test_no_setting_of_the_server_opens_what_is_closed(attacker: Attacker, site:
     assert attacker.attempt(look) == "22012"  # Ann sees hers
 
 
+def test_a_trigger_of_a_writer_marks_no_line_of_a_log(attacker: Attacker, site: Site) -> None:
+    """The triggers of the tables' owner mark those about a former row, which row-level security hides."""
+    site.query("INSERT INTO gadgets (sku) VALUES ('a line')")
+    attacker.become(f"{attacker.name}_writer")
+    for statement in (
+        "CREATE TABLE pg_temp.marking (x int)",
+        "CREATE FUNCTION pg_temp.mark() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN UPDATE private.gadgets_attribute SET former = true; RETURN NULL; END $$",
+        "CREATE TRIGGER mark AFTER INSERT ON pg_temp.marking FOR EACH ROW EXECUTE FUNCTION pg_temp.mark()",
+    ):
+        assert attacker.attempt(statement) == "", statement
+    assert attacker.attempt("INSERT INTO pg_temp.marking VALUES (1)") == "23001"
+    assert site.query("SELECT count(*) FROM gadgets_attribute WHERE former") == [(0,)]
+
+
 @pytest.mark.parametrize("role", [*ROLES, "authenticator"])
 def test_nobody_empties_or_copies_what_is_not_declared(attacker: Attacker, site: Site, role: str) -> None:
     if role == "authenticator":

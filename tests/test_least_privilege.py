@@ -237,6 +237,9 @@ def test_the_writer_works_with_each_factory_and_changes_no_table(made: Made) -> 
     ):
         with pytest.raises(Exception, match="only triggers write it"), connections[using].cursor() as cursor:
             cursor.execute(statement)
+    for table in ("products_attribute", "orders_transition"):
+        with pytest.raises(Exception, match="never changed or removed"), connections[using].cursor() as cursor:
+            cursor.execute(f"UPDATE {table} SET former = true")
     for statement in ("ALTER TABLE notes ADD x int", "DROP TABLE notes", "TRUNCATE notes", "CREATE TABLE x (y int)"):
         with pytest.raises(Exception, match=r"permission denied|must be owner"), connections[using].cursor() as cursor:
             cursor.execute(statement)

@@ -49,11 +49,8 @@ class Factory(Plugin):
     """Names of fields that only the database writes: nobody is granted to insert or update them."""
     is_protected: bool = True
     """Whether the policies of the model that a companion belongs to count for it too."""
-    former: tuple[str, str, str] | None = None
-    """Of a log that outlives its rows: its key, and SQL for the first line that is about the present row of a key.
-
-    That is a number, out of the lines of which a condition is true. Lines before are of a former row with this key.
-    """
+    former: str | None = None
+    """Of a log: the field that is true in lines about a row whose key another row has taken."""
     has_view: bool = False
     """Whether the model's relation is a view: roles read the tables behind it, and triggers write to them."""
 

@@ -16,6 +16,8 @@ from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 
+LOG_GUARD = "pgcraft_guard_log"
+"""Name of the function for logs."""
 INSERT_GUARD = "pgcraft_guard_insert"
 """Name of the function and of the trigger for INSERT."""
 OTHERS_GUARD = "pgcraft_guard_others"
@@ -45,6 +47,21 @@ def guard(schema: str, table: str) -> Iterator[DatabaseObject]:
         event="BEFORE UPDATE OR DELETE",
         definition="FOR EACH ROW",
         function=(schema, GUARD),
+    )
+    yield from guard_truncate(schema, table)
+
+
+def guard_log(schema: str, table: str) -> Iterator[DatabaseObject]:
+    """Yield the same for a log, whose lines about a row are marked as `former` when another row takes its key."""
+    body = read_body(__file__, "guard_log")
+    yield SharedFunction(schema=schema, name=LOG_GUARD, returns="trigger", language="plpgsql", body=body)
+    yield Trigger(
+        schema=schema,
+        table=table,
+        name=GUARD,
+        event="BEFORE UPDATE OR DELETE",
+        definition="FOR EACH ROW",
+        function=(schema, LOG_GUARD),
     )
     yield from guard_truncate(schema, table)
 

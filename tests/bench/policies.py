@@ -26,6 +26,8 @@ MOST = 1.1
 PART = "Policies"
 ROWS = 100_000
 OWNERS = 1_000
+AGAIN = 1_000
+"""Keys that another row had before."""
 BATCH = 50
 """Statements in one measurement."""
 
@@ -34,7 +36,7 @@ from django.db import models
 from django.db.models import Q
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.models import PGCraftEAV, PGCraftSimple, PGCraftStateMachine
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, TenantPolicy
 
 OPEN = API(grants={"webuser": ["select"]})
@@ -84,6 +86,31 @@ class Linked(PGCraftSimple):
     class PGCraft:
         api = OPEN
         policies = [Policy("owner", using=Q(account__owner=Claim("sub")))]
+
+
+class Thing(PGCraftEAV):
+    owner = models.IntegerField(db_index=True)
+    text = models.TextField()
+
+    class Meta:
+        db_table = "things"
+
+    class PGCraft:
+        attribute_api = OPEN
+        policies = [OwnerPolicy("owner")]
+
+
+class Order(PGCraftStateMachine):
+    owner = models.IntegerField(db_index=True)
+    state = models.TextField(choices=[("new", "new"), ("done", "done")], default="new")
+
+    class Meta:
+        db_table = "orders"
+
+    class PGCraft:
+        transitions = {"new": ["done"]}
+        transition_api = OPEN
+        policies = [OwnerPolicy("owner")]
 """
 
 BY_HAND = """\
@@ -98,6 +125,10 @@ CREATE INDEX ON plain.accounts (owner);
 CREATE INDEX ON plain.owned (owner);
 CREATE INDEX ON plain.rented (tenant);
 CREATE INDEX ON plain.linked (account_id);
+CREATE TABLE plain.things (id bigint PRIMARY KEY, owner integer NOT NULL);
+CREATE TABLE plain.orders (id bigint PRIMARY KEY, owner integer NOT NULL);
+CREATE INDEX ON plain.things (owner);
+CREATE INDEX ON plain.orders (owner);
 """
 
 # In an order that the index does not know.
@@ -114,12 +145,52 @@ FILL = {
     ),
 }
 
+# Each row has two lines in its log, and of some keys another row had lines before.
+LOGGED = {
+    "things": f"""\
+INSERT INTO private.things (id, owner, text) SELECT n, 0, 'Text' FROM generate_series(1, {AGAIN}) AS n;
+DELETE FROM private.things;
+INSERT INTO private.things (id, owner, text)
+SELECT n, mod(n * 7919, {OWNERS}), 'Text ' || n FROM generate_series(1, {ROWS // 2}) AS n;
+""",
+    "orders": f"""\
+INSERT INTO private.orders (id, owner) SELECT n, 0 FROM generate_series(1, {AGAIN}) AS n;
+DELETE FROM private.orders;
+INSERT INTO private.orders (id, owner)
+SELECT n, mod(n * 7919, {OWNERS}) FROM generate_series(1, {ROWS // 2}) AS n;
+UPDATE private.orders SET state = 'done';
+""",
+}
+# By hand the log has only lines of the rows that are there.
+COPY_LOGS = """\
+INSERT INTO plain.things SELECT id, owner FROM private.things;
+INSERT INTO plain.orders SELECT id, owner FROM private.orders;
+CREATE TABLE plain.things_attribute (LIKE private.things_attribute INCLUDING INDEXES);
+CREATE TABLE plain.orders_transition (LIKE private.orders_transition INCLUDING INDEXES);
+INSERT INTO plain.things_attribute
+SELECT * FROM private.things_attribute
+WHERE log_id > (SELECT max(log_id) FROM private.things_attribute WHERE operation = 'delete');
+INSERT INTO plain.orders_transition
+SELECT * FROM private.orders_transition
+WHERE (id, step) NOT IN (
+    SELECT id, min(step) FROM private.orders_transition WHERE from_state IS NULL GROUP BY id HAVING count(*) > 1
+);
+"""
+
 WHERE = {
     "owner": ("owned", "owner = %(owner)s"),
     "tenant": ("rented", "tenant = %(tenant)s::uuid"),
     "owner through a foreign key": (
         "linked",
         "account_id IN (SELECT accounts.id FROM plain.accounts WHERE accounts.owner = %(owner)s)",
+    ),
+    "owner in a log of attributes": (
+        "things_attribute",
+        "id IN (SELECT things.id FROM plain.things WHERE things.owner = %(owner)s)",
+    ),
+    "owner in a log of states": (
+        "orders_transition",
+        "id IN (SELECT orders.id FROM plain.orders WHERE orders.owner = %(owner)s)",
     ),
 }
 
@@ -135,6 +206,9 @@ def measure(server: Server, runs: int, say: Callable[[str], None]) -> Iterator[F
             for schema in ("private", "plain"):
                 database.execute(f"INSERT INTO {schema}.{table} ({rows}")
                 database.execute(f"VACUUM (ANALYZE) {schema}.{table}")
+        for sql in (*LOGGED.values(), COPY_LOGS):
+            database.execute(sql)
+        database.execute("VACUUM (ANALYZE)")
         request.execute("SET ROLE webuser")
         for name, (table, condition) in WHERE.items():
             say(f"policies: {name}")

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.serializers.base import DeserializedObject
 from django.db import IntegrityError, OperationalError, connections, transaction
@@ -12,6 +13,7 @@ from django.utils import timezone
 
 from pgcraft_django import history_context
 from tests.eav.conftest import Shop
+from tests.support.databases import administrator
 
 
 def test_rows_are_filtered_excluded_ordered_annotated_and_aggregated(shop: Shop) -> None:
@@ -88,7 +90,37 @@ def test_a_change_is_a_line_and_no_change_is_none(shop: Shop) -> None:
     assert set(shop.model().history.using(shop.site.alias)) == set(log)
 
 
-@pytest.mark.parametrize("statement", ["UPDATE products_attribute SET actor = 'x'", "DELETE FROM products_attribute"])
+def test_lines_about_a_key_are_counted_and_marked_when_another_product_takes_it(shop: Shop) -> None:
+    shop.query("INSERT INTO products (id, sku, stock) VALUES (7, 'a', 3)")
+    shop.query("UPDATE products SET stock = 2")
+    shop.query("DELETE FROM products")
+    shop.query("INSERT INTO products (id, sku) VALUES (7, 'b')")
+    lines = shop.query("SELECT step, operation, former FROM products_attribute WHERE id = 7 ORDER BY step")
+    assert [step for step, _, _ in lines] == list(range(1, len(lines) + 1))
+    present = [operation for _, operation, former in lines if not former]
+    assert set(present) == {"insert"}
+    assert {operation for _, operation, former in lines if former} == {"insert", "update", "delete"}
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_who_does_not_see_the_lines_of_a_former_product_does_not_begin_at_the_first(shop: Shop, isolation: str) -> None:
+    [[database]] = shop.query("SELECT current_database()")
+    with administrator(database) as snapshot:
+        snapshot.execute(f"BEGIN ISOLATION LEVEL {isolation}; SELECT FROM private.products")
+        shop.query("INSERT INTO products (id, sku) VALUES (7, 'a')")
+        shop.query("DELETE FROM products")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="products_attribute_step"):
+            snapshot.execute("INSERT INTO private.products (id, sku) VALUES (7, 'b')")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE products_attribute SET actor = 'x'",
+        "UPDATE products_attribute SET former = true",
+        "DELETE FROM products_attribute",
+    ],
+)
 def test_nobody_edits_the_log(shop: Shop, statement: str) -> None:
     shop.rows().create(sku="a")
     with pytest.raises(IntegrityError, match="never changed or removed"):

@@ -67,6 +67,16 @@ def declare(apps: Apps) -> None:
     )
     define(
         apps,
+        "Memo",
+        "memos",
+        PGCraftEAV,
+        {"owner": text(null=True, db_index=True), "text": text(null=True)},
+        policies=[OwnerPolicy("owner")],
+        attribute_api=API(grants={"webuser": ["select"]}),
+        api=API(grants=GRANTS),
+    )
+    define(
+        apps,
         "Page",
         "pages",
         PGCraftEAV,
@@ -108,7 +118,10 @@ class Stock:
 @pytest.fixture
 def stock(made: tuple[Served, Site, World], unblocked: None) -> Iterator[Stock]:
     yield Stock(*made)
-    tables = ("things_entity", "things_attribute", "pages_entity", "labels", "boxes", "things_extra")
+    tables = (
+        *("things_entity", "things_attribute", "things_extra", "memos_entity", "memos_attribute"),
+        *("pages_entity", "labels", "boxes"),
+    )
     run_without_triggers(made[1].alias, *(f"DELETE FROM {table}" for table in tables))
 
 
@@ -313,3 +326,12 @@ def test_who_uses_a_key_again_reads_nothing_of_what_was_logged_of_the_former_row
     assert {"attribute": "name", "old_value": None, "new_value": "mine", "actor": BOB} in lines
     assert lines[-1] == {"attribute": "stock", "old_value": 0, "new_value": 1, "actor": BOB}
     assert stock.ask(ANN, "GET", path).json() == []
+
+
+def test_what_a_row_said_is_hidden_also_if_it_said_nothing_when_it_went(stock: Stock) -> None:
+    key = stock.new(ANN, "/memos", text="a secret")["id"]
+    stock.site.query("UPDATE memos SET text = NULL, owner = NULL")
+    stock.site.query("DELETE FROM memos")
+    stock.new(BOB, "/memos", id=key, text="mine")
+    lines = stock.ask(BOB, "GET", f"/memos_attribute?id=eq.{key}&select=attribute,new_value&order=attribute").json()
+    assert lines == [{"attribute": "owner", "new_value": BOB}, {"attribute": "text", "new_value": "mine"}]

@@ -71,6 +71,8 @@ def test_a_step_answers_with_its_line_of_the_log(api: Served) -> None:
     assert {name for name in ("at", "transition_id") if entry.pop(name)} == {"at", "transition_id"}
     assert entry == {
         "id": key,
+        "step": 2,
+        "former": False,
         "from_state": "pending",
         "to_state": "confirmed",
         "actor": "alice",

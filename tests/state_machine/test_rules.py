@@ -3,6 +3,7 @@
 import json
 import time
 
+import psycopg
 import pytest
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from django.utils import timezone
@@ -10,6 +11,7 @@ from psycopg.errors import CheckViolation
 
 from pgcraft_django.objects import Role
 from tests.state_machine.conftest import Shop
+from tests.support.databases import administrator
 
 COLUMNS = """
     SELECT attname FROM pg_attribute
@@ -33,6 +35,29 @@ def test_each_step_is_a_line_of_the_log(shop: Shop) -> None:
     shop.query("UPDATE orders SET state = 'shipped', note = 'y'")
     rows = shop.query("SELECT from_state, to_state, id FROM orders_transition ORDER BY transition_id")
     assert rows == [(None, "pending", 1), ("pending", "confirmed", 1), ("confirmed", "shipped", 1)]
+
+
+def test_lines_about_a_key_are_counted_and_marked_when_another_row_takes_it(shop: Shop) -> None:
+    for _ in range(2):
+        shop.query("INSERT INTO orders (id, total) VALUES (1, 5), (2, 5)")
+        shop.query("UPDATE orders SET state = 'confirmed' WHERE id = 1")
+        shop.query("DELETE FROM orders")
+    lines = shop.query("SELECT id, step, from_state, former FROM orders_transition ORDER BY id, step")
+    assert lines == [
+        *((1, 1, None, True), (1, 2, "pending", True), (1, 3, None, False), (1, 4, "pending", False)),
+        *((2, 1, None, True), (2, 2, None, False)),
+    ]
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_who_does_not_see_the_lines_of_a_former_row_does_not_begin_at_the_first(shop: Shop, isolation: str) -> None:
+    [[database]] = shop.query("SELECT current_database()")
+    with administrator(database) as snapshot:
+        snapshot.execute(f"BEGIN ISOLATION LEVEL {isolation}; SELECT FROM private.orders")
+        new(shop)
+        shop.query("DELETE FROM orders")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="orders_transition_step"):
+            snapshot.execute("INSERT INTO private.orders (id, total) VALUES (1, 5)")
 
 
 def test_what_is_not_declared_is_refused(shop: Shop) -> None:
@@ -87,6 +112,7 @@ def test_the_log_outlives_the_row_and_nobody_edits_it(shop: Shop) -> None:
     assert shop.log(key) == [(None, "pending")]
     for statement in (
         "UPDATE orders_transition SET actor = 'me'",
+        "UPDATE orders_transition SET former = true",
         "DELETE FROM orders_transition",
         "TRUNCATE orders_transition",
     ):
@@ -101,7 +127,9 @@ def test_a_row_keeps_its_key(shop: Shop) -> None:
 
 
 def test_times_of_a_row_never_stand_still_or_run_backwards(shop: Shop) -> None:
-    restore(shop, "INSERT INTO private.orders_transition (id, to_state, at) VALUES (1, 'pending', '2999-01-01')")
+    restore(
+        shop, "INSERT INTO private.orders_transition (id, step, to_state, at) VALUES (1, 1, 'pending', '2999-01-01')"
+    )
     with connections[shop.site.alias].cursor() as cursor:
         cursor.execute(
             "BEGIN; INSERT INTO orders (id, total) VALUES (1, 1); UPDATE orders SET state = 'confirmed';"
@@ -163,6 +191,8 @@ def test_a_session_says_no_more_of_its_step_than_reason_and_further_columns(shop
         "to_state": "cancelled",
         "id": 9,
         "transition_id": 99,
+        "step": 98,
+        "former": True,
         "tracking_code": "mine",
         "reason": "so",
     }
@@ -178,6 +208,8 @@ def test_a_session_says_no_more_of_its_step_than_reason_and_further_columns(shop
     assert began < found.pop("at") < timezone.now()
     assert found == {
         "transition_id": 2,
+        "step": 2,
+        "former": False,
         "id": 1,
         "from_state": "pending",
         "to_state": "confirmed",

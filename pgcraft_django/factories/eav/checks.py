@@ -15,7 +15,7 @@ from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_vi
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.plugins.base import option
 
-LOG_COLUMNS = {"log_id", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
+LOG_COLUMNS = {"log_id", "step", "former", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
 
 
 def is_possible(model: type[models.Model]) -> bool:

@@ -3,6 +3,7 @@ DECLARE
     attributes text[];
     old_values jsonb[];
     new_values jsonb[];
+    latest record;
 BEGIN
     -- The log of a dump comes with it.
     IF TG_OP = 'INSERT' AND (
@@ -14,25 +15,32 @@ BEGIN
     IF TG_OP = 'UPDATE' AND OLD.{key} <> NEW.{key} THEN
         {refuse_other_key}
     END IF;
+    SELECT earlier.step, earlier.at INTO latest
+    FROM {log} AS earlier
+    WHERE earlier.{key} = {row_key}
+    ORDER BY earlier.step DESC
+    LIMIT 1;
+    IF TG_OP = 'INSERT' AND latest.step IS NOT NULL THEN
+        UPDATE {log} AS line SET former = true WHERE line.{key} = {row_key} AND NOT line.former;
+    END IF;
     {changes}
     IF attributes IS NULL THEN
         RETURN NULL;
     END IF;
-    INSERT INTO {log} ({key}, attribute, old_value, new_value, at, actor, reason, operation)
+    INSERT INTO {log} ({key}, step, attribute, old_value, new_value, at, actor, reason, operation)
     SELECT
         {row_key},
+        coalesce(latest.step, 0) + change.number,
         change.attribute,
         change.old_value,
         change.new_value,
         -- The clock may stand still or run backwards.
-        (
-            SELECT greatest(pg_catalog.clock_timestamp(), max(earlier.at) + interval '1 microsecond')
-            FROM {log} AS earlier
-            WHERE earlier.{key} = {row_key}
-        ),
+        greatest(pg_catalog.clock_timestamp(), latest.at + interval '1 microsecond'),
         {actor},
         {reason},
         pg_catalog.lower(TG_OP)
-    FROM unnest(attributes, old_values, new_values) AS change (attribute, old_value, new_value);
+    FROM unnest(attributes, old_values, new_values) WITH ORDINALITY AS change (
+        attribute, old_value, new_value, number
+    );
     RETURN NULL;
 END

@@ -47,7 +47,7 @@ class LogFactory(Factory):
     """The lines of the log can only be read, whatever its API grants."""
 
     privileges = frozenset({"select"})
-    former = ("log_id", "max(log_id) + 1", "operation = 'delete'")
+    former = "former"
 
 
 class _ExactDecoder(json.JSONDecoder):
@@ -74,6 +74,10 @@ class LogModel(BehindModel):
     pgcraft_factory: ClassVar[Factory] = LogFactory()
 
     log_id = models.BigAutoField(primary_key=True)
+    step = models.IntegerField(editable=False, help_text="Counts the lines about a key.")
+    former = models.BooleanField(
+        db_default=False, editable=False, help_text="Whether another row has taken the key since."
+    )
     attribute = models.TextField(editable=False)
     old_value = LoggedField(null=True, editable=False)
     new_value = LoggedField(null=True, editable=False)
@@ -112,7 +116,11 @@ class EAVFactory(Factory):
         entity = {key.name: key.clone(), **columns, DATA: DocumentField(null=True, editable=False)}
         model.pgcraft_entity = make_companion(model, "Entity", entity, base=BehindModel)  # type: ignore[attr-defined]
         meta = {
-            "indexes": [models.Index(fields=[key.name, "at"], name=shorten(f"{model._meta.db_table}_attribute_at"))],
+            "constraints": [
+                models.UniqueConstraint(
+                    fields=[key.name, "step"], name=shorten(f"{model._meta.db_table}_attribute_step")
+                )
+            ],
             "ordering": ["log_id"],
             "verbose_name": f"change of {model._meta.verbose_name}",
             "verbose_name_plural": f"changes of {model._meta.verbose_name_plural}",

@@ -12,7 +12,7 @@ from pgcraft_django.factories.eav.document import DATA, ENTITY, EXTRA, LOG, has_
 from pgcraft_django.factories.eav.indexes import attribute_indexes
 from pgcraft_django.factories.eav.rules import refusals, rule_constraints
 from pgcraft_django.factories.eav.sql import default_sql
-from pgcraft_django.factories.guard import RESTORING, guard, guard_others, guard_truncate
+from pgcraft_django.factories.guard import RESTORING, guard_log, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Schema, Trigger, View
 
@@ -68,7 +68,7 @@ def relation_objects(parts: Parts) -> Iterator[DatabaseObject]:
     )
     yield from _keep(parts)
     yield from _log(parts)
-    yield from guard(schema, f"{parts.name}{LOG}")
+    yield from guard_log(schema, f"{parts.name}{LOG}")
     yield from guard_others(schema, f"{parts.name}{LOG}")
     yield from guard_truncate(schema, f"{parts.name}{ENTITY}")
     yield from attribute_indexes(model, schema)

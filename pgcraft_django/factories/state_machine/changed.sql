@@ -41,20 +41,20 @@ BEGIN
             {take_extras}
         END IF;
     END IF;
-    INSERT INTO {log} ({key}, from_state, to_state, at, actor, reason{extras})
-    VALUES (
+    INSERT INTO {log} ({key}, step, from_state, to_state, at, actor, reason{extras})
+    SELECT
         {new_key},
+        coalesce(latest.step, 0) + 1,
         OLD.{state},
         NEW.{state},
-        greatest(
-            pg_catalog.clock_timestamp(),
-            (
-                SELECT earlier.at FROM {log} AS earlier
-                {latest}
-            ) + interval '1 microsecond'
-        ),
+        greatest(pg_catalog.clock_timestamp(), latest.at + interval '1 microsecond'),
         {actor},
         coalesce(given_reason, {reason}){extra_values}
-    );
+    FROM (VALUES (1)) AS once
+    LEFT JOIN LATERAL (
+        SELECT earlier.step, earlier.at
+        FROM {log} AS earlier
+        {latest}
+    ) AS latest ON true;
     RETURN NULL;
 END

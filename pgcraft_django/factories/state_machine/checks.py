@@ -24,7 +24,7 @@ from pgcraft_django.factories.state_machine.machine import (
 from pgcraft_django.messages import error, listed, nearest, source, warning
 from pgcraft_django.plugins.base import option
 
-RESERVED = {"transition_id", "from_state", "to_state", "at", "actor", "reason", "from", "to"}
+RESERVED = {"transition_id", "step", "former", "from_state", "to_state", "at", "actor", "reason", "from", "to"}
 """Columns of the log, and arguments of the function."""
 
 

@@ -1,6 +1,7 @@
 -- A new row is in the initial state, and its log begins with that.
 DECLARE
     wrong text;
+    begun record;
 BEGIN
     IF {restoring} THEN
         RETURN NULL;
@@ -30,20 +31,29 @@ BEGIN
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
     END IF;
 
-    INSERT INTO {log} ({key}, from_state, to_state, at, actor, reason)
-    SELECT
-        {entity_key},
-        NULL,
-        entity.{state},
-        greatest(
-            pg_catalog.clock_timestamp(),
-            (
-                SELECT earlier.at FROM {log} AS earlier
+    FOR begun IN
+        WITH lines AS (
+            INSERT INTO {log} AS line ({key}, step, from_state, to_state, at, actor, reason)
+            SELECT
+                {entity_key},
+                coalesce(latest.step, 0) + 1,
+                NULL,
+                entity.{state},
+                greatest(pg_catalog.clock_timestamp(), latest.at + interval '1 microsecond'),
+                {actor},
+                {reason}
+            FROM new_rows AS entity
+            LEFT JOIN LATERAL (
+                SELECT earlier.step, earlier.at
+                FROM {log} AS earlier
                 {latest}
-            ) + interval '1 microsecond'
-        ),
-        {actor},
-        {reason}
-    FROM new_rows AS entity;
+            ) AS latest ON true
+            RETURNING {line_key}, line.step
+        )
+        SELECT * FROM lines WHERE lines.step > 1
+    LOOP
+        -- Another row had the key before.
+        UPDATE {log} AS line SET former = true WHERE {same_row} AND line.step < begun.step AND NOT line.former;
+    END LOOP;
     RETURN NULL;
 END

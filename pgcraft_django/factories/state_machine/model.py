@@ -13,7 +13,7 @@ from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
-from pgcraft_django.naming import is_identifier, plain_text
+from pgcraft_django.naming import is_identifier, plain_text, shorten
 from pgcraft_django.plugins.base import ColumnGrant, option
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class _Log(Factory):
 
     options = frozenset({"schema", "api"})
     privileges = frozenset({"select"})
-    former = ("transition_id", "max(transition_id)", "from_state IS NULL")
+    former = "former"
 
 
 class TransitionLog(PGCraftModel):
@@ -33,6 +33,10 @@ class TransitionLog(PGCraftModel):
 
     pgcraft_factory = _Log()
     transition_id = models.BigAutoField(primary_key=True)
+    step = models.IntegerField(editable=False, help_text="Counts the lines about a key.")
+    former = models.BooleanField(
+        db_default=False, editable=False, help_text="Whether another row has taken the key since."
+    )
     from_state = models.TextField(null=True, editable=False)
     to_state = models.TextField(editable=False)
     at = models.DateTimeField(editable=False)
@@ -56,12 +60,13 @@ class _StateMachine(Factory):
         extras = {name: field.clone() for name, field in extra_fields(model).items()}
         names = [field.name for field in model._meta.pk_fields]
         fields = {**dict(zip(names, keys, strict=True)), **extras}
+        name = shorten(f"{model._meta.db_table}_transition_step")
         model.pgcraft_log = make_companion(  # type: ignore[attr-defined]
             model,
             "Transition",
             fields,
             meta={
-                "indexes": [models.Index(fields=[*names, "transition_id"])],
+                "constraints": [models.UniqueConstraint(fields=[*names, "step"], name=name)],
                 "ordering": ["transition_id"],
                 "default_permissions": ["view"],
             },

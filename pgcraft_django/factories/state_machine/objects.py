@@ -8,7 +8,7 @@ from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.actor import ACTOR, REASON
-from pgcraft_django.factories.guard import RESTORING, guard, guard_insert
+from pgcraft_django.factories.guard import RESTORING, guard_insert, guard_log
 from pgcraft_django.factories.state_machine.machine import Machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
@@ -46,14 +46,8 @@ class Parts:
         return " AND ".join(f"{left} = {right}" for left, right in zip(self.key_of(row), values, strict=True))
 
     def latest(self, values: list[str]) -> str:
-        """Return what leads to the latest line of the log `earlier` for the key `values`.
-
-        With an equation PostgreSQL may look for it through the log of all rows, from the end.
-        """
-        columns = self.key_of("earlier")
-        row, key = ", ".join(columns), ", ".join(values)
-        order = ", ".join(f"{column} DESC" for column in [*columns, "earlier.transition_id"])
-        return f"WHERE ({row}) >= ({key}) AND ({row}) <= ({key})\nORDER BY {order} LIMIT 1"
+        """Return what leads to the latest line of the log `earlier` for the key `values`."""
+        return f"WHERE {self.same_key('earlier', values)}\nORDER BY earlier.step DESC LIMIT 1"
 
     def step(self, *values: str) -> str:
         """Return what tells a step, the values of the key and both states, from those of all rows of all tables."""
@@ -74,7 +68,7 @@ class Parts:
 
 def machine_objects(parts: Parts) -> Iterator[DatabaseObject]:
     """Yield what writes the log and refuses what is not declared, and the function that lets one of two rivals win."""
-    yield from guard(parts.schema, parts.log_model._meta.db_table)
+    yield from guard_log(parts.schema, parts.log_model._meta.db_table)
     yield from guard_insert(parts.schema, parts.log_model._meta.db_table)
     created = _created(parts)
     yield created
@@ -122,6 +116,8 @@ def _created(parts: Parts) -> Function:
             same_entity=parts.same_key("entity", parts.key_of("fresh")),
             entity_key=", ".join(parts.key_of("entity")),
             latest=parts.latest(parts.key_of("entity")),
+            line_key=", ".join(parts.key_of("line")),
+            same_row=parts.same_key("line", parts.key_of("begun")),
             restoring=RESTORING,
             actor=ACTOR,
             reason=REASON,
