@@ -10,13 +10,13 @@ there are foreign keys or indexes). Who is killed between the two could not go o
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
@@ -80,14 +80,34 @@ class CarefulMigrations(MigrationExecutor):
         apply = super().apply_migration
 
         def attempt(again: bool) -> ProjectState:
-            return apply(self._state_so_far() if again else state, migration, fake, fake_initial)
+            return apply(self._state_so_far() if again else state, aside, fake, fake_initial)
 
+        aside = migration if fake else self._with_objects_aside(state, migration)
         return self._careful(migration, attempt) if not fake else attempt(False)
 
     def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
         unapply = super().unapply_migration
+        aside = migration if fake else self._with_objects_aside(state, migration, backwards=True)
         # Backwards the state is not changed.
-        return self._careful(migration, lambda again: unapply(state, migration, fake))
+        return self._careful(migration, lambda again: unapply(state, aside, fake))
+
+    def _with_objects_aside(self, state: ProjectState, migration: Migration, backwards: bool = False) -> Migration:
+        """Return a migration from `state` on that is not stopped by objects over the columns that it changes.
+
+        If it is no transaction, nothing is set aside: it could stop when they are gone.
+        """
+        from pgcraft_django.autodetector.aside import changes_types, objects_made_by, with_objects_aside
+
+        alias, graph = self.connection.alias, self.loader.graph
+        if self.connection.vendor != "postgresql" or not migration.atomic or not changes_types(migration):
+            return migration
+        applied = self.recorder.applied_migrations()
+        plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
+        done = (step for step in plan if _is_among(step, applied))
+        known = {label: items for label, items in objects_made_by(done).items() if router.allow_migrate(alias, label)}
+        if backwards:  # what the app itself has, its own migrations have seen to
+            known.pop(migration.app_label, None)
+        return with_objects_aside(migration, state, known) if known else migration
 
     def _state_so_far(self) -> ProjectState:
         """Return the state that the failed attempt began with, which it has changed."""
@@ -162,6 +182,12 @@ class CarefulMigrations(MigrationExecutor):
             yield
         finally:
             self.progress_callback = report
+
+
+def _is_among(migration: Migration, applied: Container[tuple[str, str]]) -> bool:
+    """Tell whether a migration is applied, or all that it replaces."""
+    replaced = [name in applied for name in migration.replaces]
+    return (migration.app_label, migration.name) in applied or (bool(replaced) and all(replaced))
 
 
 @contextmanager

@@ -4,10 +4,13 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connections
+from psycopg.errors import DatatypeMismatch
 
+from tests.support.catalog import read_catalog
 from tests.support.databases import administrator, temporary_database
 from tests.support.manage import MODELS, ManagedProject, make_project
 
@@ -83,3 +86,113 @@ def test_a_migration_and_the_note_of_it_are_one_transaction(project: ManagedProj
             boss.execute("DROP FUNCTION public.refuse() CASCADE")
             assert "OK" in project.manage("migrate", "shop", target)
             assert boss.execute(tables).fetchall() == [(not is_missing, not is_missing)]
+
+
+PACKAGE = """
+from django.db import models
+
+class Firm(models.Model):
+    id = models.AutoField(primary_key=True)
+    name = models.TextField(null=True)
+"""
+OVER_PACKAGE = """
+from django.db import models
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple
+from pgcraft_django.policies import OwnerPolicy
+
+def firm():
+    return models.ForeignKey("vendor.Firm", models.CASCADE, related_name="+")
+
+class Line(PGCraftSimple):
+    firm = firm()
+    class PGCraft:
+        api = API(grants={"webuser": "all"})
+        policies = [OwnerPolicy("firm__name")]
+
+class Review(PGCraftAppendOnly):
+    firm = firm()
+
+class Product(PGCraftEAV):
+    firm = firm()
+    name = models.TextField(null=True)
+    class PGCraft:
+        api = API(grants={"webuser": "all"})
+        policies = [OwnerPolicy("firm__name")]
+"""
+NEW_RELEASE = """
+from django.db import migrations, models
+
+class Migration(migrations.Migration):
+    dependencies = [("vendor", "0001_initial")]
+    operations = [
+        migrations.AlterField("firm", "id", models.BigAutoField(primary_key=True, serialize=False)),
+        migrations.AlterField("firm", "name", models.CharField(max_length=50, null=True)),
+    ]
+"""
+TYPES = """
+    SELECT attrelid::regclass::text, atttypid::regtype::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+    WHERE attname = 'firm_id' AND relkind IN ('r', 'v') ORDER BY 1
+"""
+
+
+def test_a_package_changes_types_under_views_functions_and_policies_and_back(project: ManagedProject) -> None:
+    """The package knows nothing of them, and `makemigrations` has not been run."""
+    package = project.folder / "vendor"
+    (package / "migrations").mkdir(parents=True)
+    for name in ("__init__.py", "migrations/__init__.py"):
+        (package / name).touch()
+    (package / "models.py").write_text(PACKAGE)
+    (project.folder / "shop" / "pgcraft.py").write_text(
+        "from pgcraft_django import register\nfrom vendor.models import Firm\nregister(Firm)\n"
+    )
+    for path in (project.folder / "shop" / "migrations").glob("0*.py"):
+        path.unlink()
+    project.models(OVER_PACKAGE)
+    project.settings(INSTALLED_APPS=["pgcraft_django", "vendor", "shop"])
+    project.manage("makemigrations", "vendor", "shop", "--verbosity", "0")
+    project.manage("migrate")
+    [alias] = (alias for alias in connections if connections.settings[alias]["NAME"] == project.database)
+
+    def rest() -> dict[str, Any]:
+        """Return what does not name a type, nor, as foreign keys that Django has altered, its own."""
+        return {
+            kind: rows
+            for kind, rows in read_catalog(connections[alias]).items()
+            if kind not in ("columns", "constraints")
+        }
+
+    def seen() -> list[tuple[Any, ...]]:
+        """Return what the owner sees, and could write."""
+        with boss.transaction(force_rollback=True):
+            boss.execute("SET LOCAL ROLE webuser")
+            boss.execute("SELECT set_config('request.jwt.claims', '{\"sub\": \"a\"}', true)")
+            boss.execute("INSERT INTO api.shop_product (firm_id, name) VALUES (1, 'c')")
+            return boss.execute("SELECT firm_id, name FROM api.shop_product WHERE name = 'b'").fetchall()
+
+    with administrator(project.database) as boss:
+        boss.execute(
+            "INSERT INTO vendor_firm (name) VALUES ('a'); INSERT INTO private.shop_line (firm_id) VALUES (1);"
+            "INSERT INTO private.shop_review (firm_id) VALUES (1); UPDATE private.shop_review SET firm_id = 1;"
+            "INSERT INTO private.shop_product (firm_id, name) VALUES (1, 'b')"
+        )
+        before = boss.execute(TYPES).fetchall()
+        assert {kind for _, kind in before} == {"integer"}
+        others = rest()
+        assert seen() == [(1, "b")]
+        (package / "migrations" / "0002_bigger.py").write_text(NEW_RELEASE)
+        (package / "models.py").write_text(
+            PACKAGE.replace("AutoField", "BigAutoField").replace("TextField(", "CharField(max_length=50, ")
+        )
+        assert "Applying vendor.0002_bigger... OK" in project.manage("migrate", "vendor")
+        assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]
+        assert rest() == others
+        with pytest.raises(DatatypeMismatch):  # the policy goes through the key, and is closed until it is made anew
+            seen()
+        assert "vendor.0002_bigger... OK" in project.manage("migrate", "vendor", "0001")
+        assert (boss.execute(TYPES).fetchall(), rest()) == (before, others)
+        project.manage("makemigrations", "shop", "--verbosity", "0")
+        project.manage("migrate")
+        assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]
+        assert "No changes" in project.manage("makemigrations", "--check")
+        assert seen() == [(1, "b")]

@@ -1,0 +1,115 @@
+"""Migrations that know nothing of our objects: what reads a column whose type they change stands aside for a moment.
+
+PostgreSQL does not change a column that a view reads. In migrations that `makemigrations` writes here, the view has
+gone by then. Those of a package come as they are, and change its own tables and all that refers to them. So while one
+is applied, in its transaction, the objects over these columns are dropped, and created again. What is recorded of them
+stays, and `makemigrations` tells the difference afterwards.
+"""
+
+from collections.abc import Iterable
+from copy import copy
+
+from django.db.migrations import Migration
+from django.db.migrations.operations import AlterField, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
+from django.db.migrations.utils import resolve_relation
+
+from pgcraft_django.attribute_operations import AlterKey
+from pgcraft_django.autodetector.diff import Disturbance, States, make_plan
+from pgcraft_django.autodetector.tables import ModelKey, column, model_table
+from pgcraft_django.columns import column_type
+from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
+from pgcraft_django.objects import DatabaseObject, TablePlacement
+from pgcraft_django.operations import Create, Drop, ObjectOperation
+from pgcraft_django.recorded import recorded
+
+
+def changes_types(migration: Migration) -> bool:
+    """Tell whether a migration may change the type of a column without knowing who reads it."""
+    return any(type(operation) is AlterField for operation in migration.operations)
+
+
+def objects_made_by(migrations: Iterable[Migration]) -> States:
+    """Return what is recorded after `migrations`, in their order, without working out anything else of their state."""
+    state = ProjectState()
+    for migration in migrations:
+        for operation in migration.operations:
+            _record(state, migration.app_label, operation)
+    return recorded(state)
+
+
+def _record(state: ProjectState, app_label: str, operation: Operation) -> None:
+    if isinstance(operation, ObjectOperation):
+        operation.state_forwards(app_label, state)
+    for inner in operation.state_operations if isinstance(operation, SeparateDatabaseAndState) else ():
+        _record(state, app_label, inner)
+
+
+def with_objects_aside(migration: Migration, state: ProjectState, known: States) -> Migration:
+    """Return `migration` with operations around those that change the type of a column which `known` objects read.
+
+    `state` is the one before the migration. It is not changed, and neither is `migration`.
+    """
+    state = state.clone()
+    recorded(state).update({app_label: dict(objects) for app_label, objects in known.items()})
+    operations: list[Operation] = []
+    for operation in migration.operations:
+        if isinstance(operation, AlterField) and (aside := _aside(state, migration.app_label, operation)):
+            altered = AlterKey(operation.model_name, operation.name, operation.field, operation.preserve_default)
+            operations += [
+                SeparateDatabaseAndState([Drop(aside)]),
+                altered if operation.field.primary_key or operation.field.unique else operation,
+                SeparateDatabaseAndState([Create(aside[::-1])]),
+            ]
+        else:
+            operations.append(operation)
+        operation.state_forwards(migration.app_label, state)
+    if len(operations) == len(migration.operations):
+        return migration
+    changed = copy(migration)
+    vars(changed)["operations"] = operations
+    return changed
+
+
+def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[DatabaseObject]:
+    """Return the objects that are in the way of an operation, in the order in which they can be dropped."""
+    if type(operation) is not AlterField:
+        return []  # it knows
+    key = ModelKey(app_label, operation.model_name_lower)
+    old, new = state.models[key].fields[operation.name], operation.field
+    if old.is_relation or new.is_relation or column_type(old) == column_type(new):
+        return []
+    known = recorded(state)
+    homes = {
+        item.name: item.schema
+        for objects in known.values()
+        for item in objects.values()
+        if isinstance(item, TablePlacement)
+    }
+    columns: dict[str, set[str]] = {}
+    for table, name in _columns(state, key, operation):
+        columns.setdefault(quote_name(homes.get(table, DEFAULT_SCHEMA), table), set()).add(name)
+    changed = {table: frozenset(names) for table, names in columns.items()}
+    kept = {
+        app_label: {item.key: item for item in objects.values() if item.narrowed(item, changed) is not None}
+        for app_label, objects in known.items()
+    }
+    return [change.value for layer in make_plan(known, kept, Disturbance()).drops for change in layer]
+
+
+def _columns(state: ProjectState, key: ModelKey, operation: AlterField) -> set[tuple[str, str]]:
+    """Return table and column of the field, and of all foreign keys that have its type, however indirectly."""
+    found = {(model_table(state.models[key]), column(operation.name, state.models[key].fields[operation.name]))}
+    queue = [key]
+    while queue:
+        target = queue.pop()
+        for other, model in state.models.items():
+            for name, field in model.fields.items():
+                if not field.is_relation or field.many_to_many or not field.remote_field.model:
+                    continue
+                place = (model_table(model), column(name, field))
+                if resolve_relation(field.remote_field.model, *other) == target and place not in found:
+                    found.add(place)
+                    queue.append(ModelKey(*other))
+    return found
