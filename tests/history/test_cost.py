@@ -2,10 +2,11 @@
 
 import time
 
-from django.db import connections
+from django.db import connections, models
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from tests.history.conftest import Place
+from tests.history.conftest import Place, define
 from tests.support.databases import administrator
 
 ROWS = 3000
@@ -39,6 +40,23 @@ def test_a_table_that_was_small_is_not_read_again_for_each_new_row(students: Pla
     read = students.query("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE 'students%%'")
     students.query("COMMIT")
     assert read[0][0] < ROWS
+
+
+def test_bulk_create_sends_nothing_for_columns_that_the_database_fills(place: Place) -> None:
+    place.evolve(
+        lambda apps: define(apps, born=models.DateTimeField(db_default=Now()), age=models.IntegerField(db_default=7))
+    )
+    model = place.model("Student")
+    with CaptureQueriesContext(connections[place.site.alias]) as queries:
+        ada, bob = place.rows().bulk_create([model(name="ada"), model(name="bob")])
+        cid, dan = place.rows().bulk_create([model(name="cid", age=3), model(name="dan")])
+    sent = [query["sql"].partition("RETURNING")[0] for query in queries if query["sql"].startswith("INSERT")]
+    assert [[name in sql for name in ("valid_from", "born", "age")] for sql in sent] == [
+        [False, False, False],
+        [False, False, True],
+    ]
+    assert [row.age for row in (ada, bob, cid, dan)] == [7, 7, 3, 7]
+    assert ada.born is not None
 
 
 def test_the_orm_sends_no_stamps_that_do_not_count(students: Place) -> None:

@@ -87,3 +87,14 @@ def test_a_version_is_restored_also_of_a_row_that_is_deleted(story: Any) -> None
     assert (back.pk, back.name, back.version, back.school.name) == (first.id, "Ann", 3, "x")
     assert last.restore().name == "Anna"
     assert [item.version for item in back.history] == [1, 2, 3]
+
+
+def test_what_the_model_declares_comes_before_what_the_database_adds(students: Place) -> None:
+    columns = students.query(
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'students'::regclass AND attnum > 0 ORDER BY attnum"
+    )
+    names = [column for [column] in columns if column != "school_id"]  # Django's migrations add references last
+    assert names == ["id", "name", "marks", "data", "size", "version", "valid_from"]
+    assert students.model("Student")(1, "Ann").name == "Ann"
+    versions = [field.name for field in students.model("StudentHistory")._meta.fields]
+    assert versions[-6:] == ["version", "valid_from", "valid_to", "operation", "actor", "reason"]

@@ -1,10 +1,11 @@
 """The declaration: two columns on the model, and the history beside it."""
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from django.core.checks import CheckMessage
 from django.db import models
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.functions import Now
 
 from pgcraft_django.api import API, as_apis, is_api
@@ -17,6 +18,8 @@ from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
 from pgcraft_django.plugins.base import option
+
+_Field = TypeVar("_Field", bound="models.Field[Any, Any]")
 
 
 class HistoryFactory(Factory):
@@ -32,9 +35,12 @@ class AppendOnlyFactory(Factory):
     stamped = frozenset(STAMPS)
 
     def prepare(self, model: type[models.Model]) -> None:
-        fields = {
-            field.name: plain_copy(field) for field in model._meta.local_concrete_fields if field.name not in STAMPS
-        }
+        fields = {}
+        for field in model._meta.local_concrete_fields:
+            if field.name in STAMPS:
+                _share_default(field)
+            else:
+                fields[field.name] = plain_copy(field)
         keys = [field.name for field in model._meta.pk_fields]
         name = shorten(f"{model._meta.db_table}_history_version")
         meta = {
@@ -78,18 +84,37 @@ def _apis(model: type[models.Model]) -> list[API]:
     return list(as_apis(option(model, "history_api")))
 
 
+def _last(field: _Field) -> _Field:
+    """Let the field come behind those of the models that inherit it, in the table and in `Model(1, "a", …)`.
+
+    PostgreSQL reads a row from its first column on, so what is asked for least is best last. Django counts the fields
+    as they are made, and sorts them by this number.
+    """
+    field.creation_counter += 1_000_000_000
+    return field
+
+
+def _share_default(field: Any) -> None:
+    """Give each new row the same object for what the database will fill in, as Django does from 6.1 on."""
+    default = field.get_default()
+    if isinstance(default, DatabaseDefault):
+        field._get_default = lambda: default
+
+
 class HistoryModel(Version, PGCraftModel):
     """Abstract base of histories: what is known of a former version beside its columns."""
 
     pgcraft_factory: ClassVar[Factory] = HistoryFactory()
 
     history_id = models.BigAutoField(primary_key=True)
-    version = models.IntegerField(editable=False)
-    valid_from = models.DateTimeField(editable=False)
-    valid_to = models.DateTimeField(editable=False)
-    operation = models.CharField(max_length=6, editable=False, choices=[("update", "update"), ("delete", "delete")])
-    actor = models.TextField(null=True, editable=False)
-    reason = models.TextField(null=True, editable=False)
+    version = _last(models.IntegerField(editable=False))
+    valid_from = _last(models.DateTimeField(editable=False))
+    valid_to = _last(models.DateTimeField(editable=False))
+    operation = _last(
+        models.CharField(max_length=6, editable=False, choices=[("update", "update"), ("delete", "delete")])
+    )
+    actor = _last(models.TextField(null=True, editable=False))
+    reason = _last(models.TextField(null=True, editable=False))
 
     objects = VersionQuerySet.as_manager()
 
@@ -102,8 +127,8 @@ class PGCraftAppendOnly(PGCraftModel):
 
     pgcraft_factory: ClassVar[Factory] = AppendOnlyFactory()
 
-    version = models.IntegerField(db_default=1, editable=False, help_text="Counts the versions of the row.")
-    valid_from = models.DateTimeField(db_default=Now(), editable=False, help_text="When this version began.")
+    version = _last(models.IntegerField(db_default=1, editable=False, help_text="Counts the versions of the row."))
+    valid_from = _last(models.DateTimeField(db_default=Now(), editable=False, help_text="When this version began."))
 
     objects = HistoryManager()
 

@@ -37,6 +37,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         "ended_columns": _of("ended", columns),
         "same_key": _equal("begun", "ended", keys),
         "same_entity": _equal("history", "ended", keys),
+        "history_is_begun": _equal("history", "begun", keys),
         "entity_is_new": _equal("entity", "NEW", keys),
         "history_is_new": _equal("history", "NEW", keys),
         "new_key": _of("NEW", keys),

@@ -1,15 +1,13 @@
 """The rows as they were: a queryset of the model itself whose table is what was valid at a time."""
 
 import datetime
-from collections.abc import Sequence
 from typing import Any, Self
 
 from django.db import models
-from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql.datastructures import BaseTable
 from django.utils import timezone
 
-from pgcraft_django.factories.append_only.objects import STAMPS
+from pgcraft_django.factories.base import inserted_fields
 from pgcraft_django.naming import quote_name
 
 
@@ -39,15 +37,6 @@ class _FormerTable(BaseTable):
     @property
     def identity(self) -> tuple[Any, ...]:
         return (*super().identity, self.when)
-
-
-def inserted_fields(objs: Sequence[models.Model], fields: Sequence[Any]) -> list[Any]:
-    """Return `fields` without the stamps if PostgreSQL gives them to all `objs`: much less to send."""
-    return [
-        field
-        for field in fields
-        if field.name not in STAMPS or not all(isinstance(getattr(o, field.attname), DatabaseDefault) for o in objs)
-    ]
 
 
 class HistoryQuerySet(models.QuerySet[Any]):
