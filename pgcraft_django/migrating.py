@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
+from django.core.management.base import CommandError
 from django.core.management.commands import migrate
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -23,7 +24,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.diagnosis import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, server_message, sqlstate
-from pgcraft_django.errors import MigrationError
+from pgcraft_django.errors import MigrationError, ServerError
 
 LOCK_TIMEOUT = "300ms"
 PATIENCE = 120.0
@@ -48,6 +49,8 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(handle)
     def handle_alone(self: Any, *args: Any, **options: Any) -> Any:
         connection = connections[options.get("database") or DEFAULT_DB_ALIAS]
+        if connection.vendor == "postgresql":
+            _reach(connection)
         if connection.vendor != "postgresql" or options.get("check_unapplied") or options.get("plan"):
             return handle(self, *args, **options)
         with connection.cursor() as cursor:
@@ -69,6 +72,16 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
 
     handle_alone.pgcraft_alone = True  # type: ignore[attr-defined]
     return handle_alone
+
+
+def _reach(connection: BaseDatabaseWrapper) -> None:
+    """Connect, or say why not as the other commands do, without a traceback."""
+    from pgcraft_django.lifecycle.database import reach
+
+    try:
+        reach(connection)
+    except ServerError as error:
+        raise CommandError(str(error)) from error
 
 
 class CarefulMigrations(MigrationExecutor):

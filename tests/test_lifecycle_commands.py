@@ -11,16 +11,21 @@ from typing import Any
 
 import psycopg
 import pytest
+from django.core.management import get_commands, load_command_class
 from django.db import DataError, connections
 
 from pgcraft_django.errors import ServerError
 from pgcraft_django.lifecycle.database import replace_database, to_replace
+from pgcraft_django.management.base import DatabaseCommand
 from pgcraft_django.naming import quote_name
+from pgcraft_django.postgrest.binary import find_binary
 from tests.settings import SERVER
 from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
 from tests.support.manage_py import run_manage_py
 
 numbers = itertools.count()
+
+CANARY = "canary-of-a-password"
 
 SETTINGS = """
 import os
@@ -629,3 +634,31 @@ def test_reset_shows_both_losses_asks_once_and_wipes_both(started: Project) -> N
     started.succeed("makemigrations", "shop", "library")
     started.succeed("pgcraft_init")
     assert len(started.applied()) == 4
+
+
+# -- A database that cannot be used ------------------------------------------------------------------------------
+
+ARGUMENTS = {"pgcraft_rollback": ["shop"], "pgcraft_reset": ["--no-input"], "pgcraft_wipe_db": ["--no-input"]}
+ARGUMENTS |= {"pgcraft_serve": ["--port", "0"]}
+ABOUT_A_DATABASE = ["migrate"] + [
+    name
+    for name, app in sorted(get_commands().items())
+    if app == "pgcraft_django" and isinstance(load_command_class(app, name), DatabaseCommand)
+]
+
+
+@pytest.mark.parametrize("command", ABOUT_A_DATABASE)
+def test_a_database_that_cannot_be_used_is_one_message_without_a_password(project: Project, command: str) -> None:
+    arguments = [command, *ARGUMENTS.get(command, ())]
+    binary = {"PGCRAFT_POSTGREST": str(find_binary())}
+    reachable = project.entry
+    project.entry = {**reachable, "HOST": "127.0.0.1", "PORT": "1", "PASSWORD": CANARY}
+    said = project.fail(*arguments, **binary)
+    assert "on 127.0.0.1, port 1" in said
+    assert "Check DATABASES['default']" in said
+    project.entry = {**reachable, "USER": "nobody_here", "PASSWORD": CANARY}
+    assert "authentication failed" in (said := said + project.fail(*arguments, **binary))
+    assert CANARY not in said
+    project.entry = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+    if command != "migrate":  # SQLite is none of our business there
+        assert "PostgreSQL" in project.fail(*arguments, **binary)
