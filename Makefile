@@ -26,7 +26,6 @@ playground: .venv/.playground postgrest
 	@echo
 	@echo "Queries to try, in another terminal:"
 	@echo "  cd playground_project"
-	@echo "  $(JUST)"
 	@echo "  $(JUST) students"
 	@echo "  $(JUST) \"students?name=eq.Alice\""
 	@echo "  $(JUST) \"students?select=*,users(*)\""
@@ -35,6 +34,7 @@ playground: .venv/.playground postgrest
 	@echo "  $(JUST) inventory_balance"
 	@echo "  $(JUST) \"orders?select=id,state,users(name)\""
 	@echo "  curl -s \"$(URL)/students?select=*,users(*)\" | python3 -m json.tool"
+	@echo "  $(JUST)"
 	@echo
 	@# At a terminal the server gets a process group of its own: Ctrl-C then ends it alone, and make ends in peace.
 	@serve="$(RUN) manage.py pgcraft_serve --host 127.0.0.1 --port $(PORT)"; \
