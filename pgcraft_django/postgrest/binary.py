@@ -80,6 +80,25 @@ def detect_version(binary: Path) -> Version:
     return version
 
 
+def known_settings(binary: Path) -> frozenset[str]:
+    """Return the names of the settings that `binary` knows; none where it does not tell them.
+
+    It is asked with none of our environment, so that it connects to no database and shows no secret.
+    """
+    try:
+        answer = subprocess.run(  # noqa: S603 - the program the project has chosen
+            [binary, "--dump-config"],
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            timeout=ANSWER_SECONDS,
+            check=True,
+            env={"PGRST_DB_CONFIG": "false"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return frozenset()
+    return frozenset(re.findall(r"^([a-z-]+) = ", answer.stdout.decode(errors="replace"), re.MULTILINE))
+
+
 def format_version(version: Version) -> str:
     """Return `(12, 0, 2)` as `12.0.2`."""
     return ".".join(map(str, version))

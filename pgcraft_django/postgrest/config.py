@@ -9,7 +9,7 @@ Django's settings, `PGCRAFT["POSTGREST"]`, the environment (`PGRST_*`), the comm
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.login.objects import FUNCTION, request_schema
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
+from pgcraft_django.messages import nearest
 from pgcraft_django.postgrest.login import Login
 from pgcraft_django.registry import login_models
 
@@ -97,6 +98,13 @@ def collect(
     if not merged["db-anon-role"]:
         del merged["db-anon-role"]
     return {name: _value(name, value) for name, value in merged.items() if value is not None}
+
+
+def unknown(settings: Settings, known: Collection[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield each setting that is not among the `known` ones, with the one that was probably meant."""
+    for name in settings if known else ():
+        if name not in known and not name.startswith(APP_SETTING):
+            yield name, nearest(name, known)
 
 
 def reload_channel(environ: Mapping[str, str] = os.environ) -> str:

@@ -85,6 +85,14 @@ def test_a_setting_and_the_environment_reach_postgrest_and_no_secret_is_seen(pro
         assert b"PGRST_DB_PASSWORD" not in names
 
 
+def test_a_misspelt_setting_is_a_warning_with_the_one_that_was_meant(project: Project) -> None:
+    project.pgcraft = {"POSTGREST": {"db-max-row": 1, "app.settings.Tone": "warm"}}
+    with project.serving("--port", "0") as running:
+        assert "ignores db-max-row, a setting that it does not know. Did you mean db-max-rows?" in running.output
+        assert running.output.count("Warning") == 1
+        assert len(get(f"{running.url}/users")) > 1
+
+
 def test_it_listens_on_a_unix_socket_when_the_settings_say_so(project: Project, tmp_path: Path) -> None:
     project.pgcraft = {"POSTGREST": {"server-unix-socket": str(tmp_path / "api.sock")}}
     with project.serving():

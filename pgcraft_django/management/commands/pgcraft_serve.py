@@ -14,7 +14,7 @@ from pgcraft_django.errors import PGCraftError
 from pgcraft_django.management.base import DatabaseCommand
 from pgcraft_django.messages import some
 from pgcraft_django.postgrest import config, preflight
-from pgcraft_django.postgrest.binary import Version, detect_version, find_binary, format_version
+from pgcraft_django.postgrest.binary import Version, detect_version, find_binary, format_version, known_settings
 from pgcraft_django.postgrest.login import Login, authenticator_login
 from pgcraft_django.postgrest.server import serve
 from pgcraft_django.postgrest.versions import for_version
@@ -67,6 +67,9 @@ class Command(DatabaseCommand):
         binary = find_binary()
         version = detect_version(binary)
         settings = for_version(self.collect(options, search_path()), version)
+        for name, near in config.unknown(settings, known_settings(binary)):
+            meant = f" Did you mean {near}?" if near else ""
+            self.warn(f"PostgREST {format_version(version)} ignores {name}, a setting that it does not know.{meant}")
         address = config.address_of(settings)
         if not address.unix_socket:
             options["port"] = preflight.check_port(address)
