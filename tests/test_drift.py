@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import IntegrityError, connections
 
+from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
 from pgcraft_django.drift.comparing import differences
 from pgcraft_django.drift.detecting import find_drift
@@ -134,11 +135,36 @@ WEAKENED = {
     "DROP TRIGGER pgcraft_guard_truncate ON private.inventory_default": (
         "inventory_default without the trigger pgcraft_guard_truncate"
     ),
+    "CREATE OR REPLACE TRIGGER pgcraft_guard_truncate BEFORE TRUNCATE ON private.inventory_default"
+    " FOR EACH STATEMENT WHEN (false) EXECUTE FUNCTION private.pgcraft_guard()": (
+        "inventory_default without the trigger pgcraft_guard_truncate"
+    ),
+    "CREATE OR REPLACE TRIGGER pgcraft_guard_partition BEFORE INSERT OR UPDATE OR DELETE ON private.inventory_default"
+    " FOR EACH STATEMENT WHEN (pg_partition_root('private.inventory_default') IS NOT NULL)"
+    " EXECUTE FUNCTION suppress_redundant_updates_trigger()": (
+        "inventory_default without the trigger pgcraft_guard_partition"
+    ),
+    "CREATE OR REPLACE TRIGGER pgcraft_guard_partition BEFORE INSERT ON private.inventory_default FOR EACH STATEMENT"
+    " WHEN (pg_partition_root('private.inventory_default') IS NOT NULL)"
+    " EXECUTE FUNCTION private.pgcraft_guard_partition()": (
+        "inventory_default without the trigger pgcraft_guard_partition"
+    ),
+    "CREATE TRIGGER sly BEFORE UPDATE ON private.inventory_default"
+    " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()": (
+        "inventory_default with the trigger sly of its own"
+    ),
+}
+# Partitions that somebody has made themselves: nobody has guarded them.
+MADE_BY_HAND = {
+    "private": "CREATE TABLE private.sly (LIKE private.inventory INCLUDING ALL EXCLUDING IDENTITY)",
+    "public": "CREATE TABLE public.sly (LIKE private.inventory INCLUDING ALL EXCLUDING IDENTITY)",
+    "partitions of its own": "CREATE TABLE private.sly (LIKE private.inventory INCLUDING ALL EXCLUDING IDENTITY)"
+    " PARTITION BY RANGE (created_at); CREATE TABLE public.slier PARTITION OF private.sly DEFAULT",
 }
 
 
 def test_a_partition_that_lost_its_guards_is_found_and_mended(unblocked: None) -> None:
-    with new_store(partition_by="month") as store:
+    with new_store(partition_by="month", api=API(grants={"webuser": ["select"]})) as store:
         connection = connections[store.site.alias]
         before = read_catalog(connection, ["private"], [])
         assert [name for kind, name in before if kind == "partition"] == []
@@ -231,3 +257,29 @@ def test_what_is_part_of_a_table_or_of_an_extension_is_not_told_of_itself(unbloc
             assert found.describe() == f"not declared: extension {name}"
             run_sql(str(found.repair), database=store.database)
         assert read_catalog(connection, ["private"], []) == before
+
+
+@pytest.mark.parametrize("where", MADE_BY_HAND)
+def test_a_partition_that_somebody_attached_is_found_and_guarded(unblocked: None, where: str) -> None:
+    with new_store(partition_by="month") as store:
+        connection = connections[store.site.alias]
+        before = read_catalog(connection, ["private"], [])
+        table = "public.sly" if where == "public" else "private.sly"
+        run_sql(MADE_BY_HAND[where], database=store.database)
+        run_sql(
+            f"ALTER TABLE private.inventory ATTACH PARTITION {table} FOR VALUES FROM ('2001-01-01') TO ('2002-01-01')",
+            database=store.database,
+        )
+        found = differences(before, read_catalog(connection, ["private"], []))
+        said = [item.describe().removeprefix("not declared: partition ") for item in found]
+        for lack in ("without row-level security", "without the trigger pgcraft_guard_partition"):
+            assert f"{table} {lack}" in said
+            assert where != "partitions of its own" or f"public.slier {lack}" in said
+        assert where == "private" or any("in another schema than its table" in item for item in said)
+        for _ in range(2):  # after the move to its table's schema it has another name
+            for item in differences(before, read_catalog(connection, ["private"], [])):
+                assert item.repair
+                run_sql(item.repair, database=store.database)
+        assert read_catalog(connection, ["private"], []) == before
+        with pytest.raises(IntegrityError, match="it is a partition of"):
+            store.query("INSERT INTO private.sly (value, warehouse, created_at) VALUES (-9, 'A', '2001-05-05')")
