@@ -4,7 +4,7 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from io import StringIO
@@ -43,7 +43,7 @@ class Names:
     tag: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def __post_init__(self) -> None:
-        self.database = f"least 'privilege' {self.tag}"
+        self.database = f"dbname=least 'privilege' {self.tag}"
         self.owner, self.writer = f"Owner {self.tag}", f"wri\"ter' {self.tag}"
         self.authenticator, self.anon, self.web = (f"{kind}_{self.tag}" for kind in ("login", "anon", "web"))
         self.users = [self.owner, self.writer, self.authenticator]
@@ -78,11 +78,11 @@ def psql(script: Path) -> str:
     return done.stdout + done.stderr
 
 
-def try_psql(script: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def try_psql(script: Path, *options: str, user: str = "postgres") -> subprocess.CompletedProcess[str]:
     program = next(
         path / "psql" for path in (find_binaries(), *map(Path, os.get_exec_path())) if (path / "psql").exists()
     )
-    address = {"PGHOST": str(SERVER.socket_dir), "PGPORT": str(SERVER.port), "PGUSER": "postgres"}
+    address = {"PGHOST": str(SERVER.socket_dir), "PGPORT": str(SERVER.port), "PGUSER": user, "PGPASSWORD": "boss"}
     return subprocess.run(
         [str(program), "--no-psqlrc", "--quiet", *options, "--file", str(script), "postgres"],
         env={**os.environ, **address},
@@ -310,6 +310,80 @@ def test_a_database_of_another_role_is_left_alone_until_it_is_given_away(unblock
         run_sql(f"DROP DATABASE {database}")
         for role in (*names.users, names.anon, names.web):
             run_sql(f"DROP ROLE IF EXISTS {quote_name(role)}")
+
+
+@pytest.fixture
+def script(unblocked: None, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """What writes the script of a project with names of its own, which are cleared away afterwards."""
+    used: list[Names] = []
+
+    def write(names: Names, **options: str) -> Path:
+        used.append(names)
+        connections.settings[names.tag] = {**connections.settings["default"], "NAME": names.database}
+        path, out = tmp_path / f"{names.tag}.sql", StringIO()
+        with override_settings(PGCRAFT=names.settings):
+            call_command("pgcraft_roles", database=names.tag, sql=True, stdout=out, **options)
+        path.write_text(out.getvalue())
+        return path
+
+    yield write
+    for names in used:
+        del connections.settings[names.tag]
+        run_sql(f"DROP DATABASE IF EXISTS {quote_name(names.database)}")
+        for role in (*names.users, names.anon, names.web):
+            run_sql(f"DROP ROLE IF EXISTS {quote_name(role)}")
+
+
+@pytest.fixture
+def boss(unblocked: None) -> Iterator[str]:
+    """Who a provider of databases lets be the most."""
+    name = f"boss_{secrets.token_hex(4)}"
+    run_sql(f"CREATE ROLE {name} LOGIN CREATEROLE CREATEDB PASSWORD 'boss'")
+    yield name
+    run_sql(f"DROP ROLE {name}")
+
+
+def there(*names: str) -> list[str]:
+    """Return which of the names are those of roles or databases."""
+    with administrator() as connection:
+        found = connection.execute("SELECT rolname FROM pg_roles UNION ALL SELECT datname FROM pg_database").fetchall()
+    return [name for name in names if (name,) in found]
+
+
+def test_who_may_make_roles_runs_the_script_of_the_roles(boss: str, script: Callable[..., Path]) -> None:
+    names = Names()
+    path = script(names)
+    for _ in range(2):
+        done = try_psql(path, "--set", "ON_ERROR_STOP=1", user=boss)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert there(names.authenticator, names.anon, names.web) == [names.authenticator, names.anon, names.web]
+
+
+def test_who_may_not_make_all_of_a_database_makes_nothing_of_it(boss: str, script: Callable[..., Path]) -> None:
+    names = Names()
+    done = try_psql(script(names, owner=names.owner, writer=names.writer), user=boss)
+    assert done.returncode == 3
+    assert f"{boss} is no superuser" in done.stderr
+    assert done.stderr.count("ERROR") == 1
+    assert there(names.database, *names.users, names.anon, names.web) == []
+
+
+def test_roles_that_are_there_with_more_power_stay_so_and_are_told(script: Callable[..., Path]) -> None:
+    names = Names()
+    made = {names.owner: "SUPERUSER NOLOGIN", names.writer: "CREATEROLE LOGIN", names.anon: "BYPASSRLS LOGIN"}
+    for name, attributes in {**made, names.authenticator: "REPLICATION LOGIN"}.items():
+        run_sql(f"CREATE ROLE {quote_name(name)} {attributes}")
+    path = script(names, owner=names.owner, writer=names.writer)
+    said = psql(path)
+    repairs = re.findall("WARNING: .*? To repair it: (.*;)", said)
+    expected = [(names.owner, "NOSUPERUSER"), (names.owner, "LOGIN"), (names.writer, "NOCREATEROLE")]
+    expected += [(names.anon, "NOBYPASSRLS"), (names.anon, "NOLOGIN"), (names.authenticator, "NOREPLICATION")]
+    assert set(repairs) == {
+        f"ALTER ROLE {name if name.isidentifier() else quote_name(name)} {repair};" for name, repair in expected
+    }
+    for repair in repairs:
+        run_sql(repair)
+    assert psql(path) == ""
 
 
 def test_one_role_is_not_two_things() -> None:

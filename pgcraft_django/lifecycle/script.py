@@ -4,11 +4,11 @@ There is no password in it, not even a verifier: scripts are mailed and kept, an
 passwords against. psql's `\\password` asks for one and sends its verifier.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pgcraft_django.conf import Config
 from pgcraft_django.errors import ConfigurationError
-from pgcraft_django.lifecycle.roles import connect_sql, declared_memberships, declared_roles
+from pgcraft_django.lifecycle.roles import DANGEROUS, connect_sql, declared_memberships, declared_roles
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import do_block
 from pgcraft_django.objects.role import RoleMembership, retrying
@@ -22,6 +22,17 @@ OWNER_LIMITS = {"idle_in_transaction_session_timeout": "10min"}
 # So that nothing has to be granted on each table, now or later. There is nothing else in a database of its own.
 WRITER_ROLES = ("pg_read_all_data", "pg_write_all_data")
 
+_ONLY_SUPERUSERS = """\
+BEGIN
+    IF NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'insufficient_privilege',
+            MESSAGE = pg_catalog.format('%I is no superuser, as this script needs. Nothing was changed.', current_user),
+            HINT = 'Where nobody is one, make the database and its owner by the means of your provider. A role with '
+                'CREATEROLE can run what `manage.py pgcraft_roles --sql` prints without --owner.';
+    END IF;
+END"""
+
 
 def roles_script(config: Config, database: str) -> str:
     """Return the SQL that a DBA runs instead of `ensure_roles`; it may be run again.
@@ -32,7 +43,7 @@ def roles_script(config: Config, database: str) -> str:
     return _script(
         "-- The roles of pgcraft_django. Run this as a superuser, or as a role with CREATEROLE, in any database of the "
         "cluster:\n--     psql --set ON_ERROR_STOP=1 --file roles.sql",
-        _roles(config, database),
+        [*_roles(config, database), *_told(config)],
         [config.authenticator_role],
     )
 
@@ -56,9 +67,12 @@ def database_script(config: Config, database: str, owner: str, writer: str | Non
         "--     psql --set ON_ERROR_STOP=1 --file roles.sql postgres",
         [
             "\\set ON_ERROR_STOP on\n",
+            "-- before anything is made: without a superuser half of it would be",
+            do_block(_ONLY_SUPERUSERS),
             *_database(database, owner, users),
             *_roles(config, database),
             *_closed(config, database, owner, users),
+            *_told(config, users, writer),
         ],
         [*users, config.authenticator_role],
     )
@@ -107,8 +121,14 @@ def _database(database: str, owner: str, users: list[str]) -> Iterator[str]:
     yield (
         f"\\set QUIET on\nSELECT {quote_text(create)}\n"
         f"WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = {quote_text(database)}) \\gexec\n"
-        f"\\connect {quote_name(database)}\n"
+        f"\\connect -reuse-previous=on {_connection(database)}\n"
     )
+
+
+def _connection(database: str) -> str:
+    """Return what psql connects with. It would read some names as more than a name: `a=b`, `postgresql://a`, `-`."""
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'").replace('"', '""')
+    return f"\"dbname='{escaped}'\""
 
 
 def _belongs(database: str, owner: str) -> str:
@@ -148,6 +168,44 @@ def _closed(config: Config, database: str, owner: str, users: list[str]) -> Iter
         yield f"-- limits of {name}, unless it has others"
         limits = OWNER_LIMITS if name == owner else WRITER_LIMITS if name in users else REQUEST_LIMITS
         yield _limits(name, limits)
+
+
+def _told(config: Config, users: Sequence[str] = (), writer: str | None = None) -> Iterator[str]:
+    """Yield what warns of roles that were there before, and may do more or less than they are meant to."""
+    logins = [*users, config.authenticator_role]
+    names = ", ".join(map(quote_text, (*logins, *config.request_roles)))
+    is_login = f"rolname IN ({', '.join(map(quote_text, logins))})"
+    powers = [(f"rol{name.lower().removesuffix('user')}", text, f"NO{name}") for name, text in DANGEROUS.items()]
+    dangers = [
+        *(
+            (f"{column} AND rolname <> {quote_text(writer or '')}" if "bypass" in column else column, *rest)
+            for column, *rest in powers
+        ),
+        (f"rolcanlogin AND NOT {is_login}", "can log in; a request role is only switched to", "NOLOGIN"),
+        (f"NOT rolcanlogin AND {is_login}", "cannot log in", "LOGIN"),
+    ]
+    rows = ",\n".join(
+        f"            ({is_there}, {quote_text(text)}, {quote_text(repair)})" for is_there, text, repair in dangers
+    )
+    yield "-- what was there before and stayed as it is, but should not be so"
+    yield do_block(f"""\
+DECLARE
+    found record;
+BEGIN
+    FOR found IN
+        SELECT rolname, danger.text, danger.repair
+        FROM pg_catalog.pg_roles
+        CROSS JOIN LATERAL (VALUES
+{rows}
+        ) AS danger (is_there, text, repair)
+        WHERE danger.is_there AND rolname IN ({names})
+        ORDER BY rolname
+    LOOP
+        RAISE WARNING USING MESSAGE = pg_catalog.format(
+            'The role %I %s. To repair it: ALTER ROLE %I %s;', found.rolname, found.text, found.rolname, found.repair
+        );
+    END LOOP;
+END""")
 
 
 def _limits(role: str, limits: Mapping[str, str]) -> str:
