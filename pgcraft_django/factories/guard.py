@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
 from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 
@@ -35,6 +35,15 @@ RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_T
 Everything that `pg_dump` writes begins with these two settings, which no application has. They count only for who may
 make triggers on the table, and could do without ours: nobody gets more by them than they have.
 """
+
+
+def by_hand(schema: str, table: str) -> str:
+    """Return whether a row does not come from a trigger of the table's owner: SQL for the WHEN of triggers.
+
+    Everybody may make triggers, on tables of their own; those that count run as who may make them on this one.
+    """
+    relation = f"{quote_text(quote_name(schema, table))}::pg_catalog.regclass"
+    return f"pg_catalog.pg_trigger_depth() = 0 OR NOT pg_catalog.has_table_privilege({relation}, 'TRIGGER')"
 
 
 def guard(schema: str, table: str) -> Iterator[DatabaseObject]:

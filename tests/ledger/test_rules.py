@@ -14,6 +14,7 @@ from pgcraft_django.api import API
 from pgcraft_django.plugins import Balance
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT
+from tests.support.app_user import app_user
 from tests.support.databases import administrator
 
 EVERYTHING = API(grants={"webuser": "all"})
@@ -143,6 +144,29 @@ def test_balances_are_written_by_nobody_else(store: Store) -> None:
         with pytest.raises(IntegrityError, match="refused"):
             store.query(statement)
     assert store.balances() == before
+
+
+def test_a_trigger_of_somebody_else_changes_no_balance_and_no_key(unblocked: None) -> None:
+    """Who may write every table may not make balances of their own, from within a trigger neither."""
+    with new_store(idempotency=True) as store, app_user(store.site.alias) as user:
+        store.add(5)
+        for statement, refusal in (
+            ("UPDATE private.inventory_balance SET balance = 1000", "23001"),
+            ("DELETE FROM private.inventory_balance", "23001"),
+            ("INSERT INTO private.inventory_balance (id, warehouse, sku, balance) VALUES (9, 'B', 'x', 9)", ""),
+            ("INSERT INTO private.inventory_key VALUES ('k', gen_random_uuid(), now())", ""),
+            ("UPDATE private.inventory SET value = 1000", "23001"),
+            ("INSERT INTO private.inventory (value, warehouse, sku) VALUES (-6, 'A', 'x')", "23514"),
+            (
+                "INSERT INTO private.inventory (value, warehouse, sku, idempotency_key) VALUES (1, 'A', 'x', 'own')",
+                "",
+            ),
+        ):
+            assert user.from_a_trigger(statement) == refusal, statement
+        for statement in ("UPDATE private.inventory_key SET entry_id = NULL", "DELETE FROM private.inventory_key"):
+            assert user.from_a_trigger(statement) == "23001", statement
+        assert store.balances() == store.sums() == {("A", "x"): 6}
+        assert store.query("SELECT idempotency_key FROM inventory_key") == [("own",)]
 
 
 def test_a_request_books_and_can_do_nothing_else(unblocked: None) -> None:

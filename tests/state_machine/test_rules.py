@@ -11,6 +11,7 @@ from psycopg.errors import CheckViolation
 
 from pgcraft_django.objects import Role
 from tests.state_machine.conftest import Shop
+from tests.support.app_user import app_user
 from tests.support.databases import administrator
 
 COLUMNS = """
@@ -304,6 +305,17 @@ def test_nobody_writes_the_log_by_hand(shop: Shop) -> None:
     with pytest.raises(IntegrityError, match="only triggers write it"):
         shop.order.pgcraft_log.objects.using(shop.site.alias).create(id=1, to_state="shipped", at=timezone.now())
     assert shop.log() == [(None, "pending")]
+
+
+def test_a_trigger_of_somebody_else_writes_no_line_of_the_log(shop: Shop) -> None:
+    new(shop)
+    with app_user(shop.site.alias) as user:
+        lie = "INSERT INTO private.orders_transition (id, to_state, at) VALUES (1, 'shipped', now())"
+        assert user.from_a_trigger(lie) == "23001"
+        assert user.from_a_trigger("UPDATE private.orders_transition SET actor = 'nobody'") == "23001"
+        assert user.from_a_trigger("DELETE FROM private.orders_transition") == "23001"
+        assert user.from_a_trigger("UPDATE private.orders SET total = 5, state = 'confirmed'") == ""
+    assert shop.log() == [(None, "pending"), ("pending", "confirmed")]
 
 
 def trigger(shop: Shop, when: str, body: str) -> None:

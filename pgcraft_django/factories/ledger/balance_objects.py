@@ -6,7 +6,7 @@ from django.db import models
 
 from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_type, column_types
-from pgcraft_django.factories.guard import RESTORING, guard_truncate
+from pgcraft_django.factories.guard import RESTORING, by_hand, guard_truncate
 from pgcraft_django.factories.ledger.balance import Balance, dimension_columns
 from pgcraft_django.factories.ledger.shape import signed_value, used_fields
 from pgcraft_django.naming import quote_name, quote_names, quote_text, quote_value, shorten
@@ -164,7 +164,7 @@ class _Objects:
         guarded = self._function("guarded", "balance_guarded", requires=after)
         yield guarded
         # What the trigger of the ledger writes, it writes from within a trigger.
-        outside = "FOR EACH ROW WHEN (pg_catalog.pg_trigger_depth() = 0)"
+        outside = f"FOR EACH ROW WHEN ({by_hand(self.schema, self.kept)})"
         yield self._trigger(self.kept, "pgcraft_balance_guard", "BEFORE INSERT OR UPDATE OR DELETE", outside, guarded)
         if self.minimum:
             below = 'FOR EACH ROW WHEN (NEW."id" < 0)'

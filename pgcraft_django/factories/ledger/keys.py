@@ -13,7 +13,7 @@ from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
-from pgcraft_django.factories.guard import guard_truncate
+from pgcraft_django.factories.guard import by_hand, guard_truncate
 from pgcraft_django.factories.ledger.shape import KEY, index_entries
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
@@ -102,8 +102,8 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     # Its name comes after that of the trigger that dates the entry.
     yield trigger(table, "pgcraft_key", "BEFORE INSERT", f"NEW.{quote_name(KEY)} IS NOT NULL", keyed)
     yield closed
-    outside = "pg_catalog.pg_trigger_depth() = 0"
-    yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", outside, closed)
+    by_themselves = by_hand(schema, keys)
+    yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", by_themselves, closed)
     yield from guard_truncate(schema, keys)
 
 
