@@ -33,6 +33,12 @@ PATIENCE = 120.0
 # Any number will do, as long as it is always the same: the lock is one of the database's.
 ADVISORY_LOCK = 0x7067637261667464  # "pgcraftd" in ASCII
 
+LOST = (
+    "Warning: this migrate was not alone, because it has lost its lock. Does DATABASES lead to a pool that gives each "
+    "transaction another session, such as PgBouncer with pool_mode = transaction? The next migrate may then wait until "
+    "the pool ends the session that has the lock. Run migrate on a direct connection."
+)
+
 
 def install() -> None:
     """Make `migrate` careful, whatever other apps have made of it."""
@@ -69,6 +75,8 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
             ):
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+                    if not cursor.fetchone()[0]:
+                        self.stderr.write(LOST)
 
     handle_alone.pgcraft_alone = True  # type: ignore[attr-defined]
     return handle_alone

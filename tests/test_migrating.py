@@ -38,6 +38,22 @@ def test_several_at_once_all_succeed(project: ManagedProject) -> None:
         project.manage("migrate", "shop", "zero")
 
 
+LOSING = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    dependencies = [("shop", "0001_initial")]
+    operations = [migrations.RunSQL("SELECT pg_advisory_unlock_all()")]
+"""
+
+
+def test_a_lock_that_was_lost_on_the_way_is_told(project: ManagedProject) -> None:
+    """As behind a pool that gives each transaction another session: nobody could say who else is migrating."""
+    assert "direct connection" not in project.manage("migrate")
+    (project.folder / "shop" / "migrations" / "0002_losing.py").write_text(LOSING)
+    assert "Run migrate on a direct connection." in project.manage("migrate")
+
+
 def test_readers_wait_for_no_migration_that_waits_for_a_reader(project: ManagedProject) -> None:
     project.manage("migrate")
     project.models(EDITED)
