@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pgcraft_django.naming import dollar_quote
 
+LONGEST = 100
+"""Characters of what a client has sent that such a message shows."""
 _PART = re.compile(r"\{(\w+)\}")
 # A quoted text or name may have lines of its own, which are not to be indented.
 _QUOTED_OR_NEWLINE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\n""")
@@ -29,6 +31,15 @@ def read_sql(folder: str, name: str, **parts: str) -> str:
 
     text = Path(folder).with_name(f"{name}.sql").read_text(encoding="utf-8")
     return _PART.sub(insert, text).strip()
+
+
+def one_line(sql: str) -> str:
+    """Return the text that `sql` gives as a short line, for messages of errors PTxyz.
+
+    PostgREST makes such a message the first line of its answer as it is: what a client has sent, with line breaks,
+    would go on as headers, and as the answer itself.
+    """
+    return rf"pg_catalog.left(pg_catalog.regexp_replace({sql}, '[\x01-\x1f\x7f]', ' ', 'g'), {LONGEST})"
 
 
 def indent_lines(sql: str, indentation: str) -> str:

@@ -128,6 +128,18 @@ def test_the_same_key_gives_the_same_entry_and_another_content_a_conflict(api: S
     assert balance(api, "key") == [15]
 
 
+@pytest.mark.parametrize("key", ["x\r\nX-Forged: 1\r\n\r\n<p>", "x\n\n", "\r", "x" * 2000, "é"])
+def test_a_key_does_not_become_the_head_of_the_answer(api: Served, key: str) -> None:
+    """PostgREST makes the message of an error PTxyz the first line of its answer."""
+    legs = [{"value": 1, "warehouse": "head"}]
+    assert record(api, "inventory_record_legs", legs=legs, idempotency_key=key).status_code == 200
+    for other in (legs * 2, [{"value": 2, "warehouse": "head"}]):
+        answer = record(api, "inventory_record_legs", legs=other, idempotency_key=key)
+        assert (answer.status_code, answer.json()["code"]) == (409, "PT409")
+        assert "X-Forged" not in answer.headers
+        assert len(answer.json()["message"]) < 300
+
+
 def test_rivals_with_one_key_get_the_same_entry(api: Served) -> None:
     def ask(_: int) -> Any:
         return record(api, value=1, warehouse="rivals", idempotency_key="r").json()

@@ -98,6 +98,15 @@ def test_what_is_refused_has_a_status_that_says_why(api: Served) -> None:
     assert state(api, key) == "pending"
 
 
+@pytest.mark.parametrize("said", ["x\r\nX-Forged: 1\r\n\r\n<p>", "x\n\n", "\r", "x" * 200_000, "é"])
+def test_what_a_client_says_does_not_become_the_head_of_the_answer(api: Served, said: str) -> None:
+    """PostgREST makes the message of an error PTxyz the first line of its answer."""
+    answer = step(api, new(api), "cancelled", **{"from": said})
+    assert (answer.status_code, answer.json()["code"]) == (409, "PT409")
+    assert "X-Forged" not in answer.headers
+    assert len(answer.json()["message"]) < 200
+
+
 def test_of_two_rivals_one_wins(api: Served) -> None:
     with ThreadPoolExecutor(2) as pool:
         for expected in ({}, {"from": "pending"}):

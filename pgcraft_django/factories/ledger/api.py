@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from django.db import models
 from django.db.models.fields import NOT_PROVIDED
 
-from pgcraft_django.bodies import read_body
+from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import database_default, first_api
@@ -95,7 +95,7 @@ class _Functions:
                 returns="uuid",
                 language="plpgsql",
                 security_definer=True,
-                body=read_body(__file__, "repeated", **parts),
+                body=read_body(__file__, "repeated", **parts, key_line=one_line("$1")),
                 reads=self.reads,
             )
             yield repeated

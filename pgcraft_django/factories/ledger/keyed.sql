@@ -24,7 +24,7 @@ BEGIN
         ERRCODE = 'PT409',
         MESSAGE = pg_catalog.format(
             'The idempotency key %s belongs to the entry %s of %I, which has another content.',
-            NEW."idempotency_key", kept."entry_id", {ledger_name}
+            {key_line}, kept."entry_id", {ledger_name}
         ),
         HINT = 'All legs of an entry with a key come in one statement. Another entry takes another key.';
 END

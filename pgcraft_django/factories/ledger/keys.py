@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from pgcraft_django.bodies import read_body
+from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
@@ -68,6 +68,7 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
+        "key_line": one_line(f"NEW.{quote_name(KEY)}"),
         "content_of_leg": _content("leg", said),
         "content_of_new": _content("NEW", said),
     }

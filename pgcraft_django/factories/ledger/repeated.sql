@@ -9,7 +9,8 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'PT409',
             MESSAGE = pg_catalog.format(
-                'The idempotency key %s belongs to an entry of %I that has %s legs and not %s.', $1, {ledger_name}, there, $2
+                'The idempotency key %s belongs to an entry of %I that has %s legs and not %s.',
+                {key_line}, {ledger_name}, there, $2
             );
     END IF;
     RETURN (SELECT known."entry_id" FROM {keys} AS known WHERE known."idempotency_key" = $1);

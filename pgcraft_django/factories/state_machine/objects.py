@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from django.core.exceptions import FieldError
 
-from pgcraft_django.bodies import read_body
+from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.actor import ACTOR, REASON
@@ -213,6 +213,8 @@ def _transition(parts: Parts) -> Function:
             same_key=parts.same_key("entity", keys),
             latest=parts.latest(keys),
             key_text=_shown(keys),
+            key_line=one_line(_shown(keys)),
+            expected_line=one_line(parts.signature.position("from")),
             step=parts.step(*keys, "found_state", parts.signature.position("to")),
             to=parts.signature.position("to"),
             expected=parts.signature.position("from"),

@@ -30,7 +30,7 @@ BEGIN
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'PT404',
-            MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, coalesce({key_text}, 'of this key'));
+            MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, coalesce({key_line}, 'of this key'));
     END IF;
     IF {to} IS NULL OR {to} NOT IN ({states}) THEN
         RAISE EXCEPTION USING
@@ -40,7 +40,7 @@ BEGIN
     IF found_state <> {expected} THEN
         RAISE EXCEPTION USING
             ERRCODE = 'PT409',
-            MESSAGE = pg_catalog.format('%I %s is now %s, not %s.', {shown_table}, {key_text}, found_state, {expected});
+            MESSAGE = pg_catalog.format('%I %s is now %s, not %s.', {shown_table}, {key_line}, found_state, {expected_line});
     END IF;
     -- Who does not say what they expect may have been overtaken.
     IF found_state = {to} OR ({expected} IS NULL AND (found_state, {to}) NOT IN (
@@ -48,7 +48,7 @@ BEGIN
     )) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'PT409',
-            MESSAGE = pg_catalog.format('%I %s is now %s, and cannot become %s.', {shown_table}, {key_text}, found_state, {to});
+            MESSAGE = pg_catalog.format('%I %s is now %s, and cannot become %s.', {shown_table}, {key_line}, found_state, {to});
     END IF;
 
     -- Assignments, because PERFORM would run a query for each.
