@@ -33,6 +33,12 @@ TAMPERING = {
     " CREATE FOREIGN TABLE api.far (id int) SERVER far": "not declared: table api.far",
     "CREATE MATERIALIZED VIEW api.copied AS SELECT 1 AS one": "not declared: materialized view api.copied",
     "CREATE VIEW api.stray AS SELECT 1 AS one": "not declared: view api.stray",
+    'CREATE VIEW api."x\nCREATE TABLE private.out (id int); --" AS SELECT 1 AS one': (
+        'not declared: view api."x CREATE TABLE private.out (id int); --"'
+    ),
+    'CREATE VIEW api."x\rCREATE TABLE private.out (id int); --" AS SELECT 1 AS one': (
+        'not declared: view api."x CREATE TABLE private.out (id int); --"'
+    ),
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
     "COMMENT ON VIEW api.clubs IS 'hacked'": "comment VIEW api.clubs",

@@ -40,7 +40,8 @@ class Command(DatabaseCommand):
 
 
 def _shown(item: Difference) -> str:
-    lines = [f"-- {item.describe()}"]
+    # A comment ends with the line, and whatever a name has behind it would be SQL.
+    lines = [f"-- {' '.join(item.describe().splitlines())}"]
     if item.problem == "changed":
         lines += [f"--   is         {_flat(item.found)}", f"--   should be  {_flat(item.expected)}"]
     lines.append(f"{item.repair};" if item.repair else "--   no statement repairs this by itself")
