@@ -2,9 +2,10 @@
 
 import threading
 from typing import Any
+from uuid import UUID
 
 import pytest
-from django.db import Error, IntegrityError, connection
+from django.db import Error, IntegrityError, connection, models
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.models import PGCraftSimple
@@ -58,6 +59,7 @@ def test_a_change_of_nothing_is_no_version_and_stamps_cannot_be_forged(students:
     before = students.query("SELECT * FROM students")
     students.query("UPDATE students SET name = name, data = data, marks = marks")
     students.query("UPDATE students SET version = 9, valid_from = '1970-01-01'")
+    students.query("UPDATE students SET version = NULL, valid_from = NULL")
     assert students.query("SELECT * FROM students") == before
     students.query("UPDATE students SET version = 9, valid_from = '1970-01-01', name = 'b'")
     assert students.query("SELECT version, valid_from > now() - interval '1 minute' FROM students") == [(2, True)]
@@ -127,10 +129,24 @@ def test_a_request_writes_history_that_it_could_not_write_itself(students: Place
     ]
 
 
-def test_a_row_keeps_its_key(students: Place) -> None:
-    students.query(INSERT, ["a"])
-    with pytest.raises(IntegrityError, match=r"key of a row in private\.students cannot change"):
-        students.query("UPDATE students SET id = 77")
+@pytest.mark.parametrize(
+    ("key", "first", "other"),
+    [
+        (models.BigAutoField(primary_key=True), 1, 77),
+        (models.UUIDField(primary_key=True), UUID(int=1), UUID(int=2)),
+        (models.CharField(primary_key=True, max_length=9), "a", "A"),
+        (models.FloatField(primary_key=True), 0.0, "-0"),  # equal, and not the same
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_row_keeps_its_key(place: Place, key: Any, first: Any, other: Any) -> None:
+    place.evolve(lambda apps: define(apps, id=key.clone(), size=None))
+    place.rows().create(id=first, name="a")
+    place.query("UPDATE students SET id = %s, name = 'b'", [first])
+    for name in ("b", "c"):
+        with pytest.raises(IntegrityError, match=r"key of a row in private\.students cannot change"):
+            place.query("UPDATE students SET id = %s, name = %s", [other, name])
+    assert [version.id for version in place.history()] == [first]
 
 
 def test_a_key_that_lived_before_goes_on_where_its_history_ends(students: Place) -> None:

@@ -1,17 +1,25 @@
 -- Number and date the new version. Stamps that came with the statement do not count, and no change is no version.
 BEGIN
-    NEW."version" := OLD."version";
-    NEW."valid_from" := OLD."valid_from";
     {set_generated}
-    IF NEW OPERATOR(pg_catalog.*=) OLD THEN
-        RETURN NEW;
-    END IF;
-    IF pg_catalog.record_image_ne(ROW({new_key}), ROW({old_key})) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'restrict_violation',
-            MESSAGE = pg_catalog.format('The key of a row in %I.%I cannot change: it has a history.',
-                TG_TABLE_SCHEMA, TG_TABLE_NAME),
-            HINT = 'Insert a row with the new key, and delete this one.';
+    -- One look for the usual case: something changes, and it is neither the key nor the stamps.
+    IF (
+        {key_stays}
+        AND NEW."version" OPERATOR(pg_catalog.=) OLD."version"
+        AND NEW."valid_from" OPERATOR(pg_catalog.=) OLD."valid_from"
+        AND NEW OPERATOR(pg_catalog.*<>) OLD
+    ) IS NOT TRUE THEN
+        NEW."version" := OLD."version";
+        NEW."valid_from" := OLD."valid_from";
+        IF NEW OPERATOR(pg_catalog.*=) OLD THEN
+            RETURN NEW;
+        END IF;
+        IF ({key_stays}) IS NOT TRUE THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'restrict_violation',
+                MESSAGE = pg_catalog.format('The key of a row in %I.%I cannot change: it has a history.',
+                    TG_TABLE_SCHEMA, TG_TABLE_NAME),
+                HINT = 'Insert a row with the new key, and delete this one.';
+        END IF;
     END IF;
     NEW."version" := OLD."version" OPERATOR(pg_catalog.+) 1;
     -- The clock may stand still or run backwards, and now() is the beginning of the transaction.
