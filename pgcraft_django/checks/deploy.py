@@ -180,6 +180,19 @@ LIVE = (
         "SELECT DISTINCT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_policy p"
         " JOIN pg_catalog.pg_class c ON c.oid = p.polrelid WHERE NOT c.relrowsecurity ORDER BY 1",
     ),
+    Finding(
+        "E119",
+        "A token can name the role {0}, which is a superuser, bypasses row-level security or owns what is exposed.",
+        "Revoke it from the roles that PostgREST logs in as or switches to: manage.py pgcraft_drift prints how",
+        # Whoever may switch to a role may switch to those that it is a member of.
+        "WITH RECURSIVE named AS ("
+        "SELECT oid FROM pg_catalog.pg_roles WHERE rolname = %(authenticator)s"
+        " UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m JOIN named ON m.member = named.oid)"
+        " SELECT pg_catalog.quote_ident(rolname) FROM pg_catalog.pg_roles r JOIN named USING (oid)"
+        " WHERE (rolsuper OR rolbypassrls) AND rolname <> ALL (%(roles)s) OR EXISTS (SELECT FROM pg_catalog.pg_class c"
+        " WHERE c.relowner = r.oid AND c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]))"
+        " ORDER BY 1",
+    ),
 )
 
 
@@ -204,8 +217,14 @@ def _open(alias: str, apps: Apps) -> Iterator[CheckMessage]:
                 [list(api_schemas(apps))],
             )
             schemas = [name for (name,) in cursor.fetchall()]
+            config = get_config()
+            parameters: dict[str, Any] = {
+                "schemas": schemas,
+                "roles": list(config.request_roles),
+                "authenticator": config.authenticator_role,
+            }
             for item in LIVE:
-                cursor.execute(item.query, {"schemas": schemas, "roles": list(get_config().request_roles)})
+                cursor.execute(item.query, parameters)
                 for (name,) in cursor.fetchall():
                     message = f"{item.message.format(name)} (database {alias!r})"
                     told = warning if item.number.startswith("W") else error

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections, models, transaction
 
 from pgcraft_django.api import API
 from pgcraft_django.checks.deploy import check_exposure, check_live
+from pgcraft_django.naming import quote_name
 from pgcraft_django.policies import OwnerPolicy, Policy, PublicReadPolicy
 from tests.checks.declare import expect, model
 from tests.support.databases import run_sql, temporary_database
@@ -134,6 +135,32 @@ def test_what_is_open_in_a_database_is_told_with_the_statement_that_closes_it(al
                 transaction.set_rollback(True, using=alias)
     finally:
         run_sql(f"DROP ROLE {role}")
+
+
+def test_a_token_that_can_name_a_role_with_more_power_is_told(alias: str, settings: Any) -> None:
+    """PostgREST may switch to whatever the request roles are members of, at any distance."""
+    names = [f"pgcraft_{name}_{secrets.token_hex(4)}" for name in ("login", "web", "between", "boss")]
+    login, web, between, boss = names
+    settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": login, "ROLES": ["anon", "webuser", web]}
+    try:
+        for name in names:
+            run_sql(f"CREATE ROLE {name}")
+        run_sql(f"GRANT {web} TO {login}; GRANT {between} TO {web}; GRANT {boss} TO {between}")
+        assert check_live(databases=[alias]) == []
+        for power in ("SUPERUSER", "BYPASSRLS"):
+            run_sql(f"ALTER ROLE {boss} {power}")
+            expect(check_live(databases=[alias]), "E119", "pgcraft_drift prints how")
+            run_sql(f"ALTER ROLE {boss} NO{power}")
+        owner = connections[alias].settings_dict["USER"]
+        run_sql(f"GRANT {quote_name(owner)} TO {web}")
+        found = check_live(databases=[alias])
+        assert [owner in item.msg for item in found] == [True]
+        run_sql(f"ALTER ROLE {login} SUPERUSER; REVOKE {quote_name(owner)} FROM {web}")
+        found = check_live(databases=[alias])
+        assert [login in item.msg for item in found] == [True]
+    finally:
+        for name in names:
+            run_sql(f"DROP ROLE IF EXISTS {name}")
 
 
 LEAK = """
