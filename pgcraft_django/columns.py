@@ -37,6 +37,18 @@ def column_name(field: AnyField) -> str:
     return str(field.column)
 
 
+def is_indexed(model: type[models.Model], field: Any) -> bool:
+    """Tell whether an index of the model begins with the field, or none would help to find its values."""
+    if field.primary_key or field.unique or field.db_index or isinstance(field, models.BooleanField):
+        return True
+    options: Any = model._meta
+    lists = [
+        *options.unique_together,
+        *(getattr(item, "fields", ()) for item in (*options.indexes, *options.constraints)),
+    ]
+    return any(names and names[0].lstrip("-") in (field.name, field.attname) for names in lists)
+
+
 def column_types(fields: Iterable[AnyField]) -> dict[str, str]:
     """Return column -> type, with what else binds it: `varchar(20) COLLATE "de"`."""
     connection = postgresql()

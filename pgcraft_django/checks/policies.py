@@ -12,6 +12,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 
 from pgcraft_django.api import ALL, PRIVILEGES
+from pgcraft_django.columns import is_indexed
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import is_identifier
@@ -138,7 +139,7 @@ def _conditions(model: type[models.Model], policy: Policy) -> Iterator[CheckMess
 
 def _indexes(model: type[models.Model], policy: Policy, rendered: Rendered) -> Iterator[CheckMessage]:
     """Each request filters by what a policy compares: at least one of its columns has to be found by an index."""
-    if rendered.fields and not any(_is_indexed(model, field) for field in rendered.fields):
+    if rendered.fields and not any(is_indexed(model, field) for field in rendered.fields):
         names = [field.name for field in rendered.fields]
         line = f"Write db_index=True in the field {source(names[0])}"
         if not is_factory_model(model):
@@ -149,14 +150,3 @@ def _indexes(model: type[models.Model], policy: Policy, rendered: Rendered) -> I
             hint=line,
             obj=model,
         )
-
-
-def _is_indexed(model: type[models.Model], field: Any) -> bool:
-    if field.primary_key or field.unique or field.db_index or isinstance(field, models.BooleanField):
-        return True
-    options: Any = model._meta
-    lists = [
-        *options.unique_together,
-        *(getattr(item, "fields", ()) for item in (*options.indexes, *options.constraints)),
-    ]
-    return any(names and names[0].lstrip("-") in (field.name, field.attname) for names in lists)

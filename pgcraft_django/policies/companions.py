@@ -5,14 +5,16 @@ belonged to then; where it has a copy of the key, the row as it is now decides; 
 again: what a log says of a former row with it is nobody's then.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.db import models
 
-from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.columns import AnyField, column_name, column_types, is_indexed
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.companion import copied_names
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import quote_name, shorten
+from pgcraft_django.objects import Index
 from pgcraft_django.policies.conditions import Rendered, in_keys, keys_of, render
 from pgcraft_django.policies.declaration import Policy
 from pgcraft_django.registry import table_schema
@@ -39,3 +41,20 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
         condition += f" AND NOT {quote_name(column_name(mark))}"
         read.append(mark)
     return Rendered(condition, read, [visible])
+
+
+def indexes(model: type[models.Model], owner: Any, visible: Rendered) -> Iterator[Index]:
+    """Yield an index of the companion for each column that the condition reads and that the owner has an index for."""
+    originals = {copy: owner._meta.get_field(name) for name, copy in copied_names(model).items()}
+    schema, table = table_schema(model), model._meta.db_table
+    for field in visible.fields:
+        original = originals.get(field)
+        if original is not None and is_indexed(owner, original) and not is_indexed(model, field):
+            column = column_name(field)
+            yield Index(
+                schema=schema,
+                table=table,
+                name=shorten(f"{table}_{column}_policy"),
+                definition=f"({quote_name(column)})",
+                reads={quote_name(schema, table): column_types([field])},
+            )

@@ -11,7 +11,7 @@ from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import plain_text
 from pgcraft_django.objects import DatabaseObject, FunctionGrant, Role, RowSecurity
 from pgcraft_django.objects import Policy as PolicyObject
-from pgcraft_django.policies.companions import visible_rows
+from pgcraft_django.policies.companions import indexes, visible_rows
 from pgcraft_django.policies.conditions import Rendered, render
 from pgcraft_django.policies.declaration import Policy, expand_commands, protecting_policies
 from pgcraft_django.registry import table_schema
@@ -32,6 +32,8 @@ def policy_objects(model: type[models.Model], roles: Collection[str]) -> Iterato
             elif {ALL, "select"} & set(commands):
                 visible = visible_rows(model, owner, policy, f"{_prefix(model, policy)}_using")
                 if visible:
+                    if roles and not isinstance(policy.using, str):  # which columns SQL compares is not known
+                        yield from indexes(model, owner, visible)
                     yield from _objects(model, policy, ["select"], {"using": visible}, roles)
         except FieldError:
             continue  # left to the checks; until then it lets nobody through

@@ -147,6 +147,17 @@ def test_a_claim_is_read_once_in_a_statement_and_an_index_finds_its_rows(school:
     assert "current_setting" not in plan.split("Index Cond")[1].split("InitPlan")[0]
 
 
+def test_an_index_finds_the_versions_of_a_claim(school: School) -> None:
+    execute = school.served.execute
+    execute("INSERT INTO pupils (name, person_id) SELECT 'p', 1 + i % 3 FROM generate_series(1, 3000) AS i")
+    execute("UPDATE pupils SET name = 'q'")
+    execute("ANALYZE pupils_history")
+    execute("SET ROLE webuser")
+    plan = "\n".join(line for (line,) in execute("EXPLAIN SELECT * FROM api.pupils_history"))
+    execute("RESET ROLE")
+    assert "Index Cond: (person_id = " in plan
+
+
 def test_behind_a_relation_the_keys_are_asked_for_once_and_an_index_finds_their_rows(school: School) -> None:
     execute = school.served.execute
     execute("INSERT INTO courses (title, teacher_id) SELECT 'c', 2 FROM generate_series(1, 300)")
