@@ -345,6 +345,22 @@ def test_no_login_begins_beside_what_ends_them_all(api: Served, user: User, brow
     assert not Login.objects.exists()
 
 
+def test_what_refreshes_while_a_login_ends_outlives_it_not(api: Served, user: User, browser: Client) -> None:
+    def ask(token: str) -> dict[str, Any]:
+        try:
+            return post(Client(), REFRESH, refresh_token=token)
+        finally:
+            connections[api.alias].close()
+
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(10):
+            asked = pool.submit(ask, post(browser, TOKEN)["refresh_token"])
+            revoke_tokens(user)
+            if (answer := asked.result())["status"] == 200:
+                assert letters(api, answer["access_token"])[0] == 401
+                assert post(browser, REFRESH, refresh_token=answer["refresh_token"])["status"] == 401
+
+
 def test_all_logins_that_a_session_got_at_once_end_with_it(api: Served, user: User, browser: Client) -> None:
     requests, made = [RequestFactory().post(TOKEN) for _ in range(2)], []
     for request in requests:  # each has read the session before the other has written it

@@ -119,6 +119,18 @@ def test_of_two_rivals_one_wins(api: Served) -> None:
                 assert "is now cancelled" in str([answer.json() for answer in answers])
 
 
+def test_a_guard_holds_while_somebody_else_changes_what_it_reads(api: Served) -> None:
+    def empty(key: int) -> httpx.Response:
+        return api.webuser.patch("/orders", params={"id": f"eq.{key}", "state": "eq.pending"}, json={"total": 0})
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in range(20):
+            key = new(api)
+            confirmed, emptied = pool.submit(step, api, key, "confirmed"), pool.submit(empty, key)
+            assert (confirmed.result().status_code, emptied.result().status_code) in {(200, 204), (400, 204)}
+    assert api.execute("SELECT count(*) FROM orders WHERE state = 'confirmed' AND total = 0") == [(0,)]
+
+
 def test_a_patch_goes_only_where_a_way_is_declared(api: Served) -> None:
     key = new(api)
     rows = {"id": f"eq.{key}"}
