@@ -80,14 +80,6 @@ class Factory(Plugin):
         return ()
 
 
-def inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Sequence[Any]:
-    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT."""
-    given = [
-        field for field in fields if not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
-    ]
-    return given or fields
-
-
 class PGCraftModel(models.Model):
     """Abstract base of every factory's model."""
 
@@ -114,8 +106,8 @@ class PGCraftModel(models.Model):
     # and the value that was read in an UPDATE. Leaving them out is the same for PostgreSQL, and needs no privilege.
 
     def _do_insert(self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool) -> Any:
-        fields = inserted_fields([self], fields)
-        return super()._do_insert(manager, using, fields, returning_fields, raw)  # type: ignore[misc]
+        given = [field for field in fields if not isinstance(getattr(self, field.attname), DatabaseDefault)]
+        return super()._do_insert(manager, using, given or fields, returning_fields, raw)  # type: ignore[misc]
 
     def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any, **options: Any) -> Any:
         stamped = self.pgcraft_factory.stamped

@@ -1,13 +1,14 @@
 """The rows as they were: a queryset of the model itself whose table is what was valid at a time."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any, Self
 
 from django.db import models
+from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql.datastructures import BaseTable
 from django.utils import timezone
 
-from pgcraft_django.factories.base import inserted_fields
 from pgcraft_django.naming import quote_name
 
 
@@ -37,6 +38,14 @@ class _FormerTable(BaseTable):
     @property
     def identity(self) -> tuple[Any, ...]:
         return (*super().identity, self.when)
+
+
+def _inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Sequence[Any]:
+    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT."""
+    given = [
+        field for field in fields if not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
+    ]
+    return given or fields
 
 
 class HistoryQuerySet(models.QuerySet[Any]):
@@ -70,7 +79,7 @@ class HistoryQuerySet(models.QuerySet[Any]):
             )
 
     def _insert(self, objs: Any, fields: Any, **options: Any) -> Any:
-        return super()._insert(objs, inserted_fields(objs, fields), **options)  # type: ignore[misc]
+        return super()._insert(objs, _inserted_fields(objs, fields), **options)  # type: ignore[misc]
 
     def update(self, **values: Any) -> int:
         self._refuse_past()
