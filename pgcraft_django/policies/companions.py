@@ -8,6 +8,7 @@ again: what a log says of a former row with it is nobody's then.
 from collections.abc import Iterator
 from typing import Any
 
+from django.core.exceptions import FieldError
 from django.db import models
 
 from pgcraft_django.columns import AnyField, column_name, column_types, is_indexed
@@ -29,18 +30,24 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
         return None
     copies, former = copied_names(model), get_factory(model).former
     needed = {field.name for field in render(owner, policy.using, name).fields}
+    visible = None
     if needed - owner.pgcraft_factory.stamped <= copies.keys():
-        return render(model, policy.using, name)
-    if owner._meta.pk.name not in copies:
-        return None
-    copy = copies[owner._meta.pk.name]
-    visible = keys_of(table_schema(model), name, owner._meta.pk, policy.using)
-    condition, read = in_keys(quote_name(column_name(copy)), visible), [copy]
-    if former is not None:
-        mark: AnyField = model._meta.get_field(former)  # type: ignore[assignment]
-        condition += f" AND NOT {quote_name(column_name(mark))}"
-        read.append(mark)
-    return Rendered(condition, read, [visible])
+        try:
+            visible = render(model, policy.using, name)
+        except FieldError:  # rows that refer to the owner's do not refer to copies
+            if former is None:
+                return None  # it has versions of several rows with a key
+    if visible is None:
+        copy = copies.get(owner._meta.pk.name)
+        if copy is None:
+            return None
+        keys = keys_of(table_schema(model), name, owner._meta.pk, policy.using)
+        visible = Rendered(in_keys(quote_name(column_name(copy)), keys), [copy], [keys])
+    if former is None or not needed:
+        return visible
+    mark: AnyField = model._meta.get_field(former)  # type: ignore[assignment]
+    condition = f"({visible.sql}) AND NOT {quote_name(column_name(mark))}"
+    return Rendered(condition, [*visible.fields, mark], visible.functions)
 
 
 def indexes(model: type[models.Model], owner: Any, visible: Rendered) -> Iterator[Index]:

@@ -7,11 +7,13 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.serializers.base import DeserializedObject
-from django.db import IntegrityError, OperationalError, connections, transaction
+from django.db import IntegrityError, OperationalError, connections, models, transaction
 from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 
 from pgcraft_django import history_context
+from pgcraft_django.models import PGCraftEAV
+from tests.eav.catalogue import define
 from tests.eav.conftest import Shop
 from tests.support.databases import administrator
 
@@ -111,6 +113,21 @@ def test_who_does_not_see_the_lines_of_a_former_product_does_not_begin_at_the_fi
         shop.query("DELETE FROM products")
         with pytest.raises(psycopg.errors.UniqueViolation, match="products_attribute_step"):
             snapshot.execute("INSERT INTO private.products (id, sku) VALUES (7, 'b')")
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_who_does_not_see_them_does_not_begin_without_any_line_either(place: Shop, isolation: str) -> None:
+    fields = {"text": models.TextField(null=True)}
+    place.site.migrate(place.world.evolve(lambda apps: define(apps, "Note", "notes", PGCraftEAV, fields)))
+    [[database]] = place.query("SELECT current_database()")
+    with administrator(database) as snapshot:
+        snapshot.execute(f"BEGIN ISOLATION LEVEL {isolation}; SELECT FROM private.notes")
+        snapshot.execute("INSERT INTO private.notes (id) VALUES (6)")
+        place.query("INSERT INTO notes (id, text) VALUES (7, 'a')")
+        place.query("DELETE FROM notes")
+        with pytest.raises(psycopg.errors.UniqueViolation, match="notes_attribute_step"):
+            snapshot.execute("INSERT INTO private.notes (id) VALUES (7)")
+    assert set(place.query("SELECT id FROM notes_attribute")) == {(7,)}
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from django.db.models import Q
 
 import pgcraft_django
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
+from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple, PGCraftStateMachine
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from tests.eav.catalogue import define
 from tests.support.databases import administrator, run_without_triggers
@@ -23,6 +23,12 @@ from tests.support.world import Site, World, new_site
 
 ANN, BOB = "1", "2"
 GRANTS = {"anon": ["select"], "webuser": "all"}
+
+
+def of_readers() -> list[Policy]:
+    """Return policies that speak of other rows, of the key alone, and of nothing."""
+    by_key = Policy("key", commands=["select"], using=Q(id=Claim("id")))
+    return [Policy("readers", using=Q(readers__name=Claim("sub"))), by_key, PublicReadPolicy(roles=["staff"])]
 
 
 def declare(apps: Apps) -> None:
@@ -75,6 +81,29 @@ def declare(apps: Apps) -> None:
         attribute_api=API(grants={"webuser": ["select"]}),
         api=API(grants=GRANTS),
     )
+    define(
+        apps,
+        "Diary",
+        "diaries",
+        PGCraftEAV,
+        {"text": text(null=True)},
+        policies=of_readers(),
+        attribute_api=API(grants={"webuser": ["select"]}),
+    )
+    define(
+        apps,
+        "Parcel",
+        "parcels",
+        PGCraftStateMachine,
+        {"text": text(null=True), "state": text(default="new")},
+        policies=of_readers(),
+        transitions={"new": ["sent"]},
+        transition_api=API(grants={"webuser": ["select"]}),
+    )
+    for name, table in (("Diary", "diaries"), ("Parcel", "parcels")):
+        reference = PGCraftForeignKey(f"shop.{name}", models.CASCADE, related_name="readers")
+        fields = {"name": text(db_index=True), "of": reference}
+        define(apps, f"{name}Reader", f"{table}_readers", PGCraftSimple, fields, api=None)
     define(
         apps,
         "Page",
@@ -335,3 +364,17 @@ def test_what_a_row_said_is_hidden_also_if_it_said_nothing_when_it_went(stock: S
     stock.new(BOB, "/memos", id=key, text="mine")
     lines = stock.ask(BOB, "GET", f"/memos_attribute?id=eq.{key}&select=attribute,new_value&order=attribute").json()
     assert lines == [{"attribute": "owner", "new_value": BOB}, {"attribute": "text", "new_value": "mine"}]
+
+
+@pytest.mark.parametrize(("table", "log"), [("diaries", "diaries_attribute"), ("parcels", "parcels_transition")])
+def test_who_finds_a_row_by_other_rows_or_its_key_reads_nothing_of_a_former_one(
+    stock: Stock, table: str, log: str
+) -> None:
+    stock.site.query(f"INSERT INTO {table} (id, text) VALUES (7, 'a secret')")
+    stock.site.query(f"DELETE FROM {table}")
+    stock.site.query(f"INSERT INTO {table} (id, text) VALUES (7, 'mine')")
+    stock.site.query(f"INSERT INTO {table}_readers (name, of_id) VALUES ('{BOB}', 7)")
+    for claims, lines in (({"sub": BOB}, [False]), ({"sub": ANN, "id": 7}, [False]), ({"sub": ANN, "id": 8}, [])):
+        token = stock.served.token(role="webuser", **claims)
+        answer = stock.served.anon.get(f"/{log}?id=eq.7&select=former", headers=token)
+        assert [line["former"] for line in answer.json()] == lines

@@ -25,6 +25,19 @@ BEGIN
     END IF;
     {changes}
     IF attributes IS NULL THEN
+        -- A transaction that keeps its snapshot does not see the lines that others have added since. So it tries to take
+        -- the place of the next one: where that is taken, PostgreSQL refuses it, and otherwise the attempt is undone.
+        IF TG_OP = 'INSERT'
+            AND pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+        THEN
+            BEGIN
+                INSERT INTO {log} ({key}, step, attribute, at, operation)
+                VALUES ({row_key}, coalesce(latest.step, 0) + 1, '', pg_catalog.clock_timestamp(), 'insert');
+                RAISE EXCEPTION USING ERRCODE = 'triggered_action_exception';
+            EXCEPTION
+                WHEN triggered_action_exception THEN NULL;
+            END;
+        END IF;
         RETURN NULL;
     END IF;
     INSERT INTO {log} ({key}, step, attribute, old_value, new_value, at, actor, reason, operation)
