@@ -37,15 +37,22 @@ def column_name(field: AnyField) -> str:
     return str(field.column)
 
 
-def is_indexed(model: type[models.Model], field: Any) -> bool:
-    """Tell whether an index of the model begins with the field, or none would help to find its values."""
+def is_indexed(model: type[models.Model], field: Any, *, ordered: bool = False) -> bool:
+    """Tell whether an index of the model begins with the field, or none would help to find its values.
+
+    With `ordered`, only a B-tree over all rows counts: no row has a value that is too long for another one.
+    """
     if field.primary_key or field.unique or field.db_index or isinstance(field, models.BooleanField):
         return True
     options: Any = model._meta
-    lists = [
-        *options.unique_together,
-        *(getattr(item, "fields", ()) for item in (*options.indexes, *options.constraints)),
-    ]
+    items: list[Any] = [*options.indexes, *options.constraints]
+    if ordered:
+        items = [
+            item
+            for item in items
+            if getattr(item, "suffix", "btree") in ("idx", "btree") and not getattr(item, "condition", None)
+        ]
+    lists = [*options.unique_together, *(getattr(item, "fields", ()) for item in items)]
     return any(names and names[0].lstrip("-") in (field.name, field.attname) for names in lists)
 
 

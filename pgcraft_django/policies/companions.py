@@ -51,12 +51,12 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
 
 
 def indexes(model: type[models.Model], owner: Any, visible: Rendered) -> Iterator[Index]:
-    """Yield an index of the companion for each column that the condition reads and that the owner has an index for."""
+    """Yield an index of the companion for each column that the condition reads and that the owner has a B-tree for."""
     originals = {copy: owner._meta.get_field(name) for name, copy in copied_names(model).items()}
     schema, table = table_schema(model), model._meta.db_table
     for field in visible.fields:
         original = originals.get(field)
-        if original is not None and is_indexed(owner, original) and not is_indexed(model, field):
+        if original is not None and is_indexed(owner, original, ordered=True) and not is_indexed(model, field):
             column = column_name(field)
             yield Index(
                 schema=schema,

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import Q
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
+from tests.eav.catalogue import define
 from tests.support.catalog import differences
 from tests.support.world import Site, World, new_site
 
@@ -103,3 +105,28 @@ def test_a_table_is_closed_as_soon_as_it_has_a_policy_and_open_when_it_has_none(
     )
     site.migrate(world.evolve(STEPS[0]))
     assert security(site)[1] == set()
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        HashIndex(fields=["owner"], name="by_owner"),
+        models.Index(fields=["owner"], name="by_short_owner", condition=Q(owner__in=["a", "b"])),
+    ],
+    ids=lambda index: type(index).__name__,
+)
+def test_no_index_of_a_history_refuses_what_its_table_takes(site: Site, index: models.Index) -> None:
+    fields = {"owner": models.TextField(), "text": models.TextField(null=True)}
+    options = {"api": API(grants={"webuser": "all"}), "history_api": API(grants={"webuser": ["select"]})}
+    policies = [OwnerPolicy("owner")]
+    site.migrate(
+        World().evolve(
+            lambda apps: define(
+                apps, "Note", "notes", PGCraftAppendOnly, fields, {"indexes": [index]}, policies=policies, **options
+            )
+        )
+    )
+    site.query("INSERT INTO notes (owner) SELECT string_agg(md5(i::text), '') FROM generate_series(1, 2000) AS i")
+    site.query("UPDATE notes SET text = 'a'")
+    site.query("DELETE FROM notes")
+    assert site.query("SELECT length(owner) FROM notes_history") == [(64_000,), (64_000,)]
