@@ -11,6 +11,7 @@ from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftSimple, Transition
+from pgcraft_django.operations import WithoutGuards
 from tests.state_machine.orders import State, declare
 from tests.support.catalog import differences, meaning
 from tests.support.world import Site, World, new_site
@@ -169,6 +170,33 @@ def test_a_machine_that_becomes_plain_keeps_its_log_and_goes_on_with_it(unblocke
             step(site, "done")
         log = site.query("SELECT from_state, to_state FROM orders_transition ORDER BY transition_id")
         assert log == [(None, "pending"), ("pending", "done")]
+
+
+def test_lines_of_rows_that_were_there_before_a_model_was_plain_can_be_marked(unblocked: None) -> None:
+    world = World()
+    without = {"fields": {"total": None, "note": None}, "transitions": {"pending": ["done"]}}
+    with new_site() as site:
+        site.migrate(world.evolve(lambda apps: declare(apps, **without)))
+        site.query("INSERT INTO orders (id) VALUES (1), (2)")
+        site.migrate(world.evolve(plain))
+        site.query("DELETE FROM orders")
+        site.query("INSERT INTO orders (id) VALUES (1)")
+        [again] = world.evolve(lambda apps: declare(apps, **without))
+        again.operations.append(
+            WithoutGuards(["orders_transition"], "UPDATE orders_transition SET former = true", reverse_sql="")
+        )
+        site.migrate([again])
+        step(site, "done")
+        site.query("INSERT INTO orders (id) VALUES (2)")
+        log = site.query("SELECT id, step, former, to_state FROM orders_transition ORDER BY id, step")
+        assert log == [
+            (1, 1, True, "pending"),
+            (1, 2, False, "done"),
+            (2, 1, True, "pending"),
+            (2, 2, False, "pending"),
+        ]
+        with pytest.raises(IntegrityError, match="never changed or removed"):
+            site.query("UPDATE orders_transition SET former = false")
 
 
 def test_no_row_is_lost_on_the_way_to_a_machine_and_back(unblocked: None) -> None:
