@@ -16,8 +16,8 @@ from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.companion import copied_names
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import Index
-from pgcraft_django.policies.conditions import Rendered, in_keys, keys_of, render
-from pgcraft_django.policies.declaration import Policy
+from pgcraft_django.policies.conditions import Rendered, in_keys, keys_of, named, render
+from pgcraft_django.policies.declaration import Condition, Policy
 from pgcraft_django.registry import table_schema
 
 
@@ -32,11 +32,9 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
     needed = {field.name for field in render(owner, policy.using, name).fields}
     visible = None
     if needed - owner.pgcraft_factory.stamped <= copies.keys():
-        try:
-            visible = render(model, policy.using, name)
-        except FieldError:  # rows that refer to the owner's do not refer to copies
-            if former is None:
-                return None  # it has versions of several rows with a key
+        visible = _of_copies(model, named(policy.using, owner._meta.pk.name), needed, name)
+        if visible is None and former is None:
+            return None  # it has versions of several rows with a key
     if visible is None:
         copy = copies.get(owner._meta.pk.name)
         if copy is None:
@@ -48,6 +46,15 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
     mark: AnyField = model._meta.get_field(former)  # type: ignore[assignment]
     condition = f"({visible.sql}) AND NOT {quote_name(column_name(mark))}"
     return Rendered(condition, [*visible.fields, mark], visible.functions)
+
+
+def _of_copies(model: type[models.Model], condition: Condition, needed: set[str], name: str) -> Rendered | None:
+    """Return the condition on copies; None if it is about something else, by the same names."""
+    try:
+        visible = render(model, condition, name)
+    except FieldError:  # rows that refer to the owner's do not refer to copies
+        return None
+    return visible if isinstance(condition, str) or {field.name for field in visible.fields} == needed else None
 
 
 def indexes(model: type[models.Model], owner: Any, visible: Rendered) -> Iterator[Index]:

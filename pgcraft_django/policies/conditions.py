@@ -74,6 +74,27 @@ def as_q(condition: Condition) -> models.Q:
     return models.Q(condition)
 
 
+def named(condition: Any, key: str) -> Any:
+    """Return a condition, or a part of one, that calls the key by its name: `pk` is another one in another model."""
+    if isinstance(condition, models.Q):
+        children = [
+            (_with_key(child[0], key), named(child[1], key)) if isinstance(child, tuple) else named(child, key)
+            for child in condition.children
+        ]
+        return models.Q(*children, _connector=condition.connector, _negated=condition.negated)
+    if isinstance(condition, models.F):
+        return type(condition)(_with_key(condition.name, key))  # type: ignore[attr-defined]
+    if isinstance(condition, models.Expression):
+        condition = condition.copy()
+        condition.set_source_expressions([named(item, key) for item in condition.get_source_expressions()])
+    return condition
+
+
+def _with_key(path: str, key: str) -> str:
+    first, *further = path.split(LOOKUP_SEP)
+    return LOOKUP_SEP.join([key if first == "pk" else first, *further])
+
+
 class _Reached(models.Expression):
     """Whether a column's value is among the keys that a function returns."""
 

@@ -6,7 +6,7 @@ import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
@@ -130,3 +130,15 @@ def test_no_index_of_a_history_refuses_what_its_table_takes(site: Site, index: m
     site.query("UPDATE notes SET text = 'a'")
     site.query("DELETE FROM notes")
     assert site.query("SELECT length(owner) FROM notes_history") == [(64_000,), (64_000,)]
+
+
+def test_a_key_that_is_called_pk_is_that_of_the_row_in_its_history_too(site: Site) -> None:
+    policies = [Policy("key", using=Q(pk=Claim("id")) | Q(~Q(pk__in=[1]), id__gt=F("pk")))]
+    site.migrate(World().evolve(lambda apps: declare(apps, *policies, base=PGCraftAppendOnly)))
+    read = """
+        SELECT DISTINCT attname FROM pg_policy
+        JOIN pg_depend ON (classid, objid) = ('pg_policy'::regclass, pg_policy.oid) AND refobjid = polrelid
+        JOIN pg_attribute ON (attrelid, attnum) = (refobjid, refobjsubid)
+        WHERE polrelid = 'notes_history'::regclass
+    """
+    assert site.query(read) == [("id",)]
