@@ -31,7 +31,8 @@ def visible_rows(model: type[models.Model], owner: Any, policy: Policy, name: st
     copies, former = copied_names(model), get_factory(model).former
     needed = {field.name for field in render(owner, policy.using, name).fields}
     visible = None
-    if needed - owner.pgcraft_factory.stamped <= copies.keys():
+    written = owner.pgcraft_factory.stamped - {owner._meta.pk.name}  # a companion has a key of its own
+    if needed - written <= copies.keys():
         visible = _of_copies(model, named(policy.using, owner._meta.pk.name), needed, name)
         if visible is None and former is None:
             return None  # it has versions of several rows with a key

@@ -9,7 +9,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from pgcraft_django.api import API
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey, PGCraftLedger, PGCraftSimple
+from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from tests.eav.catalogue import define
 from tests.support.catalog import differences
@@ -142,3 +143,15 @@ def test_a_key_that_is_called_pk_is_that_of_the_row_in_its_history_too(site: Sit
         WHERE polrelid = 'notes_history'::regclass
     """
     assert site.query(read) == [("id",)]
+
+
+def test_a_balance_is_closed_if_a_policy_speaks_of_single_entries(site: Site) -> None:
+    balance = Balance(dimensions=["owner"], api=API(grants={"webuser": ["select"]}))
+    policies = [Policy("entry", using=Q(id=Claim("id"))), OwnerPolicy("owner", roles=["staff"])]
+    fields = {"owner": models.TextField(db_index=True)}
+    made = World().evolve(
+        lambda apps: define(apps, "Note", "notes", PGCraftLedger, fields, policies=policies, plugins=[balance])
+    )
+    site.migrate(made)
+    found = site.query("SELECT polname FROM pg_policy WHERE polrelid = 'notes_balance'::regclass")
+    assert found == [("owner",)]
