@@ -31,6 +31,8 @@ def policy_objects(model: type[models.Model], roles: Collection[str]) -> Iterato
                 yield from _objects(model, policy, commands, _rendered(model, policy), roles)
             elif {ALL, "select"} & set(commands):
                 visible = visible_rows(model, owner, policy, f"{_prefix(model, policy)}_using")
+                if visible is None and not policy.permissive and policy.using is not None:
+                    visible = Rendered("false", [])  # without it, the others would let through what it restricts
                 if visible:
                     if roles and not isinstance(policy.using, str):  # which columns SQL compares is not known
                         yield from indexes(model, owner, visible)

@@ -155,3 +155,17 @@ def test_a_balance_is_closed_if_a_policy_speaks_of_single_entries(site: Site) ->
     site.migrate(made)
     found = site.query("SELECT polname FROM pg_policy WHERE polrelid = 'notes_balance'::regclass")
     assert found == [("owner",)]
+
+
+def test_what_restricts_a_table_and_cannot_be_said_of_its_history_closes_that(site: Site) -> None:
+    children = Policy("children", using=Q(children__owner="x"), permissive=False)
+    parent = PGCraftForeignKey("self", models.CASCADE, null=True, related_name="children")
+    fields = {"owner": models.TextField(db_index=True), "parent": parent}
+    policies = [OwnerPolicy("owner"), children]
+    made = World().evolve(lambda apps: define(apps, "Note", "notes", PGCraftAppendOnly, fields, policies=policies))
+    site.migrate(made)
+    restricting = (
+        "SELECT pg_get_expr(polqual, polrelid) FROM pg_policy WHERE NOT polpermissive AND polrelid = %s::regclass"
+    )
+    assert site.query(restricting, ["notes_history"]) == [("false",)]
+    assert site.query(restricting, ["notes"]) != [("false",)]
