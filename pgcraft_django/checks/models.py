@@ -116,7 +116,13 @@ def _misplaced(model: type[models.Model]) -> Iterator[CheckMessage]:
     options = model.pgcraft_factory.options  # type: ignore[attr-defined]
     written = [part for part in model.__mro__ if part.__module__.partition(".")[0] != "pgcraft_django"]
     for name, value in ((name, value) for part in written for name, value in vars(part).items()):
-        is_inner = isinstance(value, type) and name != "PGCraft" and nearest(name, ["PGCraft"], 0.8) is not None
+        # Django gives each model exceptions of its own.
+        is_inner = (
+            isinstance(value, type)
+            and not issubclass(value, Exception)
+            and name != "PGCraft"
+            and nearest(name, ["PGCraft"], 0.8) is not None
+        )
         if is_inner or (name in options and isinstance(value, PLAIN)):
             yield error(
                 "E029",
