@@ -49,7 +49,8 @@ def test_a_page_tells_its_place_and_the_exact_count(school: Served) -> None:
         "/students?order=id", headers={"Prefer": "count=exact", "Range-Unit": "items", "Range": "2-9"}
     )
     assert (answer.status_code, answer.headers["Content-Range"]) == (206, "2-3/4")
-    answer = school.anon.head("/students", headers={"Prefer": "count=exact"})
+    # PostgREST 12 was seen to reset a connection after a HEAD.
+    answer = school.anon.head("/students", headers={"Prefer": "count=exact", "Connection": "close"})
     assert (answer.status_code, answer.headers["Content-Range"]) == (200, "0-3/4")
     answer = school.anon.get("/students?limit=1&offset=9", headers={"Prefer": "count=exact"})
     assert (answer.status_code, answer.headers["Content-Range"]) == (416, "*/4")
