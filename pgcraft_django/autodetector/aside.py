@@ -8,6 +8,7 @@ stays, and `makemigrations` tells the difference afterwards.
 
 from collections.abc import Iterable
 from copy import copy
+from typing import TypeGuard
 
 from django.db.migrations import Migration
 from django.db.migrations.operations import AlterField, SeparateDatabaseAndState
@@ -27,7 +28,11 @@ from pgcraft_django.recorded import recorded
 
 def changes_types(migration: Migration) -> bool:
     """Tell whether a migration may change the type of a column without knowing who reads it."""
-    return any(type(operation) is AlterField for operation in migration.operations)
+    return any(map(_knows_of_none, migration.operations))
+
+
+def _knows_of_none(operation: Operation) -> TypeGuard[AlterField]:
+    return type(operation) is AlterField  # ours are of other types
 
 
 def objects_made_by(migrations: Iterable[Migration]) -> States:
@@ -55,7 +60,7 @@ def with_objects_aside(migration: Migration, state: ProjectState, known: States)
     recorded(state).update({app_label: dict(objects) for app_label, objects in known.items()})
     operations: list[Operation] = []
     for operation in migration.operations:
-        if isinstance(operation, AlterField) and (aside := _aside(state, migration.app_label, operation)):
+        if _knows_of_none(operation) and (aside := _aside(state, migration.app_label, operation)):
             altered = AlterKey(operation.model_name, operation.name, operation.field, operation.preserve_default)
             operations += [
                 SeparateDatabaseAndState([Drop(aside)]),
@@ -74,8 +79,6 @@ def with_objects_aside(migration: Migration, state: ProjectState, known: States)
 
 def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[DatabaseObject]:
     """Return the objects that are in the way of an operation, in the order in which they can be dropped."""
-    if type(operation) is not AlterField:
-        return []  # it knows
     key = ModelKey(app_label, operation.model_name_lower)
     old, new = state.models[key].fields[operation.name], operation.field
     if old.is_relation or new.is_relation or column_type(old) == column_type(new):

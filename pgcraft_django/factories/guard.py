@@ -48,29 +48,25 @@ def by_hand(schema: str, table: str) -> str:
 
 def guard(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield what refuses UPDATE, DELETE and TRUNCATE of a table to everybody, its owner included."""
-    yield _function(schema)
-    yield Trigger(
-        schema=schema,
-        table=table,
-        name=GUARD,
-        event="BEFORE UPDATE OR DELETE",
-        definition="FOR EACH ROW",
-        function=(schema, GUARD),
-    )
-    yield from guard_truncate(schema, table)
+    yield from _guard_rows(schema, table, _function(schema))
 
 
 def guard_log(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield the same for a log, whose lines about a row are marked as `former` when another row takes its key."""
     body = read_body(__file__, "guard_log")
-    yield SharedFunction(schema=schema, name=LOG_GUARD, returns="trigger", language="plpgsql", body=body)
+    function = SharedFunction(schema=schema, name=LOG_GUARD, returns="trigger", language="plpgsql", body=body)
+    yield from _guard_rows(schema, table, function)
+
+
+def _guard_rows(schema: str, table: str, function: SharedFunction) -> Iterator[DatabaseObject]:
+    yield function
     yield Trigger(
         schema=schema,
         table=table,
         name=GUARD,
         event="BEFORE UPDATE OR DELETE",
         definition="FOR EACH ROW",
-        function=(schema, LOG_GUARD),
+        function=(schema, function.name),
     )
     yield from guard_truncate(schema, table)
 
@@ -90,34 +86,28 @@ def guard_truncate(schema: str, table: str) -> Iterator[DatabaseObject]:
 
 def guard_insert(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield what refuses INSERT to everybody, unless a trigger does it or a dump is restored."""
-    body = read_body(__file__, "guard_insert", restoring=RESTORING)
-    yield SharedFunction(schema=schema, name=INSERT_GUARD, returns="trigger", language="plpgsql", body=body)
-    yield Trigger(
-        schema=schema,
-        table=table,
-        name=INSERT_GUARD,
-        event="BEFORE INSERT",
-        definition="FOR EACH STATEMENT",
-        function=(schema, INSERT_GUARD),
-    )
+    yield from _guard_inserts(schema, table, INSERT_GUARD, read_body(__file__, "guard_insert", restoring=RESTORING))
 
 
 def guard_others(schema: str, table: str) -> Iterator[DatabaseObject]:
     """Yield what refuses INSERT to who may write to all tables, but is no owner; owners bring fixtures and dumps."""
-    body = read_body(__file__, "guard_others")
-    yield SharedFunction(schema=schema, name=OTHERS_GUARD, returns="trigger", language="plpgsql", body=body)
+    yield from _guard_inserts(schema, table, OTHERS_GUARD, read_body(__file__, "guard_others"))
+
+
+def _guard_inserts(schema: str, table: str, name: str, body: str) -> Iterator[DatabaseObject]:
+    yield SharedFunction(schema=schema, name=name, returns="trigger", language="plpgsql", body=body)
     yield Trigger(
         schema=schema,
         table=table,
-        name=OTHERS_GUARD,
+        name=name,
         event="BEFORE INSERT",
         # Without a WHEN, which would cost more than the function: PostgreSQL reads it anew for each statement.
         definition="FOR EACH STATEMENT",
-        function=(schema, OTHERS_GUARD),
+        function=(schema, name),
     )
 
 
-def _function(schema: str) -> DatabaseObject:
+def _function(schema: str) -> SharedFunction:
     return SharedFunction(
         schema=schema,
         name=GUARD,
