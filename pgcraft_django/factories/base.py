@@ -109,10 +109,11 @@ class PGCraftModel(models.Model):
         given = [field for field in fields if not isinstance(getattr(self, field.attname), DatabaseDefault)]
         return super()._do_insert(manager, using, given or fields, returning_fields, raw)  # type: ignore[misc]
 
-    def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any, **options: Any) -> Any:
+    def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any) -> Any:
         stamped = self.pgcraft_factory.stamped
-        values = [value for value in values if value[0].name not in stamped]
-        return super()._do_update(base_qs, using, pk_val, values, *args, **options)
+        while values and values[-1][0].name in stamped:  # they come last where rows are updated at all
+            values.pop()
+        return super()._do_update(base_qs, using, pk_val, values, *args)
 
 
 def _prepare(sender: type[models.Model], **kwargs: Any) -> None:

@@ -1,7 +1,8 @@
 -- Keep the versions that an UPDATE has ended.
 BEGIN
     -- One row is what most statements change: without a join that is made for many, it takes less.
-    IF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
+    PERFORM FROM new_rows OFFSET 1 LIMIT 1;
+    IF NOT FOUND THEN
         INSERT INTO {history} (
             {columns},
             "version", "valid_from", "valid_to", "operation", "actor", "reason"

@@ -3,7 +3,8 @@
 BEGIN
     {restored}
     -- Most statements add one entry. There is nothing to sort or to sum then.
-    IF NOT EXISTS (SELECT FROM new_rows OFFSET 1) THEN
+    PERFORM FROM new_rows OFFSET 1 LIMIT 1;
+    IF NOT FOUND THEN
         INSERT INTO {balance} AS kept ("id", {dimensions}, "balance")
         SELECT {opening_of_one}, {dimensions}, {amount}
         FROM new_rows
