@@ -2,7 +2,7 @@
 
     PGCraftError
     ├── ConfigurationError      settings, options or declarations that cannot be used
-    │   └── IdentifierError     an identifier PostgreSQL cannot hold
+    │   └── IdentifierError     a name or a text that PostgreSQL cannot hold
     ├── MigrationError          a migration that this database user cannot run
     ├── RoleError               a role that cannot be switched to
     ├── LoginEnded              a login that gives no more tokens
@@ -28,7 +28,7 @@ class ConfigurationError(PGCraftError, ImproperlyConfigured):
 
 
 class IdentifierError(ConfigurationError, ValueError):
-    """An identifier that PostgreSQL cannot hold (empty, NUL inside, or over 63 bytes)."""
+    """A name or a text that PostgreSQL cannot hold: NUL inside, or no UTF-8; for a name also empty, or over 63 bytes."""
 
 
 class MigrationError(PGCraftError, CommandError):

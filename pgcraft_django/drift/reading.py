@@ -1,8 +1,8 @@
 """A catalog in words that two databases can be compared by: one `.sql` file a kind of thing in `catalog/`.
 
 Each file selects name, state, the SQL that makes a thing so, and the SQL that takes it away; NULL where no statement
-could. Where there are several kinds in a file, the kind comes before the name. What is looked at at all is the same
-for all of them (`looked_at.sql`).
+could. Where there are several kinds in a file, the kind comes before the name. What they look at is the same for all
+of them (`looked_at.sql`).
 """
 
 from collections.abc import Sequence

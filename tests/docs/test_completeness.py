@@ -23,8 +23,6 @@ DOCS = ROOT / "docs"
 COMMANDS = sorted(path.stem for path in (ROOT / "pgcraft_django" / "management" / "commands").glob("pgcraft_*.py"))
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 LANGUAGES = {"python", "diff", "console", "sql", "mermaid", "javascript", "start", "stop"}
-UNPLUGGED = {"plugins"}
-"""Options that nothing can be given to yet."""
 
 
 def section(page: str, heading: str) -> str:
@@ -72,6 +70,12 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {key: json.loads(value) for key, value in rows.items()} == defaults
 
 
+def test_every_environment_variable_is_documented() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "pgcraft_django").rglob("*.py"))
+    read = set(re.findall(r'"(PGCRAFT_[A-Z_]+|PGRST_(?:DB_PASSWORD|JWT_SECRET))"', code))
+    assert read <= set(re.findall(r"`(\w+)`", section("settings.md", "Environment variables")))
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_documented_with_its_options(name: str) -> None:
     command = load_command_class("pgcraft_django", name)
@@ -90,7 +94,7 @@ def test_no_command_is_documented_that_is_not_there() -> None:
 
 def test_every_option_of_a_model_and_of_an_api_is_documented() -> None:
     options = set(re.findall(r"^\| `(\w+)` \|", section("models-and-api.md", "class PGCraft"), re.MULTILINE))
-    assert options == Factory.options - UNPLUGGED
+    assert options == Factory.options
     arguments = re.findall(r"^\| `(\w+)` \|", section("models-and-api.md", "API"), re.MULTILINE)
     assert set(arguments) == set(pgcraft_django.API.__dataclass_fields__)
 
