@@ -5,7 +5,6 @@ key whose public half PostgREST has as a JSON Web Key Set (RS256, ES256). PyJWT 
 """
 
 import base64
-import binascii
 import json
 import os
 import time
@@ -20,11 +19,9 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed
 from pgcraft_django.postgrest.config import collect
-from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, MAKE_ONE, is_key_file
+from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, LEAST_SECRET, MAKE_ONE, is_key_file, secret_key
 
 PRIVATE_KEY_VARIABLE = "PGCRAFT_JWT_PRIVATE_KEY"
-LEAST_SECRET = 32
-"""Bytes: as many as HS256 puts out (RFC 7518, 3.2), and what PostgREST asks for."""
 TEXTS = ("iss", "sub", "jti")
 """Claims that are texts (RFC 7519, 4.1). PostgREST refuses the whole token if they are not."""
 
@@ -134,7 +131,7 @@ def secret_bytes() -> bytes | None:
         )
     if not secret:
         return None
-    return _decoded(secret) if settings.get("jwt-secret-is-base64") in (True, "true") else secret.encode()
+    return secret_key(secret, settings)
 
 
 def key_set() -> dict[str, Any]:
@@ -200,10 +197,3 @@ def _read(path: Path, name: str) -> str:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no text"
         raise ConfigurationError(f"{name} names a file that cannot be read: {reason}.") from None
-
-
-def _decoded(secret: str) -> bytes:
-    try:
-        return base64.b64decode(secret.translate(str.maketrans("-_", "+/")) + "==")
-    except binascii.Error:
-        raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not base64.") from None

@@ -146,13 +146,14 @@ def test_what_cannot_sign_is_refused_without_being_shown(
     assert not secret or secret not in str(refused.value)
 
 
-def test_a_secret_may_be_in_a_file_or_in_base64(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("said", ["true", "True", "1", "2"])
+def test_a_secret_may_be_in_a_file_or_in_base64(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, said: str) -> None:
     (tmp_path / "secret").write_text(f"{SECRET}\n")
     monkeypatch.setenv("PGRST_JWT_SECRET", f"@{tmp_path / 'secret'}")
     assert jwt.decode(make_token("webuser"), SECRET, ["HS256"])
     key = bytes(range(200, 240))
     monkeypatch.setenv("PGRST_JWT_SECRET", base64.urlsafe_b64encode(key).decode())
-    monkeypatch.setenv("PGRST_JWT_SECRET_IS_BASE64", "true")
+    monkeypatch.setenv("PGRST_JWT_SECRET_IS_BASE64", said)
     assert jwt.decode(make_token("webuser"), key, ["HS256"])
     assert "40" not in repr(signing_key())
 

@@ -21,9 +21,9 @@ from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
 from pgcraft_django.policies.conditions import render
 from pgcraft_django.policies.declaration import Condition, Policy, expand_commands, protecting_policies
-from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, MAKE_ONE, is_key_file
+from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, LEAST_SECRET, MAKE_ONE, is_key_file
 from pgcraft_django.registry import api_schemas, get_resources, login_models
-from pgcraft_django.tokens import LEAST_SECRET, PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
+from pgcraft_django.tokens import PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
 
 SECRETS = re.compile(
     r"(?:^|_)(?:password|passwd|secret|token|api_?key|private_key|ssn|iban|cvv|card_number|salt)(?:_|$)", re.IGNORECASE

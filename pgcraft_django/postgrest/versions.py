@@ -12,7 +12,8 @@ from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.postgrest.binary import Version, format_version
 from pgcraft_django.postgrest.config import Settings, plain, quoted
 
-SECRET_BYTES = 32
+LEAST_SECRET = 32
+"""Bytes: as many as HS256 puts out (RFC 7518, 3.2), and what PostgREST asks for."""
 MAKE_ONE = 'Make one: python -c "import secrets; print(secrets.token_urlsafe(32))"'
 """The line that messages and documentation give."""
 CACHE_SECONDS = 3600
@@ -54,20 +55,25 @@ def _check_secret(settings: Settings, version: Version) -> None:
     """Refuse a key file, and a short secret for every release: before 13 the server starts, but no token works."""
     given = str(settings.get("jwt-secret", ""))
     in_file = given.startswith("@")  # PostgREST reads it, and measures it
-    text = _content(given[1:]) if in_file else given
-    key = text.encode()
-    if plain(settings.get("jwt-secret-is-base64", False)).lower() in ("true", "1"):
-        try:
-            key = base64.b64decode(text.rstrip("=.\n") + "==", altchars=b"-_")
-        except ValueError:
-            raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not Base64.") from None
+    key = secret_key(_content(given[1:]) if in_file else given, settings)
     if is_key_file(key):
         raise ConfigurationError(KEY_FILE_GIVEN)
-    if given and not in_file and len(key) < SECRET_BYTES:
+    if given and not in_file and len(key) < LEAST_SECRET:
         raise ConfigurationError(
             f"jwt-secret has {len(key)} characters; PostgREST {format_version(version)} needs at least "
-            f"{SECRET_BYTES}. {MAKE_ONE}"
+            f"{LEAST_SECRET}. {MAKE_ONE}"
         )
+
+
+def secret_key(secret: str, settings: Settings) -> bytes:
+    """Return the bytes that the text of a secret stands for. Raises `ConfigurationError` for what is not Base64."""
+    said = plain(settings.get("jwt-secret-is-base64", False)).strip().lower()
+    if said != "true" and not (said.isdecimal() and int(said)):  # as PostgREST reads it
+        return secret.encode()
+    try:
+        return base64.b64decode(secret.rstrip("=.\n") + "==", altchars=b"-_")
+    except ValueError:
+        raise ConfigurationError("jwt-secret-is-base64 is set, but jwt-secret is not Base64.") from None
 
 
 def is_key_file(secret: bytes) -> bool:
