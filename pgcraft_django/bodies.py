@@ -6,21 +6,21 @@ from pathlib import Path
 from pgcraft_django.naming import dollar_quote
 
 LONGEST = 100
-"""Characters of what a client has sent that such a message shows."""
+"""Characters of what a client has sent that a message shows, see `one_line`."""
 _PART = re.compile(r"\{(\w+)\}")
 # A quoted text or name may have lines of its own, which are not to be indented.
 _QUOTED_OR_NEWLINE = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|\n""")
 
 
-def read_body(folder: str, name: str, **parts: str) -> str:
+def read_body(module: str, name: str, **parts: str) -> str:
     """Return `AS …` with the text of `name`.sql, see `read_sql`."""
-    return f"AS {dollar_quote(read_sql(folder, name, **parts))}"
+    return f"AS {dollar_quote(read_sql(module, name, **parts))}"
 
 
-def read_sql(folder: str, name: str, **parts: str) -> str:
+def read_sql(module: str, name: str, **parts: str) -> str:
     """Return the text of `name`.sql, in which each `{part}` is replaced by that of `parts`.
 
-    `folder` is the `__file__` of the module beside it. The parts are SQL: quoted names and literals. Where a part has
+    `module` is the `__file__` of the module beside it. The parts are SQL: quoted names and literals. Where a part has
     several lines, they are indented as its place is. Raises `KeyError` for a part that is not given.
     """
 
@@ -29,7 +29,7 @@ def read_sql(folder: str, name: str, **parts: str) -> str:
         indentation = before[: len(before) - len(before.lstrip())]
         return indent_lines(parts[found[1]], indentation)
 
-    text = Path(folder).with_name(f"{name}.sql").read_text(encoding="utf-8")
+    text = Path(module).with_name(f"{name}.sql").read_text(encoding="utf-8")
     return _PART.sub(insert, text).strip()
 
 

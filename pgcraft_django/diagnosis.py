@@ -10,6 +10,12 @@ DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
+SERIALIZATION_FAILURE = "40001"
+INVALID_PARAMETER_VALUE = "22023"
+
+# Our own, which PostgREST answers with the status that they name.
+CONFLICT = "PT409"
+MISSING = "PT404"
 
 
 def sqlstate(error: DatabaseError) -> str | None:

@@ -28,7 +28,7 @@ class ConfigurationError(PGCraftError, ImproperlyConfigured):
 
 
 class IdentifierError(ConfigurationError, ValueError):
-    """A name or a text that PostgreSQL cannot hold: NUL inside, or no UTF-8; for a name also empty, or over 63 bytes."""
+    """A name or a text that PostgreSQL cannot hold: with a NUL, or no UTF-8; or a name, empty or over 63 bytes."""
 
 
 class MigrationError(PGCraftError, CommandError):

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.migrations.operations import AlterField
 from django.db.migrations.operations.base import Operation
 
+from pgcraft_django.autodetector.tables import ModelKey, old_field
 from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.operations import AlterFieldType
 from pgcraft_django.registry import is_factory_model
@@ -19,9 +20,7 @@ def with_default_aside(detector: Any, label: str, operation: Operation) -> Opera
         return operation
     if not is_factory_model(detector.declared_apps.get_model(label, operation.model_name)):
         return operation
-    key = label, operation.model_name_lower
-    old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
-    old = detector.from_state.models[label, detector.renamed_models.get(key, key[1]).lower()].fields[old_name]
+    _, old = old_field(detector, ModelKey(label, operation.model_name_lower), operation)
     if old.is_relation or not old.has_db_default() or _is_of_type(operation.field, column_type(old)):
         return operation
     changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)

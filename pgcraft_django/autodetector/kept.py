@@ -55,12 +55,12 @@ def objects_of_table(table: str, known: ObjectMap) -> ObjectMap:
     return found
 
 
-def without_dropped_tables(recorded: dict[str, ObjectMap], state: ProjectState) -> dict[str, ObjectMap]:
-    """Return `recorded` without what went with tables that a migration written by hand has dropped."""
+def without_dropped_tables(known: dict[str, ObjectMap], state: ProjectState) -> dict[str, ObjectMap]:
+    """Return what is recorded without what went with tables that a migration written by hand has dropped."""
     there = table_owners(state)
     gone = {
         (item.schema, item.name)
-        for objects in recorded.values()
+        for objects in known.values()
         for item in objects.values()
         if isinstance(item, TablePlacement) and item.name not in there
     }
@@ -71,7 +71,7 @@ def without_dropped_tables(recorded: dict[str, ObjectMap], state: ProjectState) 
         return isinstance(item, TablePlacement) and (item.schema, item.name) in gone
 
     return {
-        label: {key: item for key, item in objects.items() if not is_gone(item)} for label, objects in recorded.items()
+        label: {key: item for key, item in objects.items() if not is_gone(item)} for label, objects in known.items()
     }
 
 

@@ -36,6 +36,13 @@ def column(name: str, field: AnyField) -> str:
     return field.db_column or (f"{name}_id" if isinstance(field, ForeignObject) else name)
 
 
+def old_field(detector: Any, key: ModelKey, operation: Any) -> tuple[str, Any]:
+    """Return the name and the field that an operation of this run finds, on a model that may be renamed in it too."""
+    old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
+    old_model = detector.renamed_models.get(tuple(key), key.name).lower()
+    return old_name, detector.from_state.models[key.app_label, old_model].fields[old_name]
+
+
 def table_owners(state: ProjectState) -> dict[str, ModelKey]:
     """Return table -> model, the tables of many-to-many fields included."""
     return {table: key for key, model in state.models.items() for table in model_tables(model)}

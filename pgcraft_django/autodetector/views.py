@@ -23,7 +23,7 @@ from pgcraft_django.attribute_operations import (
     RenameAttribute,
     view_models,
 )
-from pgcraft_django.autodetector.tables import ModelKey, column, referred_models
+from pgcraft_django.autodetector.tables import ModelKey, column, old_field, referred_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.base import get_factory
@@ -118,7 +118,7 @@ def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
         needed = operation.field.has_default() or operation.field.has_db_default()
     else:
         kind, of_column = AlterAttribute, OperationDependency.Type.ALTER
-        old_name, old = _old_field(detector, key, operation)
+        old_name, old = old_field(detector, key, operation)
         renamed = column(old_name, old) != column(operation.name, operation.field)
         needed = renamed or (old.null and not operation.field.null)
     if not needed:
@@ -136,7 +136,7 @@ def _in_place_of(operation: Any, kind: type[Operation]) -> Operation:
 
 
 def _is_of_other_type(detector: Any, key: ModelKey, operation: Any) -> bool:
-    return column_type(_old_field(detector, key, operation)[1]) != column_type(operation.field)
+    return column_type(old_field(detector, key, operation)[1]) != column_type(operation.field)
 
 
 def _is_referred_key_of_other_type(detector: Any, key: ModelKey, operation: Any) -> bool:
@@ -144,16 +144,9 @@ def _is_referred_key_of_other_type(detector: Any, key: ModelKey, operation: Any)
     field = operation.field
     if field.is_relation or not (field.primary_key or field.unique):
         return False
-    old = _old_field(detector, key, operation)[1]
+    old = old_field(detector, key, operation)[1]
     if old.is_relation or column_type(old) == column_type(field):
         return False
     if _view_before(detector, key, ENTITY_MODEL):
         return True
     return key not in detector.views and any(key in referred_models(detector.to_state, view) for view in detector.views)
-
-
-def _old_field(detector: Any, key: ModelKey, operation: Any) -> tuple[str, Any]:
-    """Return the name and the field that an operation finds."""
-    old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
-    old_model = detector.renamed_models.get(tuple(key), key.name).lower()
-    return old_name, detector.from_state.models[key.app_label, old_model].fields[old_name]

@@ -17,7 +17,7 @@ from django.db.models.fields import NOT_PROVIDED
 from django.utils import timezone
 from django.utils.functional import Promise
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import Resource, own_fields
 from pgcraft_django.factories.base import constant_default, database_default
 from pgcraft_django.messages import listed, source, warning
 from pgcraft_django.naming import quote_name, quote_text
@@ -63,10 +63,9 @@ def _defaults(resource: Resource, roles: list[str]) -> Iterator[CheckMessage]:
 
 
 def _hidden(resource: Resource, roles: list[str]) -> Iterator[CheckMessage]:
-    fields = resource.model._meta.concrete_model._meta.local_concrete_fields  # type: ignore[union-attr]
     required = [
         field
-        for field in fields
+        for field in own_fields(resource.model)
         if field not in resource.fields
         and not (field.null or field.generated or _has_default(field) or isinstance(field, models.AutoField))
     ]

@@ -11,7 +11,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch, reverse
 
-from pgcraft_django.conf import get_config
+from pgcraft_django.conf import Config, get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.login.objects import FUNCTION, request_schema
 from pgcraft_django.logins import claims_hook
@@ -48,8 +48,8 @@ def check_logins(*, apps: Apps = global_apps, **kwargs: Any) -> list[CheckMessag
 
 
 def _lifetimes() -> Iterator[CheckMessage]:
-    for key, example in (("TOKEN_LIFETIME", 900), ("LOGIN_LIFETIME", 1209600)):
-        value = getattr(get_config(), key.lower())
+    for key in ("TOKEN_LIFETIME", "LOGIN_LIFETIME"):
+        value, example = (getattr(config, key.lower()) for config in (get_config(), Config()))
         if value <= 0:
             message = f"{key} is {value}; tokens would have expired before they are given."
             yield error("E121", message, hint=f"Write {source(key)}: {example}")
@@ -81,18 +81,18 @@ def _library() -> Iterator[CheckMessage]:
 
 
 def _pre_request() -> Iterator[CheckMessage]:
-    declared = _declared("db-pre-request")
+    served = _served("db-pre-request")
     ours = f"{request_schema()}.{FUNCTION}"
-    if declared and declared != ours:
+    if served and served != ours:
         yield warning(
             "W121",
-            f"db-pre-request is {declared!r}: PostgREST does not ask {ours} whether a token may be used.",
+            f"db-pre-request is {served!r}: PostgREST does not ask {ours} whether a token may be used.",
             hint=f"Write PERFORM {ours}(); at its beginning, and silence this warning",
         )
 
 
 def _audience() -> Iterator[CheckMessage]:
-    declared, served = get_config().postgrest.get("jwt-aud"), _declared("jwt-aud")
+    declared, served = get_config().postgrest.get("jwt-aud"), _served("jwt-aud")
     if served != declared:
         yield warning(
             "W122",
@@ -101,7 +101,8 @@ def _audience() -> Iterator[CheckMessage]:
         )
 
 
-def _declared(name: str) -> Any:
+def _served(name: str) -> Any:
+    """Return what PostgREST is told, by the environment too."""
     try:
         return collect().get(name)
     except ConfigurationError:

@@ -12,6 +12,11 @@ from pgcraft_django.objects.schema import schema_key
 # `''` and `pg_catalog` alone search pg_temp first.
 SAFE_SEARCH_PATH = "pg_catalog, pg_temp"
 
+# A plan is kept for the session. Made while the tables were small, it would read all of them for each row, also when
+# they have grown, be it by the same statement.
+GROWING = {"enable_seqscan": "off"}
+"""Settings of functions over tables that grow."""
+
 
 def function_key(schema: str, name: str, arguments: str) -> ObjectKey:
     """Return the identity of a function with the given argument declarations."""

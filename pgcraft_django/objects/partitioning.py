@@ -11,13 +11,11 @@ from pgcraft_django.bodies import read_sql
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
 from pgcraft_django.objects.relation import relation_key
-from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
+from pgcraft_django.objects.trigger import GUARD, SETTLED, TRUNCATE_GUARD
 
 GUARD_PARTITION = "pgcraft_guard_partition"
 """Name of the triggers that let nobody write to a partition past its table, and of their function."""
 COLUMN = "created_at"
-# What is judged later is judged now: a table with checks to come cannot be altered.
-SETTLED = ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED"]
 
 
 def closing_sql(schema: str) -> str:

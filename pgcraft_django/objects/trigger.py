@@ -10,6 +10,8 @@ GUARD = "pgcraft_guard"
 """Name of the triggers that refuse UPDATE and DELETE, and of their function."""
 TRUNCATE_GUARD = "pgcraft_guard_truncate"
 """Name of the triggers that refuse TRUNCATE."""
+# What is judged later is judged now: a table with checks to come cannot be altered.
+SETTLED = ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +67,10 @@ class Trigger(DatabaseObject):
 def without_guards_sql(tables: list[str], sql: str) -> list[str]:
     """Return statements that run `sql` while the triggers that guard the rows of `tables` are off."""
     names = [quote_name(table) for table in tables]
-    # What is judged later is judged now: a table with checks to come cannot be altered.
-    settled = ["SET CONSTRAINTS ALL IMMEDIATE", "SET CONSTRAINTS ALL DEFERRED"]
     return [
-        *settled,
+        *SETTLED,
         *(f"ALTER TABLE {name} DISABLE TRIGGER {quote_name(GUARD)}" for name in names),
         *([sql] if sql.strip() else []),
-        *settled,
+        *SETTLED,
         *(f"ALTER TABLE {name} ENABLE TRIGGER {quote_name(GUARD)}" for name in names),
     ]

@@ -10,6 +10,7 @@ from pgcraft_django.factories.actor import ACTOR, REASON
 from pgcraft_django.factories.guard import guard, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_names, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
+from pgcraft_django.objects.function import GROWING
 
 STAMPS = ("version", "valid_from")
 """Fields of the model that only the database writes."""
@@ -19,10 +20,6 @@ PLAIN = {"smallint", "integer", "bigint", "uuid"}
 
 # Triggers of one event fire in order of their names: this one has to see what others have changed.
 LAST = "~pgcraft_history"
-
-# A plan is kept for the session. Made while the tables were small, it would read all of them for each row, also when
-# they have grown, be it by the same statement.
-GROWING = {"enable_seqscan": "off"}
 
 
 def history_objects(model: type[models.Model], history: type[models.Model], schema: str) -> Iterator[DatabaseObject]:

@@ -15,7 +15,6 @@ from pgcraft_django.bodies import indent_lines, read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, postgresql
 from pgcraft_django.factories.eav.document import DATA, ENTITY, is_column, place
 from pgcraft_django.factories.eav.objects import (
-    GROWING,
     Parts,
     inserted,
     next_key,
@@ -27,6 +26,7 @@ from pgcraft_django.factories.eav.objects import (
 )
 from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
+from pgcraft_django.objects.function import GROWING
 from pgcraft_django.plugins.base import option
 
 WRITERS = "pg_write_all_data"

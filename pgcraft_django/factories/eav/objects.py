@@ -15,9 +15,7 @@ from pgcraft_django.factories.eav.sql import default_sql
 from pgcraft_django.factories.guard import RESTORING, guard_log, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Schema, Trigger, View
-
-# A plan is kept for the session. Made while the tables were small, it would read all of them for each row.
-GROWING = {"enable_seqscan": "off"}
+from pgcraft_django.objects.function import GROWING
 
 WRITE = "pgcraft_write"
 """Name of the trigger of each view."""

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, router, transaction
 
-SERIALIZATION_FAILURE = "40001"
+from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
 
 
 class EAVQuerySet(models.QuerySet[Any]):
@@ -29,7 +29,7 @@ class EAVQuerySet(models.QuerySet[Any]):
             try:
                 return write()
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", None) != SERIALIZATION_FAILURE:
+                if sqlstate(error) != SERIALIZATION_FAILURE:
                     raise
         with transaction.atomic(using=self.db, savepoint=False):
             self._lock()

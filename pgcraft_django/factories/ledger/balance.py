@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 class BalanceFactory(Factory):
     """Balances can only be read, whatever is granted."""
 
-    options = frozenset({"schema", "api"})
     privileges = frozenset({"select"})
 
 

@@ -36,7 +36,6 @@ from pgcraft_django.plugins.base import Plugin
 class UnbalancedFactory(Factory):
     """What is noted here is the database's own business."""
 
-    options = frozenset({"schema", "api"})
     privileges = frozenset()
 
 

@@ -22,7 +22,6 @@ from pgcraft_django.objects import DatabaseObject, Function, Trigger
 class KeyFactory(Factory):
     """Keys are the database's own business."""
 
-    options = frozenset({"schema", "api"})
     privileges = frozenset()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 
-from pgcraft_django.diagnosis import server_message, sqlstate
+from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
 from pgcraft_django.factories.ledger.reading import Reading, conditions
 from pgcraft_django.factories.ledger.shape import (
@@ -19,8 +19,6 @@ from pgcraft_django.factories.ledger.shape import (
     written_fields,
 )
 from pgcraft_django.naming import quote_name
-
-CONFLICT = "PT409"
 
 
 class LedgerQuerySet(Reading):

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
 
 
-class _Log(Factory):
-    """A log is read, and written by the database alone."""
+class TransitionLogFactory(Factory):
+    """The lines of the log can only be read, whatever its API grants."""
 
-    options = frozenset({"schema", "api"})
     privileges = frozenset({"select"})
     former = "former"
 
@@ -31,7 +30,8 @@ class _Log(Factory):
 class TransitionLog(PGCraftModel):
     """Abstract base of the companion: one row for each state that a row of the model came to."""
 
-    pgcraft_factory = _Log()
+    pgcraft_factory: ClassVar[Factory] = TransitionLogFactory()
+
     transition_id = models.BigAutoField(primary_key=True)
     step = models.IntegerField(editable=False, help_text="Counts the lines about a key.")
     former = models.BooleanField(
@@ -50,7 +50,9 @@ class TransitionLog(PGCraftModel):
         return f"{self.from_state} → {self.to_state}" if self.from_state else self.to_state
 
 
-class _StateMachine(Factory):
+class StateMachineFactory(Factory):
+    """Adds the log, and what lets nothing but the declared transitions through."""
+
     options = Factory.options | {
         *("state_field", "transitions", "transition_fields", "transition_api", "transition_grants")
     }
@@ -104,7 +106,8 @@ class _StateMachine(Factory):
 class PGCraftStateMachine(PGCraftModel):
     """A table whose rows go from state to state as `PGCraft.transitions` says, each step in a log beside it."""
 
-    pgcraft_factory = _StateMachine()
+    pgcraft_factory: ClassVar[Factory] = StateMachineFactory()
+
     state_machine = StateMachineAccess()
     pgcraft_log: ClassVar[type[models.Model]]
     """The companion with a row for each state that a row came to."""

@@ -13,14 +13,11 @@ from pgcraft_django.factories.state_machine.machine import Machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant, Trigger
+from pgcraft_django.objects.function import GROWING
 
 # Triggers of one event fire in order of their names: these come before those of the project, which may lead a row on.
 TRIGGER = "!pgcraft_state"
 """What the names of the triggers begin with."""
-
-
-# A session keeps its plans. One that was made for a small table would read all of it, also when it has grown.
-GROWING = {"enable_seqscan": "off"}
 
 
 class Parts:

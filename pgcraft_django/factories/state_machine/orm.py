@@ -4,14 +4,11 @@ from typing import Any
 
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 
+from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import plain_text, quote_name
-
-CONFLICT = "PT409"
-MISSING = "PT404"
-UNKNOWN_STATE = "22023"
 
 
 class StateMachineAccess:
@@ -100,15 +97,13 @@ class InstanceMachine:
 
     def _explained(self, error: DatabaseError) -> Exception | None:
         """Return what the error means, if it is one of the machine's own."""
-        cause: Any = error.__cause__
-        code: str | None = getattr(cause, "sqlstate", None)
-        details: Any = getattr(cause, "diag", None)
-        message = getattr(details, "message_primary", "")
+        code, message = sqlstate(error), server_message(error)
+        details: Any = getattr(error.__cause__, "diag", None)
         if code == CONFLICT:
             return TransitionConflict(message)
         if code == MISSING:
             return self.machine.model.DoesNotExist(message)  # type: ignore[attr-defined, no-any-return]
         refused = isinstance(error, IntegrityError) and details and details.column_name and not details.constraint_name
-        if code == UNKNOWN_STATE or (refused and details.table_name == self.machine.model._meta.db_table):
+        if code == INVALID_PARAMETER_VALUE or (refused and details.table_name == self.machine.model._meta.db_table):
             return TransitionError(message)
         return None
