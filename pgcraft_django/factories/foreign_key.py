@@ -4,7 +4,7 @@ PostgreSQL has no foreign keys to views, so the constraint is one to the table b
 `ForeignKey`: without a constraint where the package makes it.
 """
 
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db import models
 
@@ -13,8 +13,11 @@ from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import Constraint
 
+_Set = TypeVar("_Set")
+_Get = TypeVar("_Get")
 
-class PGCraftForeignKey(models.ForeignKey):  # type: ignore[type-arg]
+
+class PGCraftForeignKey(models.ForeignKey[_Set, _Get]):
     """A `ForeignKey` that also works when the target model's relation is a view."""
 
     db_constraint: bool

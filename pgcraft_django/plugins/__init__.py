@@ -4,7 +4,11 @@ Those that belong to one factory live with it, and are imported when they are as
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgcraft_django.factories.ledger.balance import Balance as Balance
+    from pgcraft_django.factories.ledger.double_entry import DoubleEntry as DoubleEntry
 
 __all__ = ["Balance", "DoubleEntry"]
 

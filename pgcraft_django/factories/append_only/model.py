@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
-from pgcraft_django.factories.append_only.versions import History, Version, VersionQuerySet
+from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.messages import error, renamed, source
@@ -116,7 +116,7 @@ class HistoryModel(Version, PGCraftModel):
     actor = _last(models.TextField(null=True, editable=False))
     reason = _last(models.TextField(null=True, editable=False))
 
-    objects = VersionQuerySet.as_manager()
+    objects = VersionManager()
 
     class Meta(PGCraftModel.Meta):
         abstract = True
@@ -131,6 +131,8 @@ class PGCraftAppendOnly(PGCraftModel):
     valid_from = _last(models.DateTimeField(db_default=Now(), editable=False, help_text="When this version began."))
 
     objects = HistoryManager()
+    history: ClassVar[History]
+    """Its former versions: of all rows, or of one."""
 
     class Meta(PGCraftModel.Meta):
         abstract = True

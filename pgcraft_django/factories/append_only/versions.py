@@ -1,7 +1,7 @@
 """Former versions in the ORM: what they differ in, what has changed when, and how to get one back."""
 
 import datetime
-from typing import Any
+from typing import Any, overload
 
 from django.db import models, router, transaction
 
@@ -14,27 +14,27 @@ class VersionQuerySet(models.QuerySet[Any]):
         return self.filter(valid_to__gte=begin, valid_to__lt=end)
 
 
+VersionManager = models.Manager.from_queryset(VersionQuerySet)
+
+
 class History:
-    """`Student.history`: the versions of all students; `student.history`: those of one. Both are querysets."""
+    """`Student.history`: the versions of all students, a manager; `student.history`: those of one, a queryset."""
 
     def __init__(self, model: type[models.Model]) -> None:
         self.model = model
+
+    @overload
+    def __get__(self, instance: None, owner: type[models.Model]) -> "VersionManager[Any]": ...
+
+    @overload
+    def __get__(self, instance: models.Model, owner: type[models.Model]) -> VersionQuerySet: ...
 
     def __get__(self, instance: models.Model | None, owner: type[models.Model]) -> Any:
         if instance is None:
-            return _AllVersions(self.model)
+            return self.model._default_manager
         database = instance._state.db or router.db_for_read(self.model)
         versions = VersionQuerySet(self.model, using=database)
         return versions.filter(**{field.name: getattr(instance, field.attname) for field in instance._meta.pk_fields})
-
-
-class _AllVersions(models.Manager.from_queryset(VersionQuerySet)):  # type: ignore[misc]
-    """A manager that belongs to no attribute of the model."""
-
-    def __init__(self, model: type[models.Model]) -> None:
-        super().__init__()
-        self.model = model
-        self.name = "history"
 
 
 class Version:

@@ -17,7 +17,7 @@ from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_p
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
 from pgcraft_django.factories.eav.extra import add_extra, extra_objects
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
-from pgcraft_django.factories.eav.orm import EAVManager, History, LogQuerySet, SavesEntities
+from pgcraft_django.factories.eav.orm import EAVManager, History, LogManager, SavesEntities
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.eav.upsert import upsert_objects
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey
@@ -88,7 +88,7 @@ class LogModel(BehindModel):
         max_length=6, editable=False, choices=[(name, name) for name in ("insert", "update", "delete")]
     )
 
-    objects = LogQuerySet.as_manager()
+    objects = LogManager()
 
     class Meta(BehindModel.Meta):
         abstract = True
@@ -209,6 +209,8 @@ class PGCraftEAV(SavesEntities, PGCraftModel):
     pgcraft_factory: ClassVar[Factory] = EAVFactory()
 
     objects = EAVManager()
+    history: ClassVar[History]
+    """The changes of its attributes: of all rows, or of one."""
 
     class Meta(PGCraftModel.Meta):
         abstract = True

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, router, transaction
@@ -91,11 +91,20 @@ class LogQuerySet(models.QuerySet[Any]):
         return self.filter(at__gte=begin, at__lt=end)
 
 
+LogManager = models.Manager.from_queryset(LogQuerySet)
+
+
 class History:
-    """`Product.history`: the changes of all products; `product.history`: those of one. Both are querysets."""
+    """`Product.history`: the changes of all products, a manager; `product.history`: those of one, a queryset."""
 
     def __init__(self, log: type[models.Model]) -> None:
         self.model = log
+
+    @overload
+    def __get__(self, instance: None, owner: type[models.Model]) -> "LogManager[Any]": ...
+
+    @overload
+    def __get__(self, instance: models.Model, owner: type[models.Model]) -> LogQuerySet: ...
 
     def __get__(self, instance: models.Model | None, owner: type[models.Model]) -> Any:
         if instance is None:

@@ -67,7 +67,7 @@ class PGCraftLedger(PGCraftModel):
     id = models.BigAutoField(primary_key=True)
     entry_id = models.UUIDField(db_default=RandomUUID(), editable=False, help_text="Tells which legs are one entry.")
     created_at = models.DateTimeField(db_default=Now(), editable=False, help_text="When it was booked.")
-    value = models.BigIntegerField()
+    value: "models.Field[Any, Any]" = models.BigIntegerField()  # a ledger may have a DecimalField
 
     objects = LedgerManager()
 

@@ -1,6 +1,6 @@
 """`Model.state_machine` and `instance.state_machine`."""
 
-from typing import Any
+from typing import Any, overload
 
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 
@@ -13,6 +13,12 @@ from pgcraft_django.naming import plain_text, quote_name
 
 class StateMachineAccess:
     """On the class, the `Machine`; on an instance, the `InstanceMachine`."""
+
+    @overload
+    def __get__(self, instance: None, owner: type[models.Model]) -> Machine: ...
+
+    @overload
+    def __get__(self, instance: models.Model, owner: type[models.Model]) -> "InstanceMachine": ...
 
     def __get__(self, instance: Any, owner: type[models.Model]) -> Any:
         machine = get_machine(owner)

@@ -1,0 +1,57 @@
+"""What type checkers see of models. Nothing runs this: `make lint` reads it."""
+
+from decimal import Decimal
+from typing import Any, assert_type
+
+from django.db import models
+
+from pgcraft_django.errors import TransitionError
+from pgcraft_django.factories.append_only.versions import VersionQuerySet
+from pgcraft_django.factories.eav.orm import LogQuerySet
+from pgcraft_django.models import PGCraftForeignKey, PGCraftLedger
+from pgcraft_django.plugins import Balance
+from tests.records.models import Document, Item
+from tests.tickets.models import Ticket
+from tests.vault.models import Gold
+
+
+class Sale(PGCraftLedger):
+    """In money, and of something whose relation is a view."""
+
+    value = models.DecimalField(max_digits=20, decimal_places=2)
+    item = PGCraftForeignKey(Item, models.CASCADE)
+
+    class Meta:
+        app_label = "vault"
+
+    class PGCraft:
+        plugins = [Balance(dimensions=["item"], minimum=Decimal("0.50"))]
+
+
+def history(document: Document) -> VersionQuerySet:
+    assert_type(document.version, int)
+    assert_type(document.title, str)
+    Document.history.filter(operation="delete")
+    return document.history.filter(version=1)
+
+
+def attributes(item: Item) -> LogQuerySet:
+    assert_type(item.price, Decimal | None)
+    Item.history.filter(attribute="price")
+    return item.history.filter(attribute="price")
+
+
+def ledgers(sale: Sale, gold: Gold) -> None:
+    assert_type(sale.value, Decimal)
+    assert_type(gold.vault, str)
+    Gold.objects.record(vault="a", value=1)
+    Balance(dimensions=1)  # type: ignore[arg-type]
+
+
+def states(ticket: Ticket) -> Any:
+    assert_type(Ticket.state_machine.final, tuple[str, ...])
+    assert_type(ticket.state_machine.allowed(), list[str])
+    try:
+        return ticket.state_machine.transition("taken", reason="mine")
+    except TransitionError:
+        return None
