@@ -3,4 +3,8 @@
 A document is one value with the entity's attributes, of a composite type. That type is the row type of a table without
 rows, `<table>_document`, a companion model: what Django does to its columns when fields come, go or are renamed, it
 does to the attributes of all documents, and touches none of them.
+
+`document` says where attributes are, `sql` and `indexes` what that is in expressions, `rules` what must be true of
+them, and `extra` lets users define more. `model` is the declaration, `objects` makes views, writes and the log of it,
+`as_caller` the writes for models with policies, `upsert` those by a function of the API; `orm` is for the ORM.
 """

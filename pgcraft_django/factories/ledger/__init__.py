@@ -1,5 +1,7 @@
 """PGCraftLedger: entries that are added and never changed, with balances that PostgreSQL keeps beside them.
 
-`model` is the abstract model with its factory, `objects` the triggers of every ledger, `balance` and `double_entry` are
-the plugins, `reading` and `writing` what a manager can do.
+`shape` reads the declaration, `checks` judges it, `model` is the abstract model with its factory, `objects` the
+triggers of every ledger, `keys` and `partitions` what it may have besides, `api` the functions that book over HTTP.
+`balance` and `double_entry` are the plugins. What a manager can do is in `reading`, `rollups`, `writing` and
+`verifying`.
 """

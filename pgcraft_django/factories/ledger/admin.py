@@ -25,7 +25,7 @@ class LedgerAdmin(FactoryAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         # Django leaves out what is not editable, and here that is the number and the time of an entry.
         names = [field.name for field in self.opts.concrete_fields]
-        return dict.fromkeys([*names, *super().get_readonly_fields(request, obj)])
+        return list(dict.fromkeys([*names, *super().get_readonly_fields(request, obj)]))
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
