@@ -57,6 +57,7 @@ def test_rows_are_written_in_every_way(shop: Shop) -> None:
     assert shop.rows().update_or_create(sku="s9", defaults={"color": "red"})[1] is True
     with transaction.atomic(using=shop.site.alias):
         assert shop.rows().select_for_update().get(sku="s1").stock == 10
+        assert shop.rows().filter(pk__in=[]).update(stock=0) == shop.rows().none().update(stock=0) == 0
     assert shop.rows().filter(sku="s0").delete() == (1, {"shop.Product": 1})
     assert shop.rows().filter(category__name="none").update(stock=1) == 0
 

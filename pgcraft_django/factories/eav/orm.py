@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Callable
 from typing import Any, overload
 
+from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, router, transaction
 
@@ -43,7 +44,10 @@ class EAVQuerySet(models.QuerySet[Any]):
         if query.group_by is not None or query.distinct:
             rows = models.QuerySet(self.model, using=self.db).filter(pk__in=rows.values("pk"))
         rows = rows.select_for_update(of=("self",), no_key=True).values_list("pk")
-        sql, parameters = rows.query.get_compiler(self.db).as_sql()
+        try:
+            sql, parameters = rows.query.get_compiler(self.db).as_sql()
+        except EmptyResultSet:  # such as pk__in=[]
+            return
         with connections[self.db].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
 
