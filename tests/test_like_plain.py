@@ -13,7 +13,7 @@ import pytest
 from django.apps.registry import Apps
 from django.core.exceptions import FieldError, MultipleObjectsReturned, ObjectDoesNotExist
 from django.db import Error, models, transaction
-from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, Sum, Value, When
+from django.db.models import Avg, Case, Count, Exists, F, Max, Min, OuterRef, Q, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce, Length, Lower
 
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
@@ -22,7 +22,7 @@ from tests.eav.conftest import Shop
 from tests.support.databases import run_without_triggers
 from tests.support.world import World, new_site
 
-RUNS = int(os.environ.get("PGCRAFT_LIKE_RUNS", "20"))
+RUNS = int(os.environ.get("PGCRAFT_LIKE_RUNS", "12"))
 STEPS = 25
 KEYS = range(1, 7)
 
@@ -205,6 +205,14 @@ class Run:
             lambda rows: rows.annotate(twice=F("stock") * 2).filter(condition, twice__gt=1).update(stock=F("twice")),
             lambda rows: rows.filter(pk__in=rows.filter(condition).values("parent_id")).update(**changes),
             lambda rows: rows.filter(condition)[:1].update(**changes),
+            lambda rows: rows.annotate(n=Count("parts")).filter(condition, n__gt=0).update(**changes),
+            lambda rows: (),
+            lambda rows: rows.annotate(n=Subquery(rows.values("stock")[:1])).filter(n__gte=0).update(stock=F("n")),
+            lambda rows: rows.alias(n=Length("sku")).filter(condition, n__gt=0).order_by("n").update(**changes),
+            lambda rows: rows.select_related("category").only("sku").filter(condition).update(**changes),
+            lambda rows: rows.values("id", "sku").filter(condition).update(**changes),
+            lambda rows: rows.filter(condition).union(rows.filter(condition)).update(**changes),
+            lambda rows: rows.values("is_sold").annotate(n=Count("id")).filter(n__gt=1).update(**changes),
             lambda rows: rows.none().update(**changes),
         ]
         return self.random.choice([kinds[0], *kinds])
