@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
-from django.db import IntegrityError, connections, models, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 
+from pgcraft_django.diagnosis import sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.models import Transition
 from tests.state_machine.conftest import Shop
@@ -106,6 +107,17 @@ def test_a_check_of_the_table_stays_what_it_is(shop: Shop, orders: Any) -> None:
     shop.query("ALTER TABLE orders ADD CHECK (state <> 'cancelled')")
     with pytest.raises(IntegrityError, match="orders_state_check"):
         orders.create().state_machine.transition("cancelled")
+
+
+def test_an_error_of_the_server_keeps_its_cause(shop: Shop, orders: Any) -> None:
+    order = orders.create(total=5)
+    with transaction.atomic(using=shop.site.alias):
+        with connections[shop.site.alias].cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+        with pytest.raises(DatabaseError) as refused:
+            order.state_machine.transition("confirmed")
+    assert sqlstate(refused.value) == "25006"
+    assert order.state == "pending"
 
 
 def test_plain_saves_are_judged_too(orders: Any) -> None:

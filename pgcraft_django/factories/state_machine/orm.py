@@ -80,7 +80,9 @@ class InstanceMachine:
             with transaction.atomic(using=using):
                 [entry] = self._log._base_manager.using(using).raw(sql, self._parameters(signature, given, using))
         except DatabaseError as error:
-            raise self._explained(error) or error from error
+            if explained := self._explained(error):
+                raise explained from error
+            raise  # as it is: its cause is what the server said
         setattr(instance, machine.field.attname, entry.to_state)
         return entry
 
