@@ -66,10 +66,12 @@ def recorded(folder: Path) -> Server | None:
 
 
 def socket_of(server: Server) -> Path:
+    """Return the path of the socket that the server listens on."""
     return server.socket_dir / f".s.PGSQL.{server.port}"
 
 
 def ping(server: Server) -> pq.Ping:
+    """Return what the server says to whoever knocks: that it takes connections, is starting or stopping, or nothing."""
     conninfo = make_conninfo(
         host=str(server.socket_dir), port=server.port, user="postgres", dbname="postgres", connect_timeout=2
     )
@@ -119,6 +121,7 @@ def check_private(socket_dir: Path, *owners: int) -> os.stat_result:
 
 
 def prepare_socket_dir(socket_dir: Path, account: Account) -> None:
+    """Make the folder of the socket, for the account alone. Raises `ServerError` if it is somebody else's."""
     with suppress(FileExistsError):
         socket_dir.mkdir(0o700)
     found = check_private(socket_dir, os.geteuid(), account.uid)

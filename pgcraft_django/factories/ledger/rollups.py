@@ -32,7 +32,8 @@ class RollingQuerySet(models.QuerySet[Any]):
         """Return a queryset: a dict for each `period` and group in which something was booked, in order.
 
         It has the beginning of the `period` in the current time zone, the dimensions, the `change` of the balance, and
-        the number of `entries`. `period` is minute, hour, day, week, month, quarter or year.
+        the number of `entries`. `period` is minute, hour, day, week, month, quarter or year. Raises
+        `ValueError` for anything else.
         """
         if period not in PERIODS:
             raise ValueError(f"{period!r} is no period; the periods are {', '.join(PERIODS)}.")

@@ -35,8 +35,9 @@ class LedgerQuerySet(Reading):
         """Book one entry: `record(warehouse="A", value=5)`, or several legs of it, `record([{…}, {…}])`.
 
         Returns the new instance, or a list of them. With an `idempotency_key` that an entry has already, nothing is
-        booked and that entry is returned. Raises `IdempotencyConflict` if its content is another one, and Django's
-        `IntegrityError` if a rule of the ledger is broken, such as a minimum balance.
+        booked and that entry is returned. Raises `IdempotencyConflict` if its content is another one, Django's
+        `IntegrityError` if a rule of the ledger is broken, such as a minimum balance, `ValueError` for no leg at all,
+        and `TypeError` for a key where the ledger has none.
         """
         if (legs is None) == (not leg):
             raise TypeError("record() takes the fields of one entry, or a list of legs, and not both.")

@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
 
 
-class TransitionLogFactory(Factory):
+class TransitionFactory(Factory):
     """The lines of the log can only be read, whatever its API grants."""
 
     privileges = frozenset({"select"})
     former = "former"
 
 
-class TransitionLog(PGCraftModel):
+class TransitionModel(PGCraftModel):
     """Abstract base of the companion: one row for each state that a row of the model came to."""
 
-    pgcraft_factory: ClassVar[Factory] = TransitionLogFactory()
+    pgcraft_factory: ClassVar[Factory] = TransitionFactory()
 
     transition_id = models.BigAutoField(primary_key=True)
     step = models.IntegerField(editable=False, help_text="Counts the lines about a key.")
@@ -73,7 +73,7 @@ class StateMachineFactory(Factory):
                 "default_permissions": ["view"],
             },
             api=list(as_apis(option(model, "transition_api"))),
-            base=TransitionLog,
+            base=TransitionModel,
         )
 
     def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":

@@ -66,7 +66,8 @@ class InstanceMachine:
         row is locked until the transaction ends; nothing else of the instance is saved.
 
         Raises `TransitionConflict` if the row is in another state by now, `TransitionError` if the transition is not
-        declared or its guard is not true, and `DoesNotExist` if the row is gone.
+        declared or its guard is not true, `DoesNotExist` if the row is gone, and `TypeError` for values that
+        `transition_fields` do not have.
         """
         machine, instance = self.machine, self.instance
         signature = Signature(machine)

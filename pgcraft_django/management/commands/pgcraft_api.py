@@ -17,21 +17,26 @@ BROKEN_PIPE = 141  # what a shell gives a program that SIGPIPE has ended
 
 
 class Command(PlainCommand):
-    help = "Query the running API, such as: pgcraft_api 'students?name=eq.Alice'"
+    help = "Queries the running API, such as: pgcraft_api 'students?name=eq.Alice'"
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "path", nargs="?", default="", help="path and query (default: the root, a description of the API)"
+            "path", nargs="?", default="", help="Path and query; the root, a description of the API, unless given."
         )
-        parser.add_argument("-X", dest="method", help="request method (default: GET, with -d POST)")
-        parser.add_argument("-d", dest="data", help="data to send, JSON; @FILE: read it from there, -: from stdin")
+        parser.add_argument("-X", dest="method", help="The method; GET unless given, or POST with -d.")
+        parser.add_argument("-d", dest="data", help="JSON to send; @FILE reads it from a file, - from standard input.")
         parser.add_argument(
-            "-H", dest="headers", action="append", default=[], metavar="'NAME: VALUE'", help="header to send"
+            "-H",
+            dest="headers",
+            action="append",
+            default=[],
+            metavar="'NAME: VALUE'",
+            help="A header. May be repeated.",
         )
-        parser.add_argument("-i", dest="include", action="store_true", help="print status and headers too")
-        parser.add_argument("--url", help="URL of the API (default: as pgcraft_serve serves it)")
-        parser.add_argument("--timeout", type=float, default=60, help="seconds to wait (default: 60)")
+        parser.add_argument("-i", dest="include", action="store_true", help="Print status and headers too.")
+        parser.add_argument("--url", help="The URL of the API, if it is not where pgcraft_serve serves it.")
+        parser.add_argument("--timeout", type=float, default=60, help="Seconds to wait; 60 unless given.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

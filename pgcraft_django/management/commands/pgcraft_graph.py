@@ -17,8 +17,10 @@ class Command(PlainCommand):
     help = "Prints the states and transitions of models as a diagram: text for Mermaid or Graphviz. Asks no database."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("models", nargs="*", metavar="app.Model", help="which models (default: all with states)")
-        parser.add_argument("--format", choices=sorted(FORMATS), default="mermaid", help="mermaid (default) or dot")
+        parser.add_argument("models", nargs="*", metavar="app.Model", help="The models; all with states unless given.")
+        parser.add_argument(
+            "--format", choices=sorted(FORMATS), default="mermaid", help="For Mermaid, unless given, or for Graphviz."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         known = _machines()
