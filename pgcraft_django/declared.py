@@ -17,7 +17,7 @@ from django.utils import translation
 from pgcraft_django.api import PRIVILEGES, Resource
 from pgcraft_django.columns import column_name
 from pgcraft_django.embedding import embedding_objects
-from pgcraft_django.factories.base import Source, get_factory
+from pgcraft_django.factories.base import Source, get_factory, view_defaults
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, reference, refers_to_view
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import (
@@ -157,7 +157,8 @@ def _view(resource: Resource) -> View:
         name=resource.name,
         query=f"SELECT\n{lines}\nFROM {quote_name(resource.table_schema, source.table)}",
         reads=source.reads,
-        defaults=source.defaults,
+        # PostgREST knows a default only from the view itself, and needs it for `Prefer: missing=default`.
+        defaults=view_defaults(resource.fields) if resource.roles("insert") | resource.roles("update") else {},
     )
 
 

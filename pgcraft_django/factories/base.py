@@ -12,12 +12,13 @@ from django.db.migrations.state import ProjectState
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
+from django.db.models.sql import Query
 
 from pgcraft_django.api import API, Resource, as_apis, is_written
-from pgcraft_django.columns import AnyField, column_name, column_types
-from pgcraft_django.conditions import condition_sql
+from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
+from pgcraft_django.conditions import compiled, compiler_of, condition_sql
 from pgcraft_django.messages import error
-from pgcraft_django.naming import quote_name
+from pgcraft_django.naming import quote_name, quote_value
 from pgcraft_django.plugins.base import Plugin, get_plugins, option
 
 if TYPE_CHECKING:
@@ -34,8 +35,6 @@ class Source(NamedTuple):
     """SQL for each column of the view."""
     reads: dict[str, dict[str, str]]
     """Quoted table -> column -> type: what that SQL names."""
-    defaults: dict[str, str] = {}
-    """Column -> SQL of what an INSERT without it gets, where the view needs to know."""
 
 
 class Factory(Plugin):
@@ -169,6 +168,24 @@ def database_default(field: "models.Field[Any, Any]") -> Any:
     if field.has_db_default() or field.generated or field.primary_key or not issubclass(field.model, PGCraftModel):
         return field.db_default
     return constant_default(field)
+
+
+def default_sql(field: AnyField) -> str | None:
+    """Return what the database puts into a row that comes without the field, as SQL, or None."""
+    default = database_default(field)
+    if default is NOT_PROVIDED:
+        return None
+    if hasattr(default, "resolve_expression"):
+        query = Query(field.model)
+        return compiled(default.resolve_expression(query), compiler_of(query))
+    value = field.get_db_prep_save(default, postgresql())
+    return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"
+
+
+def view_defaults(fields: Iterable[AnyField]) -> dict[str, str]:
+    """Return column -> SQL for the values that a row of a view gets which comes without them."""
+    found = {column_name(field): default_sql(field) for field in fields if is_written(field)}
+    return {column: sql for column, sql in found.items() if sql is not None}
 
 
 def share_defaults(state: ProjectState, apps: Apps) -> None:

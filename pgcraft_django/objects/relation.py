@@ -87,7 +87,7 @@ class View(_Query):
     security_invoker: bool = True
     security_barrier: bool = False
     defaults: Mapping[str, str] = field(default_factory=dict)
-    """Column -> SQL of what an INSERT without it gets. A view that PostgreSQL itself can write to needs none."""
+    """Column -> SQL of what an INSERT without it gets."""
 
     def create_sql(self) -> list[str]:
         options = ", ".join(

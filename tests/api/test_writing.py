@@ -143,6 +143,23 @@ def test_a_database_default_fills_what_is_left_out(school: Served) -> None:
     assert row["role"] == "member"
 
 
+def test_what_some_rows_leave_out_gets_its_default_where_a_client_prefers_that(school: Served) -> None:
+    """PostgREST inserts all `columns` of all rows, and takes for what is missing the default of the view itself."""
+    known = one(school.webuser.post("/presets", json={}, headers=RETURN))
+    del known["id"]
+    path, rows = f"/presets?columns={','.join(known)}", [{"text": "given"}, {"nothing": "given"}]
+    answer = school.webuser.post(path, json=rows, headers=prefer("missing=default"))
+    assert answer.status_code == 201, answer.text
+    assert [{**row, "id": 0} for row in answer.json()] == [{**known, **row, "id": 0} for row in rows]
+    key = answer.json()[0]["id"]
+    changed = school.webuser.patch(f"{path}&id=eq.{key}", json={"big": 1}, headers=prefer("missing=default"))
+    assert one(changed) == {**known, "big": 1, "id": key}
+    rows = [{"name": "Go"}, {"id": "00000000-0000-4000-8000-00000000000a", "name": "Bridge"}]
+    made = school.webuser.post("/clubs?columns=id,name", json=rows, headers=prefer("missing=default"))
+    assert [row["name"] for row in made.json()] == ["Go", "Bridge"], made.text
+    assert one(school.anon.get(f"/clubs?id=eq.{made.json()[0]['id']}"))["name"] == "Go"
+
+
 def test_a_generated_column_is_computed_and_never_written(school: Served) -> None:
     row = one(school.webuser.post("/lunches", json={"price": 1.25, "amount": 3, "dish": "pie"}, headers=RETURN))
     assert (row["total"], row["label"]) == (3.75, "PIE")

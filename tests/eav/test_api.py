@@ -185,6 +185,13 @@ def test_an_upsert_takes_objects(api: Served) -> None:
         api.execute("SELECT api.products_upsert('[1]')")
 
 
+def test_rows_of_an_upsert_have_different_columns_where_the_address_names_one(api: Served) -> None:
+    rows = [{"sku": "a", "price": 1}, {"sku": "b"}]
+    assert api.webuser.post("/rpc/products_upsert", json=rows).status_code == 400
+    answer = api.webuser.post("/rpc/products_upsert?columns=sku&select=sku,price", json=rows)
+    assert answer.json() == [{"sku": "a", "price": 1}, {"sku": "b", "price": None}]
+
+
 def test_only_who_may_read_insert_and_update_may_upsert(api: Served) -> None:
     assert api.anon.post("/rpc/public_products_upsert", json={"sku": "a"}).status_code == 401
     assert upsert(api, {"sku": "a"}, api.anon).status_code == 401

@@ -73,6 +73,15 @@ def test_nobody_writes_a_history_and_only_who_may_reads_it(api: Served) -> None:
     assert api.webuser.get("/students_history").json() == before
 
 
+def test_a_key_that_would_change_is_refused_without_a_word_about_the_schema_behind(api: Served) -> None:
+    [row] = api.webuser.post("/students", json={"name": "Cy"}).json()
+    answer = api.webuser.patch("/students", params={"id": f"eq.{row['id']}"}, json={"id": 0})
+    assert (answer.status_code, answer.json()["message"]) == (
+        400,
+        "The key of a row in students cannot change: it has a history.",
+    )
+
+
 def test_a_request_whose_key_others_use_and_give_up_is_done_again(api: Served) -> None:
     """PostgREST hears of a serialization failure, and asks once more by itself: the client does not notice."""
     api.execute("""

@@ -18,7 +18,7 @@ BEGIN
     ) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'serialization_failure',
-            MESSAGE = pg_catalog.format('A key of %I.%I was used and given up by others meanwhile.', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+            MESSAGE = pg_catalog.format('A key of %I was used and given up by others meanwhile.', TG_TABLE_NAME),
             HINT = 'Do it again.';
     END IF;
     -- A transaction that keeps its snapshot does not see what others have done since. So it tries to take the place of

@@ -16,8 +16,7 @@ BEGIN
         IF ({key_stays}) IS NOT TRUE THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'restrict_violation',
-                MESSAGE = pg_catalog.format('The key of a row in %I.%I cannot change: it has a history.',
-                    TG_TABLE_SCHEMA, TG_TABLE_NAME),
+                MESSAGE = pg_catalog.format('The key of a row in %I cannot change: it has a history.', TG_TABLE_NAME),
                 HINT = 'Insert a row with the new key, and delete this one.';
         END IF;
     END IF;

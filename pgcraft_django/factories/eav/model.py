@@ -16,7 +16,7 @@ from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
 from pgcraft_django.factories.eav.extra import add_extra, extra_objects
-from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, view_defaults, write_objects
+from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, write_objects
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogManager, SavesEntities
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.eav.upsert import upsert_objects
@@ -133,7 +133,7 @@ class EAVFactory(Factory):
         table = f"{model._meta.db_table}{ENTITY}"
         reads = stored(model, schema, fields)
         selected = [as_column(field) for field in fields]
-        return Source(table, list(reads[quote_name(schema, table)]), selected, reads, view_defaults(fields))
+        return Source(table, list(reads[quote_name(schema, table)]), selected, reads)
 
     def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
         if not is_possible(model):

@@ -8,10 +8,10 @@ from django.db import models
 from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, column_type
 from pgcraft_django.factories.actor import ACTOR, REASON
+from pgcraft_django.factories.base import default_sql, view_defaults
 from pgcraft_django.factories.eav.document import DATA, ENTITY, EXTRA, LOG, has_extra, is_column, place, stored
 from pgcraft_django.factories.eav.indexes import attribute_indexes
 from pgcraft_django.factories.eav.rules import refusals, rule_constraints
-from pgcraft_django.factories.eav.sql import default_sql
 from pgcraft_django.factories.guard import RESTORING, guard_log, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Schema, Trigger, View
@@ -83,12 +83,6 @@ def as_column(field: AnyField) -> str:
     """Return what a view selects for a field."""
     column = quote_name(column_name(field))
     return column if is_column(field) else f"{place(field)} AS {column}"
-
-
-def view_defaults(fields: Iterable[AnyField]) -> dict[str, str]:
-    """Return column -> SQL for the values that a row gets which comes without them."""
-    found = {column_name(field): default_sql(field) for field in fields}
-    return {column: sql for column, sql in found.items() if sql is not None}
 
 
 def write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:

@@ -5,16 +5,13 @@ from typing import Any
 from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models.expressions import ExpressionWrapper, RawSQL
-from django.db.models.fields import NOT_PROVIDED
 from django.db.models.lookups import Lookup
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
-from pgcraft_django.columns import AnyField, column_type, postgresql
+from pgcraft_django.columns import AnyField
 from pgcraft_django.conditions import columns_of, compiled, compiler_of
-from pgcraft_django.factories.base import database_default
 from pgcraft_django.factories.eav.document import place
-from pgcraft_django.naming import quote_value
 
 _CONDITIONS = Lookup, WhereNode, ExpressionWrapper
 
@@ -56,16 +53,3 @@ def _in_brackets(expression: Any) -> Any:
     copied = expression.copy()
     copied.set_source_expressions(parts)
     return copied
-
-
-def default_sql(field: AnyField) -> str | None:
-    """Return what the database puts into a row that comes without the field, as SQL, or None."""
-    default = database_default(field)
-    if default is NOT_PROVIDED:
-        return None
-    connection = postgresql()
-    if hasattr(default, "resolve_expression"):
-        query = Query(field.model)
-        return compiled(default.resolve_expression(query), compiler_of(query))
-    value = field.get_db_prep_save(default, connection)
-    return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"

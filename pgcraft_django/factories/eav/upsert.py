@@ -11,8 +11,8 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.factories.base import default_sql
 from pgcraft_django.factories.eav.objects import Parts
-from pgcraft_django.factories.eav.sql import default_sql
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant
 
