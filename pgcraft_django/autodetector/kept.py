@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.migrations.operations import AddField, RemoveField
+from django.db.migrations.operations import AddField, AlterField, RemoveField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
+from pgcraft_django.errors import MigrationError
+from pgcraft_django.factories.append_only.objects import STAMPS
 from pgcraft_django.history_operations import HISTORY, AddVersion, RemoveVersion
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement, Trigger
@@ -76,7 +78,11 @@ def without_dropped_tables(known: dict[str, ObjectMap], state: ProjectState) -> 
 
 
 def with_history(detector: Any, label: str, operation: Operation) -> Operation:
-    """Return an operation after which versions go on where a kept history ends, if that is what `operation` needs."""
+    """Return an operation after which versions go on where a kept history ends, if that is what `operation` needs.
+
+    Raises `MigrationError` if the history would take over a column that the model had before it.
+    """
+    _refuse_values(detector, label, operation)
     if type(operation) not in (AddField, RemoveField) or operation.name != "version":  # type: ignore[attr-defined]
         return operation
     field: Any = operation
@@ -91,6 +97,18 @@ def with_history(detector: Any, label: str, operation: Operation) -> Operation:
         changed = AddVersion(field.model_name, field.name, field.field, field.preserve_default)
     changed._auto_deps = field._auto_deps
     return changed  # type: ignore[no-any-return]
+
+
+def _refuse_values(detector: Any, label: str, operation: Any) -> None:
+    if type(operation) is not AlterField or operation.name not in STAMPS:
+        return
+    model = _declared(detector, label, operation)
+    before = detector.renamed_models.get((label, operation.model_name_lower), operation.model_name).lower()
+    if hasattr(model, "history") and (label, f"{before}{HISTORY}") not in detector.from_state.models:
+        raise MigrationError(
+            f"{model._meta.label}.{operation.name} has values of its own, which a PGCraftAppendOnly would overwrite. "
+            "Rename the field in a migration before the one that makes its model a PGCraftAppendOnly."
+        )
 
 
 def _declared(detector: Any, label: str, operation: Any) -> Any:

@@ -50,7 +50,7 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
     E054  The search path does not lead to the tables.
 
 Histories
-    E061  A field has a name that its history needs.
+    E061  A field or column has a name that its history needs.
     E062  `history_api` is not an API.
 
 State machines

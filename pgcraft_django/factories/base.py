@@ -125,6 +125,11 @@ def _prepare(sender: type[models.Model], **kwargs: Any) -> None:
 class_prepared.connect(_prepare, dispatch_uid="pgcraft_django.factories")
 
 
+def is_redefined(field: AnyField, base: type[models.Model]) -> bool:
+    """Tell whether a field of a model is another one than what it inherits from its abstract `base` by that name."""
+    return field.creation_counter != base._meta.get_field(field.name).creation_counter  # type: ignore[union-attr]
+
+
 def get_factory(model: type[models.Model]) -> Factory:
     """Return the factory of the model; a model that none makes has a plain table."""
     factory: Factory = getattr(model, "pgcraft_factory", None) or Factory()

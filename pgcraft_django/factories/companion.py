@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import models
+from django.db.models.fields.proxy import OrderWrt
 
 from pgcraft_django.factories.base import PGCraftModel
 
@@ -15,6 +16,7 @@ _INTEGERS: dict[type["models.Field[Any, Any]"], type["models.Field[Any, Any]"]] 
     models.AutoField: models.IntegerField,
     models.BigAutoField: models.BigIntegerField,
     models.SmallAutoField: models.SmallIntegerField,
+    OrderWrt: models.IntegerField,  # Django leaves it out of migrations: it comes and goes with `order_with_respect_to`
 }
 # What belongs to the original alone: its rules, its defaults, and the ways back to it.
 _LEFT_OUT = {

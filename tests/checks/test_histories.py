@@ -18,7 +18,21 @@ def test_a_model_with_a_history_is_right(apps: Apps) -> None:
 @pytest.mark.parametrize("name", ["actor", "reason", "operation", "valid_to", "version", "history_id"])
 def test_names_that_the_history_needs_are_refused(apps: Apps, name: str) -> None:
     model(apps, base=PGCraftAppendOnly, **{name: models.TextField(null=True)})
-    expect(messages(apps), "E061", f'person_{name} = …(db_column="person_{name}")')
+    expect(messages(apps), "E061", f"person_{name} = …")
+
+
+def test_columns_that_the_history_needs_are_refused(apps: Apps) -> None:
+    model(apps, base=PGCraftAppendOnly, who=models.TextField(db_column="actor"))
+    expect(messages(apps), "E061", 'who = …(db_column="person_actor")')
+
+
+@pytest.mark.parametrize(
+    "own", [{"valid_from": models.DateTimeField(null=True)}, {"version": models.IntegerField(default=1)}]
+)
+def test_a_field_of_the_kind_that_is_stamped_is_refused_too(apps: Apps, own: Any) -> None:
+    """It would be overwritten with each change, whatever it meant until then."""
+    model(apps, base=PGCraftAppendOnly, **own)
+    expect(messages(apps), "E061", f"person_{next(iter(own))} = …")
 
 
 @pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])

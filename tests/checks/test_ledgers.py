@@ -92,6 +92,14 @@ def test_fields_that_are_added_are_not_declared(apps: Apps) -> None:
     expect(messages(apps), "E098", "_direction = …")
 
 
+@pytest.mark.parametrize(
+    "own", [{"created_at": models.DateTimeField(auto_now_add=True)}, {"entry_id": models.IntegerField()}]
+)
+def test_what_the_database_stamps_is_not_declared(apps: Apps, own: Any) -> None:
+    model(apps, base=PGCraftLedger, **own)
+    expect(messages(apps), "E098", f"Remove {next(iter(own))} = …")
+
+
 def test_the_key_is_not_declared(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"idempotency": True}, idempotency_key=models.TextField())
     expect(messages(apps), "E098", "_idempotency_key = …")

@@ -8,6 +8,7 @@ import pytest
 from django.db import Error, IntegrityError, connection, models
 from django.db.migrations.questioner import MigrationQuestioner
 
+from pgcraft_django.errors import MigrationError
 from pgcraft_django.models import PGCraftSimple
 from tests.history.conftest import Place, define
 from tests.support.databases import administrator
@@ -214,6 +215,21 @@ def test_a_model_that_exists_gets_a_history_without_a_rewrite_and_gives_it_back(
     for _ in made:
         place.site.unmigrate()
     assert place.site.catalog() == catalog
+
+
+def test_a_column_of_a_model_that_exists_is_not_taken_over_by_its_history(place: Place) -> None:
+    """Renamed first it keeps its values; renamed while the model gets its history, Django would take it for that's."""
+    own = models.DateTimeField(null=True)
+    place.evolve(lambda apps: define(apps, base=PGCraftSimple, valid_from=own.clone()))
+    with pytest.raises(MigrationError, match=r"^shop\.Student\.valid_from has values of its own.* Rename the field"):
+        place.evolve(lambda apps: define(apps, student_valid_from=own.clone()))
+    place.query("INSERT INTO students (name, data, marks, valid_from) VALUES ('a', '{}', '{}', '2020-01-01')")
+    renaming = MigrationQuestioner({"ask_rename": True})
+    place.evolve(lambda apps: define(apps, base=PGCraftSimple, student_valid_from=own.clone()), renaming)
+    place.evolve(lambda apps: define(apps, student_valid_from=own.clone()))
+    assert place.query("SELECT extract(year FROM student_valid_from), valid_from > '2025-01-01' FROM students") == [
+        (2020, True)
+    ]
 
 
 def test_no_row_is_lost_on_the_way_to_a_history_and_back(place: Place) -> None:

@@ -17,8 +17,9 @@ from tests.support.world import World, new_site
 LONGEST = "a" * 53  # with `_history`, and PostgreSQL's own names, within its 63 bytes
 
 
-def define(apps: Apps, called: str, table: str, **fields: Any) -> None:
-    meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": table})
+def define(apps: Apps, called: str, table: str, order: str | None = None, **fields: Any) -> None:
+    options = {"apps": apps, "app_label": "shop", "db_table": table, "order_with_respect_to": order}
+    meta = type("Meta", (), options)
     inner = type("PGCraft", (), {"api": None})
     type(called, (PGCraftAppendOnly,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields})
 
@@ -74,6 +75,23 @@ def test_a_row_that_is_its_own_parent_is_deleted_and_restored(folders: Place) ->
     assert [item.version for item in versions] == list(range(1, len(versions) + 1))
     withself = next(item for item in versions if item.parent_id)
     assert withself.restore().parent_id == loop.pk
+
+
+def test_the_order_of_rows_with_respect_to_another_has_versions(place: Place) -> None:
+    def ordered(apps: Apps, order: str | None) -> None:
+        define(apps, "Folder", "folders", name=models.TextField())
+        define(apps, "Page", "pages", order, folder=models.ForeignKey("shop.Folder", models.CASCADE))
+
+    place.evolve(lambda apps: ordered(apps, "folder"))
+    folder = place.rows("Folder").create(name="a")
+    pages = place.rows("Page").bulk_create([place.model("Page")(folder=folder, _order=number) for number in (0, 1)])
+    then = now(place)
+    folder.set_page_order([pages[1].pk, pages[0].pk], using=place.site.alias)
+    assert list(place.rows("Page").as_of(then).values_list("pk", flat=True)) == [pages[0].pk, pages[1].pk]
+    first = place.model("Page").history.using(place.site.alias).get(id=pages[0].pk)
+    assert (first.diff(), first.restore()._order) == ({"_order": (0, 1)}, 0)
+    place.evolve(lambda apps: ordered(apps, None))
+    assert place.rows("Page").get(pk=pages[0].pk).version == 3
 
 
 def test_the_past_is_asked_for_inside_of_other_queries(folders: Place) -> None:

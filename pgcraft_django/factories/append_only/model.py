@@ -12,7 +12,7 @@ from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
-from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.base import Factory, PGCraftModel, is_redefined
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
@@ -59,14 +59,15 @@ class AppendOnlyFactory(Factory):
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
         own = {field.name for field in HistoryModel._meta.local_fields} | {"history"}
         for field in model._meta.local_fields:
-            stamp = field.name in STAMPS
-            redefined = stamp and type(field) is not type(PGCraftAppendOnly._meta.get_field(field.name))
-            if redefined or (field.name in own and not stamp):
-                column = renamed(str(field.column), model)
+            taken = is_redefined(field, PGCraftAppendOnly) if field.name in STAMPS else field.name in own
+            if taken or field.db_column in own:
+                what = f"field {field.name!r}" if taken else f"column {field.db_column!r}"
+                name = renamed(field.name, model) if taken else field.name
+                column = f"(db_column={source(renamed(field.db_column, model))})" if field.db_column in own else ""
                 yield error(
                     "E061",
-                    f"The field {field.name!r} has a name that the history needs for itself.",
-                    hint=f"Write {renamed(field.name, model)} = …(db_column={source(column)})",
+                    f"The {what} has a name that the history needs for itself.",
+                    hint=f"Write {name} = …{column}",
                     obj=model,
                 )
         api = option(model, "history_api")

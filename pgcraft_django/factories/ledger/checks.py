@@ -8,6 +8,8 @@ from django.db import models
 
 from pgcraft_django.api import is_api
 from pgcraft_django.conf import get_config, is_names
+from pgcraft_django.factories.base import is_redefined
+from pgcraft_django.factories.ledger.model import PGCraftLedger
 from pgcraft_django.factories.ledger.shape import (
     DIRECTION,
     INTERVALS,
@@ -29,9 +31,10 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
     value = model._meta.get_field("value")
     exact = isinstance(value, models.DecimalField) and value.max_digits is not None and value.decimal_places is not None
     if not (exact or isinstance(value, models.IntegerField)) or value.null:
+        wrong = "may be NULL, which is no amount" if value.null else "does not hold every amount exactly"
         yield error(
             "E091",
-            f"The field 'value' is a {type(value).__name__} that does not hold every amount exactly.",
+            f"The field 'value' is of type {type(value).__name__} and {wrong}.",
             hint="Write value = models.BigIntegerField(), or value = models.DecimalField(max_digits=20, "
             "decimal_places=2), without null=True",
             obj=model,
@@ -43,6 +46,9 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
             hint="Write idempotency = True",
             obj=model,
         )
+    for field in model._meta.local_fields:
+        if field.name in ("entry_id", "created_at") and is_redefined(field, PGCraftLedger):
+            yield taken(field.name, "PGCraftLedger", model)
     if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
         yield taken(KEY, "idempotency = True", model)
     yield from _grants(model)
