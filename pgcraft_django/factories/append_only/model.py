@@ -63,7 +63,8 @@ class AppendOnlyFactory(Factory):
             if taken or field.db_column in own:
                 what = f"field {field.name!r}" if taken else f"column {field.db_column!r}"
                 name = renamed(field.name, model) if taken else field.name
-                column = f"(db_column={source(renamed(field.db_column, model))})" if field.db_column in own else ""
+                other = renamed(str(field.db_column), model)
+                column = f"(db_column={source(other)})" if field.db_column in own else ""
                 yield error(
                     "E061",
                     f"The {what} has a name that the history needs for itself.",
