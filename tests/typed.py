@@ -5,6 +5,7 @@ from typing import Any, assert_type
 
 from django.db import models
 
+import pgcraft_django
 from pgcraft_django.errors import TransitionError
 from pgcraft_django.factories.append_only.versions import VersionQuerySet
 from pgcraft_django.factories.eav.orm import LogQuerySet
@@ -26,6 +27,10 @@ class Sale(PGCraftLedger):
 
     class PGCraft:
         plugins = [Balance(dimensions=["item"], minimum=Decimal("0.50"))]
+
+
+def nothing() -> Any:
+    return pgcraft_django.nothing_like_that  # type: ignore[attr-defined]
 
 
 def history(document: Document) -> VersionQuerySet:

@@ -17,8 +17,9 @@ _HOMES = {
     "DoubleEntry": "pgcraft_django.factories.ledger.double_entry",
 }
 
+if not TYPE_CHECKING:  # type checkers have the names above, and every other one is an error to them
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name]), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
