@@ -1,5 +1,6 @@
 """What all factories share: how they shape a model, and defaults that the database knows too."""
 
+import datetime
 import enum
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -13,6 +14,7 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.fields import NOT_PROVIDED
 from django.db.models.signals import class_prepared
 from django.db.models.sql import Query
+from django.utils import timezone
 
 from pgcraft_django.api import API, Resource, as_apis, is_written
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
@@ -134,6 +136,12 @@ def get_factory(model: type[models.Model]) -> Factory:
     """Return the factory of the model; a model that none makes has a plain table."""
     factory: Factory = getattr(model, "pgcraft_factory", None) or Factory()
     return factory
+
+
+def check_moment(when: object) -> None:
+    """Raise `ValueError` unless `when`, which `as_of()` was asked for, is a datetime with a time zone."""
+    if not isinstance(when, datetime.datetime) or timezone.is_naive(when):
+        raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
 
 
 def first_api(model: type[models.Model]) -> API:

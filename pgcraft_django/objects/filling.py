@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
-from pgcraft_django.objects.relation import Reads, relation_key
+from pgcraft_django.objects.relation import Reads, held, relation_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Filling(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        return {table: frozenset(columns) for table, columns in self.reads.items()}
+        return held(self.reads)
 
     def create_sql(self) -> list[str]:
         return [

@@ -5,7 +5,7 @@ from typing import ClassVar, Self
 
 from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block, without_defaults
-from pgcraft_django.objects.relation import Reads
+from pgcraft_django.objects.relation import Reads, held
 from pgcraft_django.objects.schema import schema_key
 
 # Listed explicitly, pg_temp is searched last: a temporary type or table cannot stand in for a real one.
@@ -59,7 +59,7 @@ class Function(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        return {table: frozenset(columns) for table, columns in self.reads.items()}
+        return held(self.reads)
 
     @property
     def parameters(self) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
-from pgcraft_django.objects.relation import Reads, relation_key
+from pgcraft_django.objects.relation import Reads, held, relation_key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +30,7 @@ class Index(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        own = quote_name(self.schema, self.table)
-        return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
+        return held(self.reads, quote_name(self.schema, self.table))
 
     def create_sql(self) -> list[str]:
         kind = "UNIQUE INDEX" if self.unique else "INDEX"

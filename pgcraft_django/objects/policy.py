@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pgcraft_django.naming import quote_name, quote_names
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
-from pgcraft_django.objects.relation import Reads, relation_key
+from pgcraft_django.objects.relation import Reads, held, relation_key
 from pgcraft_django.objects.role import role_key
 from pgcraft_django.objects.row_security import row_security_key
 
@@ -42,8 +42,7 @@ class Policy(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        own = quote_name(self.schema, self.table)
-        return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
+        return held(self.reads, quote_name(self.schema, self.table))
 
     def create_sql(self) -> list[str]:
         clauses = [

@@ -1,6 +1,6 @@
 """Tables at their place, views and materialized views: what shares PostgreSQL's namespace of relations."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
@@ -13,6 +13,12 @@ Reads = Mapping[str, Mapping[str, str]]
 PostgreSQL refuses to change the type of a column that a view reads. The types are part of the view's value so
 that such a change makes the view differ, and it is dropped before and created after.
 """
+
+
+def held(reads: Mapping[str, Iterable[str]], *tables: str) -> dict[str, frozenset[str]]:
+    """Return what an object holds on to that is part of `tables`, which are quoted, and names columns in `reads`."""
+    whole: dict[str, frozenset[str]] = dict.fromkeys(tables, frozenset())
+    return whole | {table: frozenset(columns) for table, columns in reads.items()}
 
 
 def relation_key(schema: str, name: str) -> ObjectKey:
@@ -73,7 +79,7 @@ class _Query(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        return {table: frozenset(columns) for table, columns in self.reads.items()}
+        return held(self.reads)
 
 
 @dataclass(frozen=True, kw_only=True)

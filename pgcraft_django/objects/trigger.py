@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects.base import DatabaseObject, ObjectKey
-from pgcraft_django.objects.relation import relation_key
+from pgcraft_django.objects.relation import held, relation_key
 
 GUARD = "pgcraft_guard"
 """Name of the triggers that refuse UPDATE and DELETE, and of their function."""
@@ -46,8 +46,7 @@ class Trigger(DatabaseObject):
 
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
-        own = quote_name(self.schema, self.table)
-        return {own: frozenset(), **{table: frozenset(columns) for table, columns in self.reads.items()}}
+        return held(self.reads, quote_name(self.schema, self.table))
 
     def create_sql(self) -> list[str]:
         verb = "CREATE CONSTRAINT TRIGGER" if self.deferred else "CREATE TRIGGER"

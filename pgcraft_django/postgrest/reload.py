@@ -15,4 +15,4 @@ def notify_reload(using: str) -> None:
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, 'reload schema')", [reload_channel()])
+        cursor.execute("SELECT pg_catalog.pg_notify(%s, 'reload schema')", [reload_channel()])

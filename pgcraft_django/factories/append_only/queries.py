@@ -7,8 +7,8 @@ from typing import Any, Self
 from django.db import models
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql.datastructures import BaseTable
-from django.utils import timezone
 
+from pgcraft_django.factories.base import check_moment
 from pgcraft_django.naming import quote_name
 
 
@@ -59,8 +59,7 @@ class HistoryQuerySet(models.QuerySet[Any]):
         Related models are as they are now. Raises `ValueError` if `when` has no time zone, and `TypeError` where the
         past would be written to.
         """
-        if not isinstance(when, datetime.datetime) or timezone.is_naive(when):
-            raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
+        check_moment(when)
         clone = self._chain()  # type: ignore[attr-defined]
         alias = clone.query.get_initial_alias()
         clone.query.alias_map[alias] = _FormerTable(self.model._meta.db_table, alias, self.model, when)

@@ -6,8 +6,8 @@ from typing import Any, Self
 
 from django.db import models, router
 from django.db.models import Window
-from django.utils import timezone
 
+from pgcraft_django.factories.base import check_moment
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
@@ -18,8 +18,7 @@ class Reading(RollingQuerySet):
 
     def as_of(self, when: datetime.datetime) -> Self:
         """Return the entries that were booked until `when`, which has a time zone; `ValueError` if it has none."""
-        if not isinstance(when, datetime.datetime) or timezone.is_naive(when):
-            raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
+        check_moment(when)
         return self.filter(created_at__lte=when)
 
     def balance(self, **dimensions: Any) -> Any:
