@@ -1,12 +1,15 @@
 """A ledger over HTTP, by a PostgREST that is up."""
 
+import datetime
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Now
 
 from pgcraft_django.api import API
 from pgcraft_django.plugins import Balance, DoubleEntry
@@ -46,6 +49,14 @@ def everything(apps: Any) -> None:
         record_grants=["webuser"],
         plugins=[Balance(["warehouse"], 0, api=READING)],
     )
+    computed = {
+        "due": models.DateTimeField(db_default=Now() + datetime.timedelta(days=30)),
+        "seen": models.DateTimeField(null=True, db_default=Now()),
+        "details": models.JSONField(default=dict),
+        "marks": ArrayField(models.TextField(), default=list),
+    }
+    bills = {"fields": computed, "idempotency": True, "record_grants": ["webuser"], "plugins": []}
+    declare(apps, name="Bill", table="bills", api=READING, **bills)
     plugins = [DoubleEntry()]
     declare(apps, name="Account", table="accounts", api=None, record_grants=["webuser"], plugins=plugins)
 
@@ -78,6 +89,25 @@ def test_one_leg_by_names_and_types(api: Served) -> None:
         "idempotency_key": None,
     }
     assert balance(api, "one") == [5.5]
+
+
+def test_what_a_call_leaves_out_gets_the_default_of_its_column(api: Served) -> None:
+    one = record(api, "bills_record", value=1, warehouse="a")
+    several = record(api, "bills_record_legs", legs=[{"value": 1, "warehouse": "a"}])
+    for answer in (one, several):
+        assert answer.status_code == 200, answer.text
+        [row] = answer.json()
+        assert (row["details"], row["marks"]) == ({}, [])
+        due, seen = (datetime.datetime.fromisoformat(row[name]) for name in ("due", "seen"))
+        assert due - seen == datetime.timedelta(days=30)
+
+
+def test_what_is_computed_anew_each_time_is_content_of_an_entry_with_a_key(api: Served) -> None:
+    call = {"value": 1, "warehouse": "a", "idempotency_key": "bill"}
+    given = dict.fromkeys(("due", "seen"), "2026-01-01T00:00:00+00:00")
+    first = record(api, "bills_record", **call, **given)
+    assert record(api, "bills_record", **call, **given).json() == first.json()
+    assert record(api, "bills_record", **call).status_code == 409
 
 
 def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:

@@ -7,14 +7,13 @@ the caller needs no access to the schema of the table.
 from collections.abc import Iterator
 
 from django.db import models
-from django.db.models.fields import NOT_PROVIDED
 
 from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
 from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.factories.base import database_default, first_api
+from pgcraft_django.factories.base import default_sql, first_api
 from pgcraft_django.factories.ledger.shape import KEY, is_idempotent, written_fields
-from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, quote_value, shorten
+from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant
 from pgcraft_django.plugins.base import ColumnGrant, option
 
@@ -174,17 +173,11 @@ def _type(field: AnyField) -> str:
     return str(field.db_type(postgresql()))
 
 
-def _default(field: AnyField) -> object:
-    """Return a constant that stands for what is left out, or None."""
-    default = database_default(field)
-    return None if default is NOT_PROVIDED or hasattr(default, "resolve_expression") else default
-
-
 def _may_be_left_out(field: AnyField) -> bool:
-    return field.null or _default(field) is not None
+    return field.null or default_sql(field) is not None
 
 
 def _value(field: AnyField) -> str:
     column = f"leg.{quote_name(column_name(field))}"
-    default = _default(field)
-    return column if default is None else f"coalesce({column}, {quote_value(default)})"
+    default = default_sql(field)
+    return column if default is None else f"coalesce({column}, {default})"
