@@ -104,10 +104,17 @@ class PGCraftModel(models.Model):
         ]
 
     # Django writes all columns, those too that the database fills and that no role is granted: DEFAULT in an INSERT,
-    # and the value that was read in an UPDATE. Leaving them out is the same for PostgreSQL, and needs no privilege.
+    # and the value that was read in an UPDATE, or in the INSERT of a copy (`row.pk = None; row.save()`), which has none
+    # of the past of its original. Leaving them out is right for PostgreSQL, and needs no privilege. `raw` is a fixture.
 
     def _do_insert(self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool) -> Any:
-        given = [field for field in fields if not isinstance(getattr(self, field.attname), DatabaseDefault)]
+        stamped = () if raw else self.pgcraft_factory.stamped
+        given = [
+            field
+            for field in fields
+            if not isinstance(getattr(self, field.attname), DatabaseDefault)
+            and (field.name not in stamped or field.primary_key)
+        ]
         return super()._do_insert(manager, using, given or fields, returning_fields, raw)  # type: ignore[misc]
 
     def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any) -> Any:

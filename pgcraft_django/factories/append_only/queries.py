@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql.datastructures import BaseTable
 
+from pgcraft_django.factories.append_only.objects import STAMPS
 from pgcraft_django.factories.base import check_moment
 from pgcraft_django.naming import quote_name
 
@@ -41,9 +42,15 @@ class _FormerTable(BaseTable):
 
 
 def _inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Sequence[Any]:
-    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT."""
+    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT.
+
+    `rows` that were read bring the stamps of their originals, which are not theirs.
+    """
     given = [
-        field for field in fields if not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
+        field
+        for field in fields
+        if field.name not in STAMPS
+        and not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
     ]
     return given or fields
 
@@ -78,7 +85,7 @@ class HistoryQuerySet(models.QuerySet[Any]):
             )
 
     def _insert(self, objs: Any, fields: Any, **options: Any) -> Any:
-        return super()._insert(objs, _inserted_fields(objs, fields), **options)  # type: ignore[misc]
+        return super()._insert(objs, fields if options.get("raw") else _inserted_fields(objs, fields), **options)  # type: ignore[misc]
 
     def update(self, **values: Any) -> int:
         self._refuse_past()
