@@ -34,6 +34,20 @@ def kept_models(gone: Iterable[tuple[str, str]], state: ProjectState) -> list[tu
     ]
 
 
+def refuse_kept_tables(detector: Any) -> None:
+    """Raise `MigrationError` if a new model would make a table that is kept for another one, as one that moves does."""
+    kept = {model_table(detector.from_state.models[key]): key for key in detector.kept_logs}
+    for label, name in sorted(detector.new_model_keys - detector.old_model_keys):
+        model = detector.to_state.models[label, name]
+        if former := kept.get(model_table(model)):
+            raise MigrationError(
+                f"{label}.{model.name} would make the table {model_table(model)}, which is kept from "
+                f"{former[0]}.{detector.from_state.models[former].name} with what is in it. To move a model and what "
+                "goes with it to another app, write CreateModel and DeleteModel in state_operations of "
+                "SeparateDatabaseAndState, and run makemigrations again. For a new table, write another db_table."
+            )
+
+
 def _is_log(model: ModelState, objects: ObjectMap) -> bool:
     """Tell whether rows of the model's table are never removed."""
     table = model_table(model)

@@ -1,15 +1,19 @@
 """What PostgreSQL promises of a history, whoever writes and however."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
+from django.apps.registry import Apps
 from django.db import Error, IntegrityError, connection, models
+from django.db.migrations import CreateModel, DeleteModel, Migration, SeparateDatabaseAndState
+from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.errors import MigrationError
-from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
 from tests.history.conftest import Place, define
 from tests.support.databases import administrator
 
@@ -268,6 +272,41 @@ def test_a_history_that_was_kept_goes_on(students: Place) -> None:
     assert set(versions(students)) - kept == {(1, 3, "d", "delete")}
 
 
+def test_a_model_moves_to_another_app_with_its_history_or_not_at_all(place: Place) -> None:
+    def book(label: str) -> Callable[[Apps], Any]:
+        meta = {"app_label": label, "db_table": "books"}
+        return lambda apps: type(
+            "Book",
+            (PGCraftAppendOnly,),
+            {"__module__": __name__, "Meta": type("Meta", (), {"apps": apps, **meta}), "title": models.TextField()},
+        )
+
+    place.evolve(book("shop"))
+    place.query("INSERT INTO books (title) VALUES ('a')")
+    place.query("UPDATE books SET title = 'b'")
+    with pytest.raises(
+        MigrationError, match=r"^library\.BookHistory would make the table books_history, which is kept"
+    ):
+        place.evolve(book("library"))
+    names = ["Book", "BookHistory"]
+    models_there = [place.site.state.models["shop", name.lower()] for name in names]
+    there: list[Operation] = [
+        CreateModel(model.name, list(model.fields.items()), model.options, model.bases) for model in models_there
+    ]
+    gone: list[Operation] = [DeleteModel(name) for name in reversed(names)]
+    for label, operations in (("library", there), ("shop", gone)):
+        by_hand, last = Migration("9000_by_hand", label), place.world.order[-1]
+        by_hand.operations = [SeparateDatabaseAndState(state_operations=operations)]
+        by_hand.dependencies = [(last.app_label, last.name)]
+        place.world.graph.add_node((label, by_hand.name), by_hand)
+        place.world.graph.add_dependency(by_hand, (label, by_hand.name), (last.app_label, last.name))
+        place.world.order.append(by_hand)
+        place.site.migrate([by_hand])
+    place.evolve(book("library"))
+    place.query("UPDATE books SET title = 'c'")
+    assert place.query("SELECT title FROM books_history ORDER BY version") == [("a",), ("b",)]
+
+
 def test_changes_of_the_model_are_followed_and_a_rename_is_asked_once(students: Place) -> None:
     from django.db import models
 
@@ -299,8 +338,6 @@ def test_a_model_that_is_renamed_takes_its_history_along(students: Place) -> Non
 
 
 def test_without_a_history_any_more_the_versions_are_kept_until_they_are_dropped_by_hand(students: Place) -> None:
-    from django.db.migrations import DeleteModel, Migration
-
     students.query(INSERT, ["a"])
     students.query("UPDATE students SET name = 'b'")
     students.evolve(lambda apps: define(apps, base=PGCraftSimple))
