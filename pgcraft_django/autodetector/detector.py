@@ -58,8 +58,9 @@ class DetectorMixin(MigrationAutodetector):
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
         from pgcraft_django.autodetector.kept import with_history
-        from pgcraft_django.autodetector.views import with_attributes
+        from pgcraft_django.autodetector.views import refuse_order, with_attributes
 
+        refuse_order(self)
         super().generate_altered_fields()
         for label, operations in self.generated_operations.items():
             with_attributes_changed = (with_attributes(self, label, operation) for operation in operations)

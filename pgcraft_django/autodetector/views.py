@@ -50,6 +50,20 @@ def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
     return after
 
 
+def refuse_order(detector: Any) -> None:
+    """Raise `MigrationError` for a model that is to be ordered and may have rows: nothing gives them a place."""
+    for key in sorted(detector.views):
+        before = detector.renamed_models.get(tuple(key), key.name).lower()
+        old = detector.from_state.models.get((key.app_label, before))
+        model = detector.to_state.models.get(tuple(key))
+        order = model.options.get("order_with_respect_to") if model else None
+        if old and order and not old.options.get("order_with_respect_to"):
+            raise MigrationError(
+                f"{key.app_label}.{model.name} cannot be given order_with_respect_to, because it is a PGCraftEAV that "
+                'exists already. Write place = models.IntegerField(default=0), and ordering = ["place"] in class Meta.'
+            )
+
+
 def as_unmanaged(operation: Operation, views: set[ModelKey], label: str) -> None:
     """Write in the migration that Django makes no table for a model that is a view."""
     if isinstance(operation, CreateModel) and (label, operation.name_lower) in views:

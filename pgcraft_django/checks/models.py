@@ -50,7 +50,9 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
             for part in (model.pgcraft_factory, *get_plugins(model)):  # type: ignore[attr-defined]
                 yield from part.check(model)
     for model in apps.get_models():
-        for field in (*model._meta.local_fields, *model._meta.local_many_to_many):
+        # What is wrong with a field is said once, of the model that it was declared in.
+        is_companion = hasattr(model, "pgcraft_owner")
+        for field in () if is_companion else (*model._meta.local_fields, *model._meta.local_many_to_many):
             yield from check_reference(model, field)
     for model in concerned_models(apps):
         if not model._meta.proxy:

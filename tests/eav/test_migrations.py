@@ -285,6 +285,27 @@ def test_a_table_does_not_become_a_view_in_place(place: Shop, base: Any, forward
         place.world.evolve(products(base=after))
 
 
+def test_an_order_with_respect_to_another_comes_with_the_model_or_not_at_all(place: Shop) -> None:
+    def pages(order: str | None) -> Any:
+        def declare(apps: Apps) -> None:
+            define(apps, "Folder", "folders", PGCraftSimple, {"name": models.TextField()})
+            options = {"apps": apps, "app_label": "shop", "db_table": "pages", "order_with_respect_to": order}
+            folder = models.ForeignKey("shop.Folder", models.CASCADE)
+            type("Page", (PGCraftEAV,), {"__module__": __name__, "Meta": type("Meta", (), options), "folder": folder})
+
+        return declare
+
+    evolve(place, pages("folder"))
+    folder = place.rows("Folder").create(name="a")
+    first, second = (place.rows("Page").create(folder=folder).pk for _ in range(2))
+    folder.set_page_order([second, first], using=place.site.alias)
+    assert list(place.rows("Page").values_list("pk", flat=True)) == [second, first]
+    evolve(place, pages(None))
+    assert place.rows("Page").count() == 2
+    with pytest.raises(MigrationError, match=r"^shop\.Page cannot be given order_with_respect_to"):
+        place.world.evolve(pages("folder"))
+
+
 def test_a_reference_to_a_plain_model_is_a_plain_foreign_key(place: Shop) -> None:
     def declare(apps: Apps) -> None:
         define(apps, "Shelf", "shelves", PGCraftSimple, {"name": models.TextField()})
