@@ -1,6 +1,6 @@
 -- Columns of tables.
 SELECT
-    pg_catalog.format('%%s.%%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.attname),
+    pg_catalog.format('%%I.%%I.%%I', n.nspname, c.relname, a.attname),
     pg_catalog.concat_ws(
         ' ',
         pg_catalog.format_type(a.atttypid, a.atttypmod),

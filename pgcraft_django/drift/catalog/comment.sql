@@ -7,10 +7,10 @@ SELECT
 FROM (
     SELECT
         CASE
-            WHEN d.objsubid > 0 THEN pg_catalog.format('COLUMN %%s.%%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), t.attname)
-            WHEN c.relkind = 'v' THEN 'VIEW ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
-            WHEN c.relkind = 'm' THEN 'MATERIALIZED VIEW ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
-            ELSE 'TABLE ' || pg_catalog.format('%%I.%%I', n.nspname, c.relname)
+            WHEN d.objsubid > 0 THEN pg_catalog.format('COLUMN %%I.%%I.%%I', n.nspname, c.relname, t.attname)
+            WHEN c.relkind = 'v' THEN pg_catalog.format('VIEW %%I.%%I', n.nspname, c.relname)
+            WHEN c.relkind = 'm' THEN pg_catalog.format('MATERIALIZED VIEW %%I.%%I', n.nspname, c.relname)
+            ELSE pg_catalog.format('TABLE %%I.%%I', n.nspname, c.relname)
         END AS name,
         d.description AS text
     FROM pg_catalog.pg_description d

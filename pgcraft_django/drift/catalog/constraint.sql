@@ -1,12 +1,12 @@
 -- Constraints of tables.
 SELECT
-    pg_catalog.format('%%I ON %%s', o.conname, pg_catalog.format('%%I.%%I', n.nspname, c.relname)),
+    pg_catalog.format('%%I ON %%I.%%I', o.conname, n.nspname, c.relname),
     pg_catalog.pg_get_constraintdef(o.oid),
     pg_catalog.format(
-        'ALTER TABLE %%s DROP CONSTRAINT IF EXISTS %%I, ADD CONSTRAINT %%2$I %%s',
-        pg_catalog.format('%%I.%%I', n.nspname, c.relname), o.conname, pg_catalog.pg_get_constraintdef(o.oid)
+        'ALTER TABLE %%I.%%I DROP CONSTRAINT IF EXISTS %%I, ADD CONSTRAINT %%3$I %%s',
+        n.nspname, c.relname, o.conname, pg_catalog.pg_get_constraintdef(o.oid)
     ),
-    pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), o.conname)
+    pg_catalog.format('ALTER TABLE %%I.%%I DROP CONSTRAINT %%I', n.nspname, c.relname, o.conname)
 FROM pg_catalog.pg_constraint o
 JOIN pg_catalog.pg_class c ON c.oid = o.conrelid
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -3,8 +3,8 @@ SELECT
     pg_catalog.format('%%I.%%I', n.nspname, c.relname),
     CASE WHEN c.relrowsecurity THEN 'on' ELSE 'off' END || CASE WHEN c.relforcerowsecurity THEN ', forced' ELSE '' END,
     pg_catalog.format(
-        'ALTER TABLE %%s %%s ROW LEVEL SECURITY, %%s ROW LEVEL SECURITY',
-        pg_catalog.format('%%I.%%I', n.nspname, c.relname),
+        'ALTER TABLE %%I.%%I %%s ROW LEVEL SECURITY, %%s ROW LEVEL SECURITY',
+        n.nspname, c.relname,
         CASE WHEN c.relrowsecurity THEN 'ENABLE' ELSE 'DISABLE' END,
         CASE WHEN c.relforcerowsecurity THEN 'FORCE' ELSE 'NO FORCE' END
     ),

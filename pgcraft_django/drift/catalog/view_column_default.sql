@@ -1,9 +1,12 @@
 -- Defaults of the columns of views.
 SELECT
-    pg_catalog.format('%%s.%%I', pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.attname),
+    pg_catalog.format('%%I.%%I.%%I', n.nspname, c.relname, a.attname),
     pg_catalog.pg_get_expr(d.adbin, d.adrelid),
-    pg_catalog.format('ALTER VIEW %%s ALTER COLUMN %%I SET DEFAULT %%s', pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid)),
-    pg_catalog.format('ALTER VIEW %%s ALTER COLUMN %%I DROP DEFAULT', pg_catalog.format('%%I.%%I', n.nspname, c.relname), a.attname)
+    pg_catalog.format(
+        'ALTER VIEW %%I.%%I ALTER COLUMN %%I SET DEFAULT %%s',
+        n.nspname, c.relname, a.attname, pg_catalog.pg_get_expr(d.adbin, d.adrelid)
+    ),
+    pg_catalog.format('ALTER VIEW %%I.%%I ALTER COLUMN %%I DROP DEFAULT', n.nspname, c.relname, a.attname)
 FROM pg_catalog.pg_attrdef d
 JOIN pg_catalog.pg_attribute a ON (a.attrelid, a.attnum) = (d.adrelid, d.adnum)
 JOIN pg_catalog.pg_class c ON c.oid = d.adrelid
