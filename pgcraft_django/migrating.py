@@ -59,20 +59,19 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
             _reach(connection)
         if connection.vendor != "postgresql" or options.get("check_unapplied") or options.get("plan"):
             return handle(self, *args, **options)
+        # Within a transaction it ends with that one, which may be aborted then.
+        until_end = connection.in_atomic_block
+        lock = "advisory_xact_lock" if until_end else "advisory_lock"
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_catalog.pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
+            cursor.execute(f"SELECT pg_catalog.pg_try_{lock}(%s)", [ADVISORY_LOCK])
             if not cursor.fetchone()[0]:
                 if options.get("verbosity", 1):
                     self.stdout.write("Waiting for another migrate to end.")
-                cursor.execute("SELECT pg_catalog.pg_advisory_lock(%s)", [ADVISORY_LOCK])
+                cursor.execute(f"SELECT pg_catalog.pg_{lock}(%s)", [ADVISORY_LOCK])
         try:
             return handle(self, *args, **options)
         finally:
-            if (
-                connection.connection is not None
-                and not connection.connection.closed
-                and not connection.in_atomic_block
-            ):
+            if not until_end and connection.connection is not None and not connection.connection.closed:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_catalog.pg_advisory_unlock(%s)", [ADVISORY_LOCK])
                     if not cursor.fetchone()[0]:

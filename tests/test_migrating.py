@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.core.management import call_command
+from django.db import connections, transaction
 from psycopg.errors import DatatypeMismatch
 
 from tests.support.catalog import read_catalog
@@ -52,6 +53,15 @@ def test_a_lock_that_was_lost_on_the_way_is_told(project: ManagedProject) -> Non
     assert "direct connection" not in project.manage("migrate")
     (project.folder / "shop" / "migrations" / "0002_losing.py").write_text(LOSING)
     assert "Run migrate on a direct connection." in project.manage("migrate")
+
+
+def test_within_a_transaction_the_lock_ends_with_it(unblocked: None) -> None:
+    with temporary_database() as alias:
+        with transaction.atomic(using=alias):
+            call_command("migrate", "contenttypes", database=alias, verbosity=0)
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            assert cursor.fetchone() == (0,)
 
 
 def test_readers_wait_for_no_migration_that_waits_for_a_reader(project: ManagedProject) -> None:
