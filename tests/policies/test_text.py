@@ -18,8 +18,8 @@ from django.db.models.fields.json import KT
 from django.db.models.functions import Cast, Coalesce, Concat, ExtractYear, JSONObject, Length, Lower, Now, TruncDay
 
 from pgcraft_django.conditions import condition_sql
+from pgcraft_django.factories.base import default_sql
 from pgcraft_django.factories.eav.sql import condition_sql as attribute_condition_sql
-from pgcraft_django.factories.eav.sql import default_sql
 from pgcraft_django.models import PGCraftEAV, PGCraftSimple
 from pgcraft_django.policies import Claim
 from pgcraft_django.policies.conditions import render
