@@ -120,7 +120,6 @@ class Run:
             kinds += [Q(**{f"{name}__year": 2026}), Q(**{f"{name}__month__gt": 1})]
         if name == "details":
             kinds += [Q(details__a=1), Q(details__a__b__0=1), Q(details__has_key="a"), Q(details__contains={"a": 1})]
-            kinds += [Q(details=None), Q(details=Value(None, models.JSONField()))]
         if name == "marks":
             kinds += [Q(marks__contains=[Decimal("1.5")]), Q(marks__len=0), Q(marks__0=Decimal("1.5"))]
         if name == "category_id":
