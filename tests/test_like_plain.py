@@ -20,7 +20,7 @@ from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
 from tests.eav.catalogue import declare, define, product_fields
 from tests.eav.conftest import Shop
 from tests.support.databases import run_without_triggers
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 RUNS = int(os.environ.get("PGCRAFT_LIKE_RUNS", "12"))
 STEPS = 25
@@ -62,9 +62,7 @@ def declare_all(apps: Apps) -> None:
 
 @pytest.fixture(scope="module")
 def _all(django_db_blocker: Any) -> Iterator[Shop]:
-    with django_db_blocker.unblock(), new_site() as site:
-        world = World()
-        site.migrate(world.evolve(declare_all))
+    with django_db_blocker.unblock(), evolved(declare_all) as (world, site):
         yield Shop(world, site)
 
 

@@ -3,7 +3,6 @@
 import json
 import random
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +16,7 @@ from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple, PGCraftStateMachine
 from tests.eav.catalogue import define
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 KINDS = {
     "simples": PGCraftSimple,
@@ -88,15 +87,12 @@ class Request:
 
 @pytest.fixture(scope="module")
 def server(django_db_blocker: Any) -> Iterator[Served]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(declare))
+    with django_db_blocker.unblock(), evolved(declare) as (_, site):
         site.query(CATS + "".join(TABLE.format(kind=kind) for kind in KINDS))
         for schema in ("private", PLAIN):
             site.query(f"INSERT INTO {schema}.cats (id, title) VALUES (1, 'one'), (2, 'two')")
-        yield stack.enter_context(serve(site.alias))
+        with serve(site.alias) as served:
+            yield served
 
 
 def declare(apps: Apps) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.eav.catalogue import declare
 from tests.support.databases import run_without_triggers
-from tests.support.world import Site, World, new_site
+from tests.support.world import Site, World, evolved, new_site
 
 
 @dataclass
@@ -34,9 +34,7 @@ class Shop:
 
 @pytest.fixture(scope="module")
 def _shop(django_db_blocker: Any) -> Iterator[Shop]:
-    with django_db_blocker.unblock(), new_site() as site:
-        world = World()
-        site.migrate(world.evolve(declare))
+    with django_db_blocker.unblock(), evolved(declare) as (world, site):
         yield Shop(world, site)
 
 

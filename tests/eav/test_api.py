@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -13,7 +12,7 @@ from pgcraft_django.api import API
 from tests.eav.catalogue import declare
 from tests.support.databases import run_without_triggers
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 SHOWN = [
     API(grants={"webuser": "all"}),
@@ -24,13 +23,9 @@ BACK = {"Prefer": "return=representation"}
 
 @pytest.fixture(scope="module")
 def server(django_db_blocker: Any) -> Iterator[Served]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(lambda apps: declare(apps, api=API(grants={"webuser": "all"}))))
-        site.migrate(world.evolve(declare_twice))
-        yield stack.enter_context(serve(site.alias))
+    steps = (lambda apps: declare(apps, api=API(grants={"webuser": "all"}))), declare_twice
+    with django_db_blocker.unblock(), evolved(*steps) as (_, site), serve(site.alias) as served:
+        yield served
 
 
 def declare_twice(apps: Any) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly
 from tests.support.databases import administrator
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 
 def declare(apps: Apps) -> None:
@@ -26,12 +25,8 @@ def declare(apps: Apps) -> None:
 
 @pytest.fixture(scope="module")
 def server(django_db_blocker: Any) -> Iterator[Served]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(declare))
-        yield stack.enter_context(serve(site.alias))
+    with django_db_blocker.unblock(), evolved(declare) as (_, site), serve(site.alias) as served:
+        yield served
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import datetime
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -15,19 +14,15 @@ from pgcraft_django.api import API
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.stock import declare
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 READING = API(grants={"anon": ["select"], "webuser": ["select"]})
 
 
 @pytest.fixture(scope="module")
 def server(django_db_blocker: Any) -> Iterator[Served]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(everything))
-        yield stack.enter_context(serve(site.alias))
+    with django_db_blocker.unblock(), evolved(everything) as (_, site), serve(site.alias) as served:
+        yield served
 
 
 def everything(apps: Any) -> None:

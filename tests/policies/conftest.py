@@ -1,7 +1,6 @@
 """A school where everybody sees what is theirs, served by a PostgREST that is up."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -14,7 +13,7 @@ from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, 
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy, TenantOwnerPolicy, TenantPolicy
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 GRANTS = {"anon": ["select"], "webuser": "all"}
 READ = {"webuser": ["select"]}
@@ -121,13 +120,10 @@ class School:
 
 @pytest.fixture(scope="module")
 def made(django_db_blocker: Any) -> Iterator[School]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(declare))
+    with django_db_blocker.unblock(), evolved(declare) as (world, site):
         site.query("INSERT INTO persons (name) VALUES ('Ann'), ('Bob'), ('Cid')")
-        yield School(stack.enter_context(serve(site.alias)), world.apps)
+        with serve(site.alias) as served:
+            yield School(served, world.apps)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Any
 
 import httpx
@@ -12,7 +11,7 @@ from django.db import DatabaseError, transaction
 from pgcraft_django.api import API
 from tests.state_machine.orders import declare
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import evolved
 
 GRANTS = {"anon": ["select"], "webuser": ["select", "insert", "update"]}
 OPTIONS: dict[str, Any] = {
@@ -24,14 +23,14 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def server(django_db_blocker: Any) -> Iterator[Served]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        site.migrate(world.evolve(lambda apps: declare(apps, **OPTIONS)))
-        hidden = {**OPTIONS, "api": None, "transition_api": None}
-        site.migrate(world.evolve(lambda apps: (declare(apps, **OPTIONS), declare_hidden(apps, hidden))))
-        yield stack.enter_context(serve(site.alias))
+    steps = (lambda apps: declare(apps, **OPTIONS)), declare_both
+    with django_db_blocker.unblock(), evolved(*steps) as (_, site), serve(site.alias) as served:
+        yield served
+
+
+def declare_both(apps: Any) -> None:
+    declare(apps, **OPTIONS)
+    declare_hidden(apps, {**OPTIONS, "api": None, "transition_api": None})
 
 
 def declare_hidden(apps: Any, options: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import httpx
@@ -15,7 +15,7 @@ from pgcraft_django.api import API
 from pgcraft_django.errors import TransitionConflict
 from tests.state_machine.orders import TRANSITIONS, declare
 from tests.support.served import Served, serve
-from tests.support.world import World, new_site
+from tests.support.world import World, evolved
 
 ROUNDS = 100
 TARGETS = {state: [getattr(way, "to", way) for way in ways] for state, ways in TRANSITIONS.items()}
@@ -69,13 +69,10 @@ class Ring:
 
 @pytest.fixture(scope="module")
 def ring(django_db_blocker: Any) -> Iterator[Ring]:
-    with ExitStack() as stack:
-        stack.enter_context(django_db_blocker.unblock())
-        world = World()
-        site = stack.enter_context(new_site())
-        options = {"api": API(grants={"webuser": "all"}), "transition_grants": {"webuser": "all"}}
-        site.migrate(world.evolve(lambda apps: declare(apps, **options)))
-        yield Ring(world, stack.enter_context(serve(site.alias)))
+    options = {"api": API(grants={"webuser": "all"}), "transition_grants": {"webuser": "all"}}
+    step = partial(declare, **options)
+    with django_db_blocker.unblock(), evolved(step) as (world, site), serve(site.alias) as served:
+        yield Ring(world, served)
 
 
 def test_of_two_hundred_rivals_one_hundred_win(ring: Ring, unblocked: None) -> None:

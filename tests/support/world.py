@@ -121,3 +121,13 @@ def new_site(schemas: Sequence[str] = ("private", "other")) -> Iterator[Site]:
     path = ",".join(("public", *schemas))
     with temporary_database(OPTIONS={"options": f"-c search_path={path}"}) as alias:
         yield Site(alias)
+
+
+@contextmanager
+def evolved(*steps: Declare) -> Iterator[tuple[World, Site]]:
+    """Yield a world that became what each of `steps` declares in turn, and a new site that followed it."""
+    world = World()
+    with new_site() as site:
+        for declare in steps:
+            site.migrate(world.evolve(declare))
+        yield world, site
