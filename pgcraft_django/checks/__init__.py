@@ -85,6 +85,8 @@ Ledgers
     E097  `record_grants` name an unknown role.
     E098  A field has the name of one that the ledger adds.
     E099  A ledger cannot be partitioned as it is declared.
+    E100  A foreign key of a ledger would change entries when what it refers to is deleted.
+    W091  A foreign key of a ledger would delete entries.
 
 Row-level security
     E101  `policies` is not a list of policies.

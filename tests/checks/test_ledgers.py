@@ -119,3 +119,30 @@ def test_partitions_are_for_a_time(apps: Apps) -> None:
 def test_nothing_is_unique_across_partitions(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"partition_by": "day"}, code=models.TextField(unique=True))
     expect(messages(apps), "E099", "idempotency = True")
+
+
+@pytest.mark.parametrize(
+    ("on_delete", "number", "said"),
+    [
+        (models.SET_NULL, "E100", "SET_NULL of the field 'shelf' would change entries"),
+        (models.SET_DEFAULT, "E100", "SET_DEFAULT of"),
+        (models.SET(3), "E100", "SET(…) of"),
+        *((getattr(models, name), "E100", f"{name} of") for name in ("DB_SET_NULL",) if hasattr(models, name)),
+        (models.CASCADE, "W091", "CASCADE of the field 'shelf' would delete entries"),
+    ],
+)
+def test_what_an_entry_refers_to_is_not_deleted(apps: Apps, on_delete: Any, number: str, said: str) -> None:
+    model(apps, "Shelf")
+    shelf = models.ForeignKey("shop.Shelf", null=True, default=None, on_delete=on_delete)
+    model(apps, base=PGCraftLedger, shelf=shelf)
+    found = messages(apps)
+    expect(found, number, "on_delete=models.PROTECT in shelf = …")
+    assert said in found[0].msg
+
+
+@pytest.mark.parametrize("on_delete", [models.PROTECT, models.RESTRICT, models.DO_NOTHING])
+def test_what_keeps_an_entry_as_it_is_may_be_said(apps: Apps, on_delete: Any) -> None:
+    model(apps, "Shelf")
+    model(apps, base=PGCraftLedger, shelf=models.OneToOneField("shop.Shelf", on_delete=on_delete))
+    assert messages(apps) == []
+

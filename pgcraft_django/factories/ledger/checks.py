@@ -18,7 +18,7 @@ from pgcraft_django.factories.ledger.shape import (
     is_idempotent,
     partition_interval,
 )
-from pgcraft_django.messages import corrected, error, listed, nearest, renamed, source
+from pgcraft_django.messages import corrected, error, listed, nearest, renamed, source, warning
 from pgcraft_django.naming import is_identifier
 from pgcraft_django.plugins.base import get_plugins, option
 
@@ -51,9 +51,25 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
             yield taken(field.name, "PGCraftLedger", model)
     if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
         yield taken(KEY, "idempotency = True", model)
+    yield from _deletions(model)
     yield from _grants(model)
     if option(model, "partition_by") is not None:
         yield from _partitions(model)
+
+
+def _deletions(model: type[models.Model]) -> Iterator[CheckMessage]:
+    """Yield which foreign keys ask for what the guard of entries refuses, and so the deletion of what they refer to."""
+    for field in model._meta.local_fields:
+        asked = getattr(getattr(field.remote_field, "on_delete", None), "__name__", "")
+        # `SET(…)` is a function of this name, and DB_… are Django's from 6.1 on.
+        changes = asked in ("SET_NULL", "SET_DEFAULT", "set_on_delete", "DB_SET_NULL", "DB_SET_DEFAULT")
+        hint = f"Write on_delete=models.PROTECT in {field.name} = …; RESTRICT and DO_NOTHING are possible, too"
+        said = f"{'SET(…)' if asked == 'set_on_delete' else asked} of the field {field.name!r}"
+        if changes:
+            yield error("E100", f"{said} would change entries, which stay as they are.", hint=hint, obj=model)
+        elif asked in ("CASCADE", "DB_CASCADE"):
+            message = f"{said} would delete entries: what has some cannot be deleted, as with PROTECT."
+            yield warning("W091", message, hint=hint, obj=model)
 
 
 def _grants(model: type[models.Model]) -> Iterator[CheckMessage]:
