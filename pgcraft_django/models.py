@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.append_only.model import PGCraftAppendOnly as PGCraftAppendOnly
+    from pgcraft_django.factories.append_only.queries import HistoryQuerySet as HistoryQuerySet
     from pgcraft_django.factories.eav.document import DocumentField as DocumentField
     from pgcraft_django.factories.eav.model import PGCraftEAV as PGCraftEAV
+    from pgcraft_django.factories.eav.orm import EAVQuerySet as EAVQuerySet
     from pgcraft_django.factories.foreign_key import PGCraftForeignKey as PGCraftForeignKey
     from pgcraft_django.factories.ledger.model import PGCraftLedger as PGCraftLedger
+    from pgcraft_django.factories.ledger.writing import LedgerQuerySet as LedgerQuerySet
     from pgcraft_django.factories.login.model import PGCraftLogin as PGCraftLogin
     from pgcraft_django.factories.simple import PGCraftSimple as PGCraftSimple
     from pgcraft_django.factories.state_machine.machine import Transition as Transition
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DocumentField",
+    "EAVQuerySet",
+    "HistoryQuerySet",
+    "LedgerQuerySet",
     "PGCraftAppendOnly",
     "PGCraftEAV",
     "PGCraftForeignKey",
@@ -32,6 +38,9 @@ __all__ = [
 
 _HOMES = {
     "DocumentField": "pgcraft_django.factories.eav.document",
+    "EAVQuerySet": "pgcraft_django.factories.eav.orm",
+    "HistoryQuerySet": "pgcraft_django.factories.append_only.queries",
+    "LedgerQuerySet": "pgcraft_django.factories.ledger.writing",
     "PGCraftAppendOnly": "pgcraft_django.factories.append_only.model",
     "PGCraftEAV": "pgcraft_django.factories.eav.model",
     "PGCraftForeignKey": "pgcraft_django.factories.foreign_key",

@@ -1,7 +1,8 @@
 """What type checkers see of models. Nothing runs this: `make lint` reads it."""
 
+import datetime
 from decimal import Decimal
-from typing import Any, assert_type
+from typing import Any, Self, assert_type
 
 from django.db import models
 
@@ -9,18 +10,42 @@ import pgcraft_django
 from pgcraft_django.errors import TransitionError
 from pgcraft_django.factories.append_only.versions import VersionQuerySet
 from pgcraft_django.factories.eav.orm import LogQuerySet
-from pgcraft_django.models import PGCraftForeignKey, PGCraftLedger
+from pgcraft_django.models import EAVQuerySet, HistoryQuerySet, LedgerQuerySet, PGCraftForeignKey, PGCraftLedger
 from pgcraft_django.plugins import Balance
 from tests.records.models import Document, Item
 from tests.tickets.models import Ticket
 from tests.vault.models import Gold
 
 
+class Former(HistoryQuerySet):
+    """Made for a manager: `Former.as_manager()`, or `models.Manager.from_queryset(Former)`."""
+
+    def of_last_year(self, when: datetime.datetime) -> Self:
+        return self.as_of(when).filter(title="x")
+
+
+class Booking(LedgerQuerySet):
+    """The same for entries."""
+
+    def gift(self, vault: str) -> Any:
+        return self.record(vault=vault, value=1)
+
+
+class Cheap(EAVQuerySet):
+    """The same for attributes."""
+
+    def sold_out(self) -> int:
+        return self.update(price=None)
+
+
+FormerManager = models.Manager.from_queryset(Former)
+
+
 class Sale(PGCraftLedger):
     """In money, and of something whose relation is a view."""
 
     value = models.DecimalField(max_digits=20, decimal_places=2)
-    item = PGCraftForeignKey(Item, models.CASCADE)
+    item = PGCraftForeignKey(Item, models.PROTECT)
 
     class Meta:
         app_label = "vault"
