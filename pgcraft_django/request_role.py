@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
 
 from pgcraft_django.conf import get_config
@@ -40,6 +41,14 @@ def user_role() -> str:
 @cache
 def _api_path() -> str:
     return quote_names(list(api_schemas()))
+
+
+def _reset(*, setting: str, **kwargs: Any) -> None:
+    if setting == "PGCRAFT":
+        _api_path.cache_clear()
+
+
+setting_changed.connect(_reset, dispatch_uid="pgcraft_django.request_role")
 
 
 @contextmanager

@@ -73,6 +73,15 @@ def test_what_the_database_stamps_is_left_to_it(apps: Apps, using: str) -> None:
         assert [version.actor for version in row.history] == [str(ANN)]
 
 
+def test_a_test_may_ask_for_another_api(using: str, settings: Any) -> None:
+    declared, seen = settings.PGCRAFT, []
+    for schema in ("api", 'other "one"', "api"):
+        settings.PGCRAFT = {**declared, "API_SCHEMA": schema}
+        with person(ANN, using):
+            seen.append(state(using)[2].partition(",")[0])
+    assert seen == ['"api"', '"other ""one"""', '"api"']
+
+
 def test_what_is_not_granted_is_refused(apps: Apps, using: str) -> None:
     person_model, log = apps.get_model("shop", "Person"), apps.get_model("shop", "OrderTransition")
     with person(ANN, using):
