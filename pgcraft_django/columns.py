@@ -8,6 +8,7 @@ from django.db import connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from pgcraft_django.conf import OLDEST_POSTGRESQL
+from pgcraft_django.naming import quote_name
 
 AnyField: TypeAlias = "models.Field[Any, Any]"
 
@@ -74,7 +75,7 @@ def _column_type(field: AnyField, connection: BaseDatabaseWrapper) -> str:
     return " ".join(
         [
             str(parameters["type"]),
-            *([f'COLLATE "{collation}"'] if collation else []),
+            *([f"COLLATE {quote_name(collation)}"] if collation else []),
             *([suffix] if suffix else []),
         ]
     )

@@ -14,6 +14,7 @@ from django.db.migrations.state import AppConfigStub
 from pgcraft_django.api import API
 from pgcraft_django.bodies import read_body
 from pgcraft_django.checks.models import check_models
+from pgcraft_django.columns import column_type
 from pgcraft_django.declared import declared
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
@@ -178,6 +179,10 @@ def test_options_and_plugins_are_checked(apps: Apps, settings: Any) -> None:
     assert ("pgcraft_django.E021", "Write diary_api = …") in found
     assert ("pgcraft_django.E022", "Write plugins = [Dated(…)] in class PGCraft") in found
     assert ("pgcraft_django.E022", "Write Right") in found
+
+
+def test_a_collation_is_a_name_like_others() -> None:
+    assert column_type(models.TextField(db_collation='de "x"')) == 'text COLLATE "de ""x"""'
 
 
 def test_a_text_is_quoted_with_dollars_whatever_is_in_it() -> None:
