@@ -41,8 +41,8 @@ REQUESTS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
 """Figure -> kind of request, the other schema, and what it is judged by."""
 
 READ = ", ".join(sorted(COLUMNS.split(", ")))
-"""What the statements read. Exactly the columns of the plain table, in their order, PostgreSQL would hand through as they
-are, without a projection: a shortcut that ends for every table with any further column, whoever fills it."""
+"""What the statements read. Exactly the columns of the plain table, in their order, PostgreSQL would hand through as
+they are, without a projection: a shortcut that ends for every table with any further column, whoever fills it."""
 
 STATEMENTS: dict[str, tuple[str, str, Mapping[str, Any]]] = {
     "read by key": (f"SELECT {READ} FROM {{table}} WHERE id = %(key)s", "plain", PLAIN),
