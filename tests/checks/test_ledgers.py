@@ -145,4 +145,3 @@ def test_what_keeps_an_entry_as_it_is_may_be_said(apps: Apps, on_delete: Any) ->
     model(apps, "Shelf")
     model(apps, base=PGCraftLedger, shelf=models.OneToOneField("shop.Shelf", on_delete=on_delete))
     assert messages(apps) == []
-
