@@ -97,12 +97,39 @@ def test_what_a_call_leaves_out_gets_the_default_of_its_column(api: Served) -> N
         assert due - seen == datetime.timedelta(days=30)
 
 
-def test_what_is_computed_anew_each_time_is_content_of_an_entry_with_a_key(api: Served) -> None:
+def test_a_time_that_a_call_leaves_out_is_no_content(api: Served) -> None:
     call = {"value": 1, "warehouse": "a", "idempotency_key": "bill"}
-    given = dict.fromkeys(("due", "seen"), "2026-01-01T00:00:00+00:00")
-    first = record(api, "bills_record", **call, **given)
-    assert record(api, "bills_record", **call, **given).json() == first.json()
-    assert record(api, "bills_record", **call).status_code == 409
+    first = record(api, "bills_record", **call).json()
+    assert record(api, "bills_record", **call).json() == first
+    given = {name: first[0][name] for name in ("due", "seen")}
+    assert record(api, "bills_record", **call, **given).json() == first
+    assert record(api, "bills_record", **call, **given | {"seen": "2026-01-01T00:00:00Z"}).status_code == 409
+    assert record(api, "bills_record", **call | {"value": 2}).status_code == 409
+    legs = [{"value": 1, "warehouse": "b"}] * 2
+    rows = [record(api, "bills_record_legs", legs=legs, idempotency_key="two").json() for _ in range(2)]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == 2
+
+
+def test_rivals_with_one_key_get_one_entry(api: Served) -> None:
+    call = {"value": 1, "warehouse": "rivals"}
+    for number in range(10):
+        with ThreadPoolExecutor(4) as pool:
+            answers = list(
+                pool.map(lambda key: record(api, "bills_record", **call, idempotency_key=key), [f"r{number}"] * 4)
+            )
+        assert [answer.status_code for answer in answers] == [200] * 4, [answer.text for answer in answers]
+        assert len({answer.text for answer in answers}) == 1
+
+
+def test_as_many_other_legs_are_a_conflict(api: Served) -> None:
+    one, two = {"value": 5, "warehouse": "legs"}, {"value": "2.0", "warehouse": "legs", "order": 1}
+    record(api, "inventory_record_legs", legs=[one, two], idempotency_key="legs")
+    again = record(api, "inventory_record_legs", legs=[{**two, "value": 2}, one], idempotency_key="legs")
+    assert [row["value"] for row in again.json()] == [5, 2]
+    for other in ([one, one], [two, {**two, "value": "2.00"}]):
+        answer = record(api, "inventory_record_legs", legs=other, idempotency_key="legs")
+        assert (answer.status_code, "which has other legs" in answer.text) == (409, True), answer.text
 
 
 def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:

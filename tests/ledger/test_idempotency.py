@@ -1,12 +1,18 @@
 """The same key again gives the same entry, and with other content a conflict."""
 
+import datetime
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.contrib.postgres.functions import RandomUUID
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db.models.functions import Now
+from django.utils import timezone
 
 from pgcraft_django.errors import IdempotencyConflict
 from tests.ledger.conftest import Store, new_store
@@ -53,6 +59,60 @@ def test_legs_of_one_entry_share_its_key(store: Store) -> None:
         with pytest.raises(IdempotencyConflict, match="belongs to the entry"):
             store.entries.record(other, idempotency_key="k")
     assert store.balances() == store.sums() == {("A", None): 5, ("B", None): 10}
+
+
+def test_as_many_legs_are_the_same_only_if_there_are_as_many_of_each(store: Store) -> None:
+    one, two = {"warehouse": "A", "value": 5}, {"warehouse": "B", "value": Decimal("2.0"), "sku": None}
+    for number, (first, other) in enumerate([([one, two], [one, one]), ([one, one, two], [one, two, two])]):
+        entry = store.entries.record(first, idempotency_key=f"k{number}")
+        assert store.entries.record(first[::-1], idempotency_key=f"k{number}") == entry
+        with pytest.raises(IdempotencyConflict, match="which has other legs"):
+            store.entries.record(other, idempotency_key=f"k{number}")
+    assert values(store) == [5, 2, 5, 5, 2]
+
+
+def test_a_time_that_was_left_out_is_no_content(unblocked: None) -> None:
+    fields = {
+        "seen": models.DateTimeField(db_default=Now()),
+        "due": models.DateTimeField(db_default=Now() + datetime.timedelta(days=30)),
+    }
+    with new_store(idempotency=True, fields=fields) as store:
+        first = store.query(f"{INSERT} (5, 'A', NULL, 'k') RETURNING seen, due")
+        store.query(f"{INSERT} (5, 'A', NULL, 'k')")
+        again = store.entries.create(warehouse="A", value=5, idempotency_key="k")
+        assert [(again.seen, again.due)] == first
+        store.entries.bulk_create([store.model(warehouse="A", value=5, idempotency_key="k")], ignore_conflicts=True)
+        assert store.entries.record(warehouse="A", value=5, seen=again.seen, idempotency_key="k") == again
+        assert values(store) == [5]
+        with pytest.raises(IdempotencyConflict):
+            store.entries.record(warehouse="A", value=5, seen=timezone.now(), idempotency_key="k")
+        with pytest.raises(IdempotencyConflict):
+            store.entries.record(warehouse="A", value=6, idempotency_key="k")
+
+
+def test_what_a_default_makes_is_no_content_of_what_is_recorded(unblocked: None) -> None:
+    fields = {
+        "day": models.DateTimeField(default=timezone.now),
+        "code": models.UUIDField(default=uuid.uuid4),
+        "drawn": models.UUIDField(db_default=RandomUUID()),
+        "note": models.TextField(default="none"),
+    }
+    with new_store(idempotency=True, fields=fields) as store:
+        one = {"warehouse": "A", "value": 5}
+        assert len({store.entries.record(**one, idempotency_key="k").pk for _ in range(3)}) == 1
+        legs = [one, one, {**one, "code": uuid.UUID(int=1)}]
+        first = store.entries.record(legs, idempotency_key="l")
+        assert store.entries.record(legs, idempotency_key="l") == first
+        given = {"code": first[0].code, "drawn": first[0].drawn}
+        assert store.entries.record([{**one, **given}, *legs[1:]], idempotency_key="l") == first
+        for other in ({"code": uuid.UUID(int=2)}, {"drawn": uuid.UUID(int=2)}, {"note": "x"}, {"value": 6}):
+            for legs, key in (([{**one, **other}], "k"), ([one, one, {**one, **other}], "l")):
+                with pytest.raises(IdempotencyConflict):
+                    store.entries.record(legs, idempotency_key=key)
+        store.entries.record(**one, note="x", idempotency_key="n")
+        with pytest.raises(IdempotencyConflict):  # what is left out has a value here: a constant, and another one
+            store.entries.record(**one, idempotency_key="n")
+        assert len(values(store)) == 5
 
 
 def test_an_entry_that_was_given_by_its_id_is_not_booked_twice_either(store: Store) -> None:

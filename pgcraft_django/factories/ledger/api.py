@@ -12,7 +12,8 @@ from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import default_sql, first_api
-from pgcraft_django.factories.ledger.shape import KEY, is_idempotent, written_fields
+from pgcraft_django.factories.ledger.keys import as_content
+from pgcraft_django.factories.ledger.shape import KEY, is_computed, is_idempotent, written_fields
 from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant
 from pgcraft_django.plugins.base import ColumnGrant, option
@@ -87,10 +88,11 @@ class _Functions:
         yield legs
         requires = [tuple(legs.key)]
         if self.keyed:
+            parts["content"] = as_content(f"leg.{quote_name(column_name(field))}" for field in self._compared())
             repeated = Function(
                 schema=self.schema,
                 name=shorten(f"{self.name}_repeated"),
-                arguments="text, bigint",
+                arguments="text, jsonb",
                 returns="uuid",
                 language="plpgsql",
                 security_definer=True,
@@ -100,6 +102,10 @@ class _Functions:
             yield repeated
             requires.append(tuple(repeated.key))
         yield self._record(legs, repeated if self.keyed else None, requires)
+
+    def _compared(self) -> list[AnyField]:
+        """Return the fields by which legs that come again are counted: what is computed is another value each time."""
+        return [field for field in self.fields if not (field.has_db_default() and is_computed(field))]
 
     def _record(self, legs: Function, repeated: Function | None, requires: list[tuple[str, ...]]) -> Function:
         columns = ["entry_id", *(column_name(field) for field in self.fields), *([KEY] if self.keyed else [])]
@@ -114,11 +120,15 @@ class _Functions:
             statements = [f"{insert}\n    RETURNING *"]
         else:
             # In a statement of its own, which sees what a rival with the same key has booked.
-            found = f"{quote_name(repeated.schema, repeated.name)}($3, jsonb_array_length($2))"
+            sent = as_content(map(_value, self._compared()))
+            is_new = f"$3 IS NULL OR EXISTS (SELECT FROM {self.table} AS own WHERE own.entry_id = $1)"
             statements = [
                 insert,
                 f"SELECT *\n    FROM {self.table} AS entry\n"
-                f"    WHERE entry.entry_id = CASE WHEN $3 IS NULL THEN $1 ELSE (SELECT {found}) END\n"
+                f"    WHERE entry.entry_id = CASE WHEN {is_new} THEN $1 ELSE (\n"
+                f"        SELECT {quote_name(repeated.schema, repeated.name)}($3, jsonb_agg({sent}))\n"
+                f"        FROM jsonb_to_recordset($2) AS leg ({typed})\n"
+                "    ) END\n"
                 "    ORDER BY entry.id",
             ]
         body = "".join(f"    {statement};\n" for statement in statements)

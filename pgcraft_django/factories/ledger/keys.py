@@ -4,17 +4,17 @@ A key is that of an entry, which may have several legs, so it cannot be unique i
 it has one row for each; the rival that comes second waits there until the first has committed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from django.db import models
 
 from pgcraft_django.bodies import one_line, read_body
-from pgcraft_django.columns import column_name, column_types
-from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.columns import AnyField, column_name, column_types
+from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
 from pgcraft_django.factories.companion import make_companion
 from pgcraft_django.factories.guard import by_hand, guard_truncate
-from pgcraft_django.factories.ledger.shape import KEY, index_entries
+from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, written_fields
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
@@ -62,14 +62,14 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
         return
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
-    said = [column_name(field) for field in fields if field.name not in {"id", "entry_id", "created_at", KEY}]
+    said = written_fields(model)
     parts = {
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
         "key_line": one_line(f"NEW.{quote_name(KEY)}"),
-        "content_of_leg": _content("leg", said),
-        "content_of_new": _content("NEW", said),
+        "content_of_leg": as_content(f"leg.{quote_name(column_name(field))}" for field in said),
+        "content_of_new": as_content(map(_said, said)),
     }
     reads = {
         parts["table"]: column_types(fields),
@@ -107,5 +107,14 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     yield from guard_truncate(schema, keys)
 
 
-def _content(row: str, columns: list[str]) -> str:
-    return f"pg_catalog.jsonb_build_array({', '.join(f'{row}.{quote_name(column)}' for column in columns)})"
+def as_content(values: Iterable[str]) -> str:
+    """Return in SQL what legs are compared by."""
+    return f"pg_catalog.jsonb_build_array({', '.join(values)})"
+
+
+def _said(field: AnyField) -> str:
+    """Return what a leg says that comes again: a time that was left out is that of the leg which is there."""
+    column = quote_name(column_name(field))
+    if not is_time_of_statement(field):
+        return f"NEW.{column}"
+    return f"CASE WHEN NEW.{column} = {default_sql(field)} THEN leg.{column} ELSE NEW.{column} END"

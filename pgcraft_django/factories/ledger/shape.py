@@ -4,8 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Now
 
 from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.factories.base import constant_default
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.plugins.base import get_plugins, option
 
@@ -43,6 +45,22 @@ def written_fields(model: type[models.Model]) -> list[AnyField]:
     """Return the fields that whoever records an entry gives, in the order of the model; not `entry_id` and the key."""
     left_out = {"id", "entry_id", "created_at", KEY}
     return [field for field in model._meta.local_concrete_fields if field.name not in left_out and not field.generated]
+
+
+def is_computed(field: AnyField) -> bool:
+    """Tell whether an entry that comes without the field gets a value that is made for it."""
+    if field.has_db_default():
+        return hasattr(field.db_default, "resolve_expression") and not isinstance(field.db_default, models.Value)
+    return callable(field.default) and constant_default(field) is models.NOT_PROVIDED
+
+
+def is_time_of_statement(field: AnyField) -> bool:
+    """Tell whether that value is the time, or so much before or after it: nobody else gives one that is the same."""
+    if not (is_computed(field) and isinstance(field, models.DateTimeField) and field.has_db_default()):
+        return False
+    default: Any = field.db_default
+    called = [part for part in default.flatten() if isinstance(part, models.Func)]
+    return bool(called) and all(type(part) is Now for part in called)
 
 
 def bound_of(value: AnyField) -> Decimal | None:

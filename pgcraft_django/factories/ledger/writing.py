@@ -1,10 +1,12 @@
 """Booking entries: one statement each, all or nothing."""
 
 import uuid
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.utils.hashable import make_hashable
 
 from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
@@ -14,6 +16,7 @@ from pgcraft_django.factories.ledger.shape import (
     DEBIT,
     DIRECTION,
     KEY,
+    is_computed,
     is_double_entry,
     is_idempotent,
     written_fields,
@@ -112,32 +115,66 @@ class LedgerQuerySet(Reading):
             raise TypeError(
                 f"{self.model.__name__} has no idempotency keys: write idempotency = True in class PGCraft."
             )
-        entry = uuid.uuid4()
-        own = {"entry_id": entry} if key is None else {"entry_id": entry, KEY: key}
-        instances = [self.model(**{**leg, **own}) for leg in legs]
-        rows = self.model._base_manager.using(self._writing)
         if key is None:
-            return list(rows.bulk_create(instances))
+            entry = uuid.uuid4()
+            return list(self._rows.bulk_create([self.model(**{**leg, "entry_id": entry}) for leg in legs]))
+        try:
+            return self._book_once(legs, key)
+        except IdempotencyConflict:
+            same = self._with_booked(legs, key)
+            if same == list(legs):
+                raise
+            return self._book_once(same, key)
+
+    def _book_once(self, legs: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
+        entry = uuid.uuid4()
+        instances = [self.model(**{**leg, "entry_id": entry, KEY: key}) for leg in legs]
         try:
             with transaction.atomic(using=self._writing):
                 # The database leaves out what was booked before, so fewer rows may come back than go.
-                rows.bulk_create(instances, ignore_conflicts=True)
-                return self._booked(entry, key, len(legs))
+                self._rows.bulk_create(instances, ignore_conflicts=True)
+                return self._booked(entry, key, instances)
         except DatabaseError as error:
             if sqlstate(error) == CONFLICT:
                 raise IdempotencyConflict(server_message(error)) from error
             raise
 
-    def _booked(self, entry: uuid.UUID, key: str, legs: int) -> list[Any]:
-        rows = list(self.model._base_manager.using(self._writing).filter(**{KEY: key}).order_by("id"))
-        if len(rows) == legs:
-            return rows
+    def _booked(self, entry: uuid.UUID, key: str, instances: Sequence[Any]) -> list[Any]:
+        rows = list(self._rows.filter(**{KEY: key}).order_by("id"))
         if any(row.entry_id == entry for row in rows) or not rows:
-            raise IntegrityError(f"A leg of the entry {entry} breaks a unique constraint of {self.model.__name__}.")
-        raise IdempotencyConflict(
-            f"The idempotency key {key!r} belongs to the entry {rows[0].entry_id}, which has {len(rows)} legs and not "
-            f"{legs}."
-        )
+            if len(rows) < len(instances):
+                raise IntegrityError(f"A leg of the entry {entry} breaks a unique constraint of {self.model.__name__}.")
+            return rows
+        belongs = f"The idempotency key {key!r} belongs to the entry {rows[0].entry_id}, which has"
+        if len(rows) != len(instances):
+            raise IdempotencyConflict(f"{belongs} {len(rows)} legs and not {len(instances)}.")
+        # PostgreSQL has found each leg among those that were there before. There must be as many, of each.
+        legs = {make_hashable(said): said for said in map(_said, instances)}
+        times = Counter(make_hashable(_said(instance)) for instance in instances)
+        for leg, said in legs.items():
+            if times[leg] > 1 and times[leg] > self._rows.filter(**conditions({**said, KEY: key})).count():
+                raise IdempotencyConflict(f"{belongs} other legs.")
+        return rows
+
+    def _with_booked(self, legs: Sequence[Mapping[str, Any]], key: str) -> list[Mapping[str, Any]]:
+        """Return the legs with what was computed for them when they were booked before: nobody has said that."""
+        computed = [field for field in written_fields(self.model) if is_computed(field)]
+        booked = list(self._rows.filter(**{KEY: key}).order_by("id"))
+        if len(booked) != len(legs):
+            return list(legs)
+        return [
+            {
+                field.attname: getattr(row, field.attname)
+                for field in computed
+                if not {field.name, field.attname} & set(leg)
+            }
+            | dict(leg)
+            for leg, row in zip(legs, booked, strict=True)
+        ]
+
+    @property
+    def _rows(self) -> Any:
+        return self.model._base_manager.using(self._writing)
 
 
 LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
@@ -145,11 +182,16 @@ LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
 
 def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any, ...]:
     """Return the values of `fields` in the leg that `instance` repeats: same key, same content."""
-    given = {field.attname: getattr(instance, field.attname) for field in written_fields(type(instance))}
-    said = {name: value for name, value in given.items() if not hasattr(value, "resolve_expression")}
-    rows = type(instance)._base_manager.using(using).filter(**conditions({**said, KEY: getattr(instance, KEY)}))
+    rows = type(instance)._base_manager.using(using)
+    rows = rows.filter(**conditions({**_said(instance), KEY: getattr(instance, KEY)}))
     [row] = rows.order_by("id").values_list(*(field.attname for field in fields))[:1]
     return row  # type: ignore[no-any-return]
+
+
+def _said(instance: Any) -> dict[str, Any]:
+    """Return what the instance says by itself: not what the database works out."""
+    given = {field.attname: getattr(instance, field.attname) for field in written_fields(type(instance))}
+    return {name: value for name, value in given.items() if not hasattr(value, "resolve_expression")}
 
 
 def _plain(value: Any) -> Any:
