@@ -16,11 +16,12 @@ class PGCraftConfig(AppConfig):
     verbose_name = "pgcraft"
 
     def ready(self) -> None:
-        from pgcraft_django import checks, connections, migrating, registry
+        from pgcraft_django import checks, connections, grouping, migrating, registry
         from pgcraft_django.autodetector import wiring
 
         registry.autodiscover()
         connections.set_search_path()
+        grouping.install()
         wiring.install()
         migrating.install()
         checks.register()

@@ -78,7 +78,8 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
                 f"Django's database user may not switch to {role!r}. Let a DBA run: GRANT {quote_name(role)} TO {user}"
             ) from error
         try:
-            yield
+            with _grouping_by_all_columns(using):
+                yield
         except ProgrammingError as error:
             if sqlstate(error) in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):
                 _explain(error)
@@ -87,6 +88,18 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
         # otherwise one around it goes on as before.
         if not connections[using].needs_rollback:
             _set(using, before)
+
+
+@contextmanager
+def _grouping_by_all_columns(using: str) -> Iterator[None]:
+    """Let Django group by more than primary keys: what it finds are views, which have none."""
+    features: Any = connections[using].features
+    before = features.allows_group_by_selected_pks
+    features.allows_group_by_selected_pks = False
+    try:
+        yield
+    finally:
+        features.allows_group_by_selected_pks = before
 
 
 def _explain(error: ProgrammingError) -> None:

@@ -15,7 +15,7 @@ LAYERS = [
     {"apps", "checks", "management", "middleware", "testing", "urls", "views"},
     {"logins"},
     {"tokens", "drift"},
-    {"autodetector", "postgrest", "connections", "models", "admin", "migrating"},
+    {"autodetector", "postgrest", "connections", "grouping", "models", "admin", "migrating"},
     {
         "declared",
         "operations",

@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.serializers.base import DeserializedObject
-from django.db import IntegrityError, OperationalError, connections, models, transaction
+from django.db import IntegrityError, NotSupportedError, OperationalError, connections, models, transaction
 from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 
@@ -35,6 +35,29 @@ def test_rows_are_filtered_excluded_ordered_annotated_and_aggregated(shop: Shop)
         assert [item.category.name for item in shop.rows().select_related("category").filter(stock=1)] == ["tools"]
         assert [len(item.products.all()) for item in shop.rows("Category").prefetch_related("products")] == [3]
     assert count.number == 3
+
+
+def test_whole_rows_are_grouped(shop: Shop) -> None:
+    root = shop.rows().create(sku="root", details={"a": 1})
+    for number in range(2):
+        part = shop.rows().create(sku=f"part {number}", parent=root)
+        shop.rows("Line").create(product=part, amount=number)
+    counted = shop.rows().annotate(number=Count("parts")).order_by("pk")
+    assert [(row.sku, row.details, row.number) for row in counted][:2] == [("root", {"a": 1}, 2), ("part 0", None, 0)]
+    lines = shop.rows("Line").select_related("product").annotate(number=Count("product__parent__parts"))
+    assert [(line.product.sku, line.number) for line in lines.order_by("pk")] == [("part 0", 2), ("part 1", 2)]
+    grouped = str(shop.rows("Category").annotate(Count("products")).query).partition("GROUP BY")[2]
+    assert '"name"' not in grouped  # tables are grouped by their keys, as ever
+
+
+def test_what_a_view_cannot_do_with_conflicts_is_refused(shop: Shop) -> None:
+    for options in (
+        {"ignore_conflicts": True},
+        {"update_conflicts": True, "unique_fields": ["sku"], "update_fields": ["stock"]},
+    ):
+        with pytest.raises(NotSupportedError, match=r"update_or_create\(\) for each row"):
+            shop.rows().bulk_create([shop.model()(sku="a")], **options)
+    assert not shop.rows().exists()
 
 
 class Counter:

@@ -1,9 +1,11 @@
 """The past in the ORM."""
 
 import datetime
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.db import NotSupportedError, models
 from django.db.models import Count, F
 from django.utils import timezone
 
@@ -48,13 +50,58 @@ def test_rows_as_they_were_are_filtered_ordered_counted_and_sliced(story: Any) -
 def test_the_past_cannot_be_written(story: Any) -> None:
     place, times = story
     then = place.rows().as_of(times[2])
-    for write in (lambda: then.update(name=""), lambda: then.all().delete(), lambda: then.filter(id=1).delete()):
+    refused: list[Callable[[], Any]] = [
+        lambda: then.update(name=""),
+        lambda: then.all().delete(),
+        lambda: then.filter(id=1).delete(),
+        lambda: then.create(name=""),
+        lambda: then.bulk_create([place.model("Student")(name="")]),
+        lambda: then.get_or_create(name="nobody"),
+        lambda: then.update_or_create(name="Bob", defaults={"name": ""}),
+        lambda: then.select_for_update(),
+        lambda: place.rows().select_for_update().as_of(times[2]),
+    ]
+    for write in refused:
         with pytest.raises(TypeError, match="as they were"):
             write()
+    assert then.get_or_create(name="Anna")[1] is False
+    assert place.rows().count() == 1
     with pytest.raises(ValueError, match="time zone"):
         place.rows().as_of(datetime.datetime(2020, 1, 1))
     with pytest.raises(ValueError, match="time zone"):
         place.rows().as_of("2020-01-01")
+
+
+def test_rows_of_different_times_are_not_taken_for_those_of_one(story: Any) -> None:
+    place, times = story
+    then = place.rows().as_of(times[2])
+    for other in (place.rows(), place.rows().as_of(times[1])):
+        for combine in (lambda one, two: one | two, lambda one, two: one & two, lambda one, two: one ^ two):
+            with pytest.raises(TypeError, match="different times"):
+                combine(then, other)
+            with pytest.raises(TypeError, match="different times"):
+                combine(other, then)
+    both = then.filter(name="Anna") | place.rows().as_of(times[2]).filter(name="Bob")
+    assert sorted(student.name for student in both) == ["Anna", "Bob"]
+    with pytest.raises(NotSupportedError, match="as_of"):
+        place.rows().union(place.rows()).as_of(times[2])
+
+
+def test_whole_rows_as_they_were_are_grouped(story: Any) -> None:
+    place, times = story
+    found = place.rows().as_of(times[2]).select_related("school").annotate(number=Count("school__students"))
+    assert [(row.name, row.number) for row in found.order_by("name")] == [("Anna", 0), ("Bob", 0)]
+    assert place.rows().annotate(number=Count("school")).as_of(times[1]).get().data == {}
+    assert place.rows("School").filter(students__in=found).count() == 0
+
+
+def test_a_proxy_goes_back_in_time(story: Any) -> None:
+    place, times = story
+    meta = type("Meta", (), {"proxy": True, "apps": place.world.apps, "app_label": "shop"})
+    proxy: Any = type("Pupil", (place.model("Student"),), {"__module__": __name__, "Meta": meta})
+    assert isinstance(found := proxy.objects.using(place.site.alias).as_of(times[1]).get(), proxy)
+    assert found.name == "Ann"
+    assert isinstance(found, models.Model)
 
 
 def test_versions_are_in_order_and_tell_what_has_changed(story: Any) -> None:

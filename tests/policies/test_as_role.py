@@ -11,6 +11,7 @@ import pytest
 from django.apps.registry import Apps
 from django.contrib.sessions.models import Session
 from django.db import IntegrityError, ProgrammingError, connections, transaction
+from django.db.models import Count
 
 import pgcraft_django
 from pgcraft_django import registry
@@ -59,6 +60,19 @@ def test_the_orm_sees_and_writes_what_the_request_would(apps: Apps, using: str) 
         rows = note.objects.using(using).filter(text=mine)
         assert (rows.count(), rows.update(text="x"), rows.delete()[0]) == (0, 0, 0)
     assert note.objects.using(using).get(text=mine).person_id == ANN
+
+
+def test_whole_rows_are_grouped(apps: Apps, using: str) -> None:
+    note = apps.get_model("shop", "Note")
+    mine = str(uuid.uuid4())
+    with person(ANN, using):
+        note.objects.using(using).create(text=mine, person_id=ANN)
+        found = note.objects.using(using).filter(text=mine).annotate(number=Count("pk"))
+        assert [(row.text, row.number) for row in found] == [(mine, 1)]
+        with person(BOB, using):
+            assert not list(note.objects.using(using).filter(text=mine).annotate(number=Count("pk")))
+        assert found.all().get().number == 1
+    assert connections[using].features.allows_group_by_selected_pks is True
 
 
 def test_what_the_database_stamps_is_left_to_it(apps: Apps, using: str) -> None:

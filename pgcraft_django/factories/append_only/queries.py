@@ -1,11 +1,12 @@
 """The rows as they were: a queryset of the model itself whose table is what was valid at a time."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 
 from django.db import models
 from django.db.models.expressions import DatabaseDefault
+from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 
 from pgcraft_django.factories.append_only.objects import STAMPS
@@ -18,12 +19,12 @@ class _FormerTable(BaseTable):
 
     def __init__(self, table_name: str, alias: str, model: type[models.Model], when: datetime.datetime) -> None:
         super().__init__(table_name, alias)
-        self.model = model
+        self.model: Any = model._meta.concrete_model
         self.when = when
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         columns = ", ".join(quote_name(field.column) for field in self.model._meta.local_concrete_fields)
-        history = quote_name(self.model.history.model._meta.db_table)  # type: ignore[attr-defined]
+        history = quote_name(self.model.history.model._meta.db_table)
         quote = getattr(compiler, "quote_name", None) or compiler.quote_name_unless_alias  # before Django 6.1
         alias = quote(self.table_alias)
         return (
@@ -39,6 +40,15 @@ class _FormerTable(BaseTable):
     @property
     def identity(self) -> tuple[Any, ...]:
         return (*super().identity, self.when)
+
+
+class _PastQuery(Query):
+    """Groups by all columns, also where Django would by the key alone: of what is no table, PostgreSQL knows none."""
+
+    def get_compiler(self, *args: Any, **options: Any) -> Any:
+        compiler: Any = super().get_compiler(*args, **options)
+        compiler.collapse_group_by = lambda expressions, having: expressions
+        return compiler
 
 
 def _inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Sequence[Any]:
@@ -63,14 +73,19 @@ class HistoryQuerySet(models.QuerySet[Any]):
     def as_of(self, when: datetime.datetime) -> Self:
         """Return the rows as they were at `when`, deleted ones included, to filter, order, count and slice.
 
-        Related models are as they are now. Raises `ValueError` if `when` has no time zone, and `TypeError` where the
-        past would be written to.
+        Related models are as they are now, and so are fields that `only()` or `defer()` leave for later. Raises
+        `ValueError` if `when` has no time zone, and `TypeError` where the past would be written to, locked, or combined
+        with another time by `|`, `&` or `^`.
         """
         check_moment(when)
+        self._not_support_combined_queries("as_of")  # type: ignore[attr-defined]
         clone = self._chain()  # type: ignore[attr-defined]
+        clone.query = clone.query.chain(_PastQuery)
         alias = clone.query.get_initial_alias()
         clone.query.alias_map[alias] = _FormerTable(self.model._meta.db_table, alias, self.model, when)
         clone._as_of = when
+        if clone.query.select_for_update:
+            clone._refuse_past()
         return clone  # type: ignore[no-any-return]
 
     def _clone(self) -> Self:
@@ -81,11 +96,28 @@ class HistoryQuerySet(models.QuerySet[Any]):
     def _refuse_past(self) -> None:
         if self._as_of is not None:
             raise TypeError(
-                "Rows as they were cannot be written. Use version.restore(), or a queryset without as_of()."
+                "Rows as they were cannot be written or locked. Use version.restore(), or a queryset without as_of()."
             )
+
+    def _merge_sanity_check(self, other: Any) -> None:
+        super()._merge_sanity_check(other)  # type: ignore[misc]
+        if self._as_of != getattr(other, "_as_of", None):
+            raise TypeError("Rows of different times cannot be combined. Use union().")
 
     def _insert(self, objs: Any, fields: Any, **options: Any) -> Any:
         return super()._insert(objs, fields if options.get("raw") else _inserted_fields(objs, fields), **options)  # type: ignore[misc]
+
+    def select_for_update(self, *args: Any, **options: Any) -> Self:
+        self._refuse_past()
+        return super().select_for_update(*args, **options)
+
+    def create(self, **values: Any) -> Any:
+        self._refuse_past()
+        return super().create(**values)
+
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
+        self._refuse_past()
+        return super().bulk_create(objs, *args, **options)
 
     def update(self, **values: Any) -> int:
         self._refuse_past()

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, models, router, transaction
+from django.db import DEFAULT_DB_ALIAS, NotSupportedError, OperationalError, connections, models, router, transaction
 
 from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
 
@@ -18,6 +18,14 @@ class EAVQuerySet(models.QuerySet[Any]):
     that moment, PostgreSQL raises a serialization failure. So, within a transaction, the rows are locked first; outside
     of one, nothing is lost by just trying.
     """
+
+    def _check_bulk_create_options(self, ignore_conflicts: bool, update_conflicts: bool, *args: Any) -> Any:
+        if ignore_conflicts or update_conflicts:
+            raise NotSupportedError(
+                f"bulk_create() of {self.model.__name__} cannot ignore or update conflicts, because its relation is a "
+                "view. Use get_or_create() or update_or_create() for each row."
+            )
+        return super()._check_bulk_create_options(ignore_conflicts, update_conflicts, *args)  # type: ignore[misc]
 
     def update(self, **values: Any) -> int:
         return self._write(lambda: super(EAVQuerySet, self).update(**values))  # type: ignore[no-any-return]
