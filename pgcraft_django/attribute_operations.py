@@ -92,6 +92,8 @@ class _OfAttribute:
         field = field.clone()
         field.set_attributes_from_name(self.name)
         field.model = model
+        if field.is_relation:  # it has to know the model, and not only its name
+            field.remote_field = model._meta.get_field(self.name).remote_field
         value = editor.effective_default(field)
         sql, parameters = "%s", [value]
         if value is None and field.has_db_default():

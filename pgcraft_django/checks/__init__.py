@@ -24,6 +24,7 @@ Models
     E027  A factory model is `managed = False`.
     E028  `pgcraft_django` is not in `INSTALLED_APPS`.
     E029  What belongs into `class PGCraft` is somewhere else.
+    E030  A model inherits from several factories.
     W001  The app of a factory model has no migrations.
 
 One API
@@ -67,7 +68,7 @@ State machines
 Attributes
     E081  A `ForeignKey` leads to a model whose relation is a view.
     E082  The key of an entity is not one plain column.
-    E083  A column has a name that the tables behind the model need.
+    E083  A field or column has a name that the model or the tables behind it need.
     E084  A many-to-many field is on a model whose relation is a view, or leads to one.
     E085  An attribute cannot be a generated field.
     E086  A constraint or index is not possible over attributes.

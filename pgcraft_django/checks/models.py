@@ -151,6 +151,15 @@ def _inheritance(model: type[models.Model]) -> Iterator[CheckMessage]:
             "primary_key=True)",
             obj=model,
         )
+    made = [base for base in model.__mro__ if "pgcraft_factory" in vars(base) and base is not PGCraftModel]
+    if others := [base.__name__ for base in made if not issubclass(made[0], base)]:
+        yield error(
+            "E030",
+            f"The model inherits from {made[0].__name__} and {listed(others)}. Only one factory can make it: the "
+            "others would do nothing.",
+            hint=f"Write class {model.__name__}({made[0].__name__}):",
+            obj=model,
+        )
     if not model._meta.managed:
         yield error(
             "E027",

@@ -3,6 +3,7 @@
 They are made when the model's class is, so that `makemigrations` follows them as it follows any model.
 """
 
+import copy
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -30,9 +31,20 @@ def plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Field
 
     A foreign key stays one for the ORM, but the database no longer insists on the row that it points to.
     """
-    copy = _plain_copy(field, **options)
-    copy.pgcraft_copied = field.name  # type: ignore[attr-defined]
-    return copy
+    copied = _plain_copy(field, **options)
+    copied.pgcraft_copied = field.name  # type: ignore[attr-defined]
+    return copied
+
+
+def like_inherited(field: "models.Field[Any, Any]") -> "models.Field[Any, Any]":
+    """Return the same field for another model, behind those that were made before.
+
+    As Django does with fields of an abstract model: `clone()` asks for models that may not be there yet.
+    """
+    copied = copy.deepcopy(field)
+    copied.creation_counter = models.Field.creation_counter
+    models.Field.creation_counter += 1
+    return copied
 
 
 def copied_names(model: type[models.Model]) -> dict[str, "models.Field[Any, Any]"]:
@@ -50,8 +62,8 @@ def _plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Fiel
     keywords = {name: value for name, value in keywords.items() if name not in _LEFT_OUT}
     keywords |= {"null": True, "blank": True, "editable": False}
     kind: Any = next((plain for auto, plain in _INTEGERS.items() if type(field) is auto), type(field))
-    copy: models.Field[Any, Any] = kind(*arguments, **keywords, **options)
-    return copy
+    copied: models.Field[Any, Any] = kind(*arguments, **keywords, **options)
+    return copied
 
 
 def _copy_of_reference(field: "models.ForeignKey[Any, Any]", **options: Any) -> "models.Field[Any, Any]":
@@ -77,11 +89,11 @@ def _copy_of_reference(field: "models.ForeignKey[Any, Any]", **options: Any) -> 
 
 
 def _named(output: "models.Field[Any, Any]", field: "models.Field[Any, Any]") -> "models.Field[Any, Any]":
-    copy = output.clone()
-    copy.set_attributes_from_name(field.name)
-    copy.db_column = field.db_column
-    copy.model = field.model
-    return copy
+    copied = output.clone()
+    copied.set_attributes_from_name(field.name)
+    copied.db_column = field.db_column
+    copied.model = field.model
+    return copied
 
 
 def make_companion(

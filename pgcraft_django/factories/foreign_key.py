@@ -6,6 +6,7 @@ PostgreSQL has no foreign keys to views, so the constraint is one to the table b
 
 from typing import Any, TypeVar
 
+from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.columns import column_name, column_types
@@ -27,6 +28,10 @@ class PGCraftForeignKey(models.ForeignKey[_Set, _Get]):
         if refers_to_view(self):
             keywords["db_constraint"] = False
         return name, "django.db.models.ForeignKey", arguments, keywords
+
+    def _check_unique(self, **kwargs: Any) -> list[CheckMessage]:
+        """Recommend a `OneToOneField`, as Django does, where that is possible."""
+        return [] if refers_to_view(self) else super()._check_unique(**kwargs)  # type: ignore[misc]
 
 
 def refers_to_view(field: Any) -> bool:

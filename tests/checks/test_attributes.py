@@ -22,7 +22,10 @@ def test_a_model_with_attributes_is_right(apps: Apps) -> None:
 def test_a_plain_foreign_key_to_a_view_is_refused(apps: Apps, base: Any, kind: Any) -> None:
     model(apps, base=PGCraftEAV)
     model(apps, "Letter", base=base, reader=kind("shop.Person", models.CASCADE))
-    expect(messages(apps), "E081", "PGCraftForeignKey(Person, …)")
+    unique = kind is models.OneToOneField
+    expect(messages(apps), "E081", f"PGCraftForeignKey(Person, …{', unique=True' if unique else ''})")
+    told: Any = model(apps, "Other", base=base, reader=PGCraftForeignKey("shop.Person", models.CASCADE, unique=True))
+    assert told._meta.get_field("reader").check() == []  # where Django recommends a OneToOneField
 
 
 @pytest.mark.parametrize("base", [PGCraftSimple, PGCraftEAV])
@@ -58,6 +61,11 @@ def test_the_key_is_one_plain_column(apps: Apps) -> None:
 def test_names_that_the_tables_need_are_refused_for_a_key(apps: Apps, name: str) -> None:
     model(apps, base=PGCraftEAV, **{name: models.BigAutoField(primary_key=True)})
     expect(messages(apps), "E083", f'person_{name} = …(db_column="person_{name}")')
+
+
+def test_the_name_of_the_changes_is_refused_for_a_field(apps: Apps) -> None:
+    model(apps, base=PGCraftEAV, history=models.TextField())
+    expect(messages(apps), "E083", "Write person_history = …")
 
 
 def test_names_that_the_table_needs_are_refused_for_a_foreign_key(apps: Apps) -> None:

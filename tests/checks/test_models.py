@@ -140,6 +140,11 @@ BAD: list[tuple[str, Callable[[Apps], object], str]] = [
         lambda apps: model(apps, "Pupil", base=model(apps), meta={"db_table": "pupils"}, name=None),
         "abstract = True in class Meta of Person",
     ),
+    (
+        "E030",
+        lambda apps: model(apps, base=(PGCraftEAV, PGCraftAppendOnly)),
+        "class Person(PGCraftEAV):",
+    ),
     ("E027", lambda apps: model(apps, meta={"managed": False}), "pgcraft_django.register(Person, api=API())"),
     ("E029", lambda apps: model(apps, policies=[OwnerPolicy("name")]), "Write policies = … in class PGCraft"),
     ("E029", lambda apps: model(apps, api=None), "Write api = … in class PGCraft"),

@@ -99,6 +99,7 @@ def test_a_guard_is_about_columns_of_the_row(apps: Apps, guard: Any) -> None:
         {"reason": models.TextField(null=True)},
         {"id": models.TextField(null=True)},
         {"note": models.TextField(null=True, db_column="actor")},
+        {"by": models.ForeignKey("shop.Person", models.SET_NULL, null=True)},
     ],
 )
 def test_fields_of_the_log_have_room_there(apps: Apps, fields: Any) -> None:

@@ -222,6 +222,21 @@ def test_a_default_is_filled_in_where_a_column_would_have_it(place: Shop) -> Non
         place.query("UPDATE products SET size = NULL")
 
 
+def test_a_foreign_key_with_a_default_comes_to_rows_that_are_there(place: Shop) -> None:
+    def declare(apps: Apps, *, linked: bool) -> None:
+        define(apps, "Shelf", "shelves", PGCraftSimple, {"name": models.TextField()})
+        shelf = models.ForeignKey("shop.Shelf", models.SET_DEFAULT, default=1, related_name="+")
+        define(
+            apps, "Product", "products", PGCraftEAV, {"name": models.TextField(), "shelf": shelf if linked else None}
+        )
+
+    evolve(place, lambda apps: declare(apps, linked=False))
+    place.query("INSERT INTO shelves (name) VALUES ('a')")
+    place.query("INSERT INTO products (name) VALUES ('b')")
+    evolve(place, lambda apps: declare(apps, linked=True))
+    assert place.query("SELECT name, shelf_id FROM products") == [("b", 1)]
+
+
 def test_what_breaks_a_new_rule_stops_the_migration(place: Shop) -> None:
     evolve(place, products())
     place.query("INSERT INTO products (name) VALUES ('a')")

@@ -72,13 +72,16 @@ def test_there_is_a_button_for_each_way_that_is_open(root: Client, ticket: Ticke
 
 def test_a_button_asks_and_then_the_row_is_led_on(root: Client, ticket: Ticket) -> None:
     asked = press(root, ticket, "taken")
-    assert list(asked.context["form"].fields) == ["reason", "minutes"]
+    assert list(asked.context["form"].fields) == ["reason", "minutes", "helper"]
     assert "In work" in asked.content.decode()
     assert (steps(ticket), asked.redirect_chain) == ([(None, "open", None, None)], [])
-    assert confirm(root, ticket, "taken", reason="urgent", minutes="5") == ["The state is now In work."]
+    helper = get_user_model().objects.get()
+    said = {"reason": "urgent", "minutes": "5", "helper": str(helper.pk)}
+    assert confirm(root, ticket, "taken", **said) == ["The state is now In work."]
+    assert ticket.state_machine.history.last().helper == helper
     assert steps(ticket)[1:] == [("open", "taken", "urgent", 5)]
     page = root.get(url("change", ticket.pk)).content.decode()
-    assert re.search(r"<td>Open</td><td>In work</td><td></td><td>urgent</td><td>5</td>", page)
+    assert re.search(r"<td>Open</td><td>In work</td><td></td><td>urgent</td><td>5</td><td>root</td>", page)
 
 
 def test_what_is_asked_for_is_judged_first(root: Client, ticket: Ticket) -> None:

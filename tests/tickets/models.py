@@ -1,5 +1,6 @@
 """Tickets: opened, taken, closed."""
 
+from django.contrib.auth.models import User
 from django.db import models
 
 from pgcraft_django.models import PGCraftStateMachine, Transition
@@ -32,7 +33,11 @@ class Ticket(PGCraftStateMachine):
             "open": [Transition("taken", guard=~models.Q(assignee="")), "closed"],
             "taken": ["closed", "open"],
         }
-        transition_fields = {"minutes": models.PositiveIntegerField(null=True, blank=True)}
+        transition_fields = {
+            "minutes": models.PositiveIntegerField(null=True, blank=True),
+            # A class, and not its name: what it belongs to is not ready yet.
+            "helper": models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+"),
+        }
 
     def __str__(self) -> str:
         return self.title

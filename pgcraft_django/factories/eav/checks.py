@@ -87,6 +87,13 @@ def _key(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 
 def _field(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
+    if field.name == "history":
+        yield error(
+            "E083",
+            "The field 'history' has the name of the changes of the attributes.",
+            hint=f"Write {renamed(field.name, model)} = …",
+            obj=model,
+        )
     if field.generated:
         yield error(
             "E085",
@@ -142,7 +149,7 @@ def check_reference(model: type[models.Model], field: Any) -> Iterator[CheckMess
             "E081",
             f"{field.name!r} is a {type(field).__name__} to {target}, whose relation is a view: PostgreSQL has no "
             "foreign keys to views.",
-            hint=f"Write {field.name} = PGCraftForeignKey({target}, …) with "
+            hint=f"Write {field.name} = PGCraftForeignKey({target}, …{', unique=True' if field.unique else ''}) with "
             "from pgcraft_django.models import PGCraftForeignKey",
             obj=model,
         )

@@ -26,6 +26,8 @@ from pgcraft_django.plugins.base import option
 
 RESERVED = {"transition_id", "step", "former", "from_state", "to_state", "at", "actor", "reason", "from", "to"}
 """Columns of the log, and arguments of the function."""
+KEEPING = {models.PROTECT, models.RESTRICT, models.DO_NOTHING}
+"""What a foreign key does to its row when what it refers to is deleted: nothing."""
 
 
 def check_machine(model: type[models.Model]) -> Iterator[CheckMessage]:
@@ -163,6 +165,9 @@ def _extras(model: type[models.Model]) -> Iterator[CheckMessage]:
         elif not field.null:
             message = f"The field {name!r} of transition_fields needs a value, which a plain change of state has not."
             yield error("E076", message, hint=f"Write {name} = …(null=True)", obj=model)
+        elif field.remote_field and field.remote_field.on_delete not in KEEPING:
+            message = f"Deleting what {name!r} refers to would change the log of the states, which nobody can."
+            yield error("E076", message, hint=f"Write {name} = …(on_delete=models.PROTECT)", obj=model)
 
 
 def _unreachable(machine: Machine) -> Iterator[CheckMessage]:

@@ -10,7 +10,7 @@ from pgcraft_django.api import as_apis
 from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
-from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.naming import is_identifier, plain_text, shorten
@@ -59,7 +59,7 @@ class StateMachineFactory(Factory):
 
     def prepare(self, model: type[models.Model]) -> None:
         keys = [plain_copy(field) for field in model._meta.pk_fields]
-        extras = {name: field.clone() for name, field in extra_fields(model).items()}
+        extras = {name: like_inherited(field) for name, field in extra_fields(model).items()}
         names = [field.name for field in model._meta.pk_fields]
         fields = {**dict(zip(names, keys, strict=True)), **extras}
         name = shorten(f"{model._meta.db_table}_transition_step")
