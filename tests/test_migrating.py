@@ -154,6 +154,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AlterField("firm", "id", models.BigAutoField(primary_key=True, serialize=False)),
         migrations.AlterField("firm", "name", models.CharField(max_length=50, null=True)),
+        migrations.AlterField("firm", "name", models.CharField(max_length=50, null=True, db_comment="In full")),
     ]
 """
 TYPES = """
@@ -208,7 +209,9 @@ def test_a_package_changes_types_under_views_functions_and_policies_and_back(pro
         assert seen() == [(1, "b")]
         (package / "migrations" / "0002_bigger.py").write_text(NEW_RELEASE)
         (package / "models.py").write_text(
-            PACKAGE.replace("AutoField", "BigAutoField").replace("TextField(", "CharField(max_length=50, ")
+            PACKAGE.replace("AutoField", "BigAutoField").replace(
+                "TextField(", "CharField(db_comment='In full', max_length=50, "
+            )
         )
         assert "Applying vendor.0002_bigger... OK" in project.manage("migrate", "vendor")
         assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]

@@ -81,7 +81,9 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     """Return the objects that are in the way of an operation, in the order in which they can be dropped."""
     key = ModelKey(app_label, operation.model_name_lower)
     old, new = state.models[key].fields[operation.name], operation.field
-    if old.is_relation or new.is_relation or column_type(old) == column_type(new):
+    if old.is_relation or new.is_relation:
+        return []
+    if column_type(old) == column_type(new) and old.db_comment == new.db_comment:  # which sets the type anew
         return []
     known = recorded(state)
     homes = {

@@ -34,7 +34,7 @@ class DetectorMixin(MigrationAutodetector):
         from pgcraft_django.factories.base import share_defaults
 
         share_defaults(to_state, self.declared_apps)
-        asked_once = AskOnce(questioner or MigrationQuestioner(), self.declared_apps)
+        asked_once = AskOnce(questioner or MigrationQuestioner(), self.declared_apps, from_state)
         super().__init__(from_state, to_state, asked_once)
         self.kept_logs: list[tuple[str, str]] = []
 

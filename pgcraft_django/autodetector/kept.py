@@ -40,11 +40,16 @@ def refuse_kept_tables(detector: Any) -> None:
     for label, name in sorted(detector.new_model_keys - detector.old_model_keys):
         model = detector.to_state.models[label, name]
         if former := kept.get(model_table(model)):
+            name = detector.from_state.models[former].name
+            way = (
+                f'For it to go on there, write RenameModel("{name}", "{model.name}") in a migration before.'
+                if label == former[0]
+                else "To move a model and what goes with it to another app, write CreateModel and DeleteModel in "
+                "state_operations of SeparateDatabaseAndState, and run makemigrations again."
+            )
             raise MigrationError(
                 f"{label}.{model.name} would make the table {model_table(model)}, which is kept from "
-                f"{former[0]}.{detector.from_state.models[former].name} with what is in it. To move a model and what "
-                "goes with it to another app, write CreateModel and DeleteModel in state_operations of "
-                "SeparateDatabaseAndState, and run makemigrations again. For a new table, write another db_table."
+                f"{former[0]}.{name} with what is in it. {way} For a new table, write another db_table."
             )
 
 
@@ -106,7 +111,10 @@ def with_history(detector: Any, label: str, operation: Operation) -> Operation:
             return operation
         changed: Any = RemoveVersion(field.model_name, field.name)
     else:
-        if history not in detector.from_state.models or not hasattr(_declared(detector, label, field), "history"):
+        before = detector.renamed_models.get(history, history[1]).lower()
+        if (label, before) not in detector.from_state.models or not hasattr(
+            _declared(detector, label, field), "history"
+        ):
             return operation
         changed = AddVersion(field.model_name, field.name, field.field, field.preserve_default)
     changed._auto_deps = field._auto_deps

@@ -27,6 +27,7 @@ from pgcraft_django.autodetector.tables import (
     link_table,
     model_table,
     model_tables,
+    old_field,
     referred_models,
     table_owners,
 )
@@ -49,6 +50,7 @@ class Placer:
     """Turns a plan into operations, among those that the autodetector has generated."""
 
     def __init__(self, detector: Any) -> None:
+        self.detector = detector
         self.from_state = detector.from_state
         self.to_state = detector.to_state
         self.generated: dict[str, list[Operation]] = detector.generated_operations
@@ -222,26 +224,29 @@ class Placer:
         return _owners(self.to_state, self.declared)
 
     def _disturbance(self) -> Disturbance:
-        """Collect the tables and columns that Django's operations of this run drop."""
+        """Collect the tables and columns that Django's operations of this run drop, and the columns of another comment.
+
+        Together with a comment, Django sets the type anew, which PostgreSQL refuses under a view.
+        """
         found = Disturbance()
         schemas = _schemas(self.recorded)
         for label, operations in self.generated.items():
             for operation in operations:
-                if not isinstance(operation, DeleteModel | RemoveField):
+                if not isinstance(operation, DeleteModel | RemoveField | AlterField):
                     continue
                 keys = self._model_keys(label, operation) & self.from_state.models.keys()
                 for model in (self.from_state.models[key] for key in keys):
                     if isinstance(operation, DeleteModel):
-                        dropped = list(model_tables(model))
-                    else:
-                        field = model.fields[operation.name]
-                        link = link_table(model, operation.name, field) if field.many_to_many else None
-                        dropped = [link] if link else []
-                        if not field.many_to_many:
-                            table = _quoted(model_table(model), schemas)
-                            columns = {column(operation.name, field)}
-                            found.columns[table] = found.columns.get(table, frozenset()) | columns
-                    found.tables.update(_quoted(table, schemas) for table in dropped)
+                        found.tables.update(_quoted(table, schemas) for table in model_tables(model))
+                        continue
+                    name, field = old_field(self.detector, ModelKey(label, operation.model_name_lower), operation)
+                    if isinstance(operation, AlterField) and field.db_comment == operation.field.db_comment:
+                        continue
+                    if not field.many_to_many:
+                        table = _quoted(model_table(model), schemas)
+                        found.columns[table] = found.columns.get(table, frozenset()) | {column(name, field)}
+                    elif link := link_table(model, name, field):
+                        found.tables.add(_quoted(link, schemas))
         return found
 
 

@@ -14,7 +14,7 @@ from django.db.migrations.questioner import MigrationQuestioner
 from pgcraft_django import registry
 from pgcraft_django.api import API
 from pgcraft_django.errors import MigrationError
-from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftSimple
 from pgcraft_django.operations import AlterFieldType, Create, Drop, Replace, SetTableSchema
 from tests.support.catalog import differences
 from tests.support.world import Declare, Site, World, new_site
@@ -214,6 +214,20 @@ def test_a_changed_comment_is_replaced_in_place(edit: Edit) -> None:
         person(title=models.TextField(null=True, help_text="New")),
     )
     assert shape(made) == ["AlterField", "Replace"]
+
+
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftAppendOnly, PGCraftEAV])
+def test_a_comment_comes_to_a_column_under_views_and_triggers(edit: Edit, site: Site, base: type[models.Model]) -> None:
+    """With a comment Django sets the type of the column again, which PostgreSQL refuses under a view."""
+
+    def commented(name: str, text: str | None) -> Declare:
+        field = models.TextField(null=True, db_comment=text)
+        return lambda apps: define(apps, **{"base": base, name: field})
+
+    edit(commented("title", None), commented("title", "It's theirs"))
+    edit(commented("title", "It's theirs"), commented("heading", "Ours"), RENAMED)
+    assert as_role(site, "anon", "SELECT heading FROM api.people") == []
+    assert site.query("SELECT col_description('api.people'::regclass, 2)") == [("Ours",)]
 
 
 def test_the_docstring_that_django_writes_is_not_published(edit: Edit, site: Site) -> None:

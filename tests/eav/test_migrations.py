@@ -213,10 +213,14 @@ def test_a_default_is_filled_in_where_a_column_would_have_it(place: Shop) -> Non
     evolve(place, products(size=models.IntegerField(null=True)))
     place.query("INSERT INTO products (size) VALUES (1), (NULL)")
     fields = {"stock": models.IntegerField(default=5), "size": models.IntegerField(default=2)}
-    evolve(place, products(**fields, made=models.DateTimeField(db_default=models.functions.Now())))
-    assert place.query("SELECT size, stock, made IS NOT NULL FROM products ORDER BY size") == [
-        (1, 5, True),
-        (2, 5, True),
+    fields |= {
+        "made": models.DateTimeField(db_default=models.functions.Now()),
+        "unit": models.TextField(db_default="kg"),
+    }
+    evolve(place, products(**fields))
+    assert place.query("SELECT size, stock, made IS NOT NULL, unit FROM products ORDER BY size") == [
+        (1, 5, True, "kg"),
+        (2, 5, True, "kg"),
     ]
     with pytest.raises(IntegrityError, match='null value in column "size"'):
         place.query("UPDATE products SET size = NULL")

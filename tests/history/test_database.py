@@ -1,5 +1,6 @@
 """What PostgreSQL promises of a history, whoever writes and however."""
 
+import re
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -270,6 +271,30 @@ def test_a_history_that_was_kept_goes_on(students: Place) -> None:
     assert set(versions(students)) == kept
     students.query("DELETE FROM students WHERE id = 1")
     assert set(versions(students)) - kept == {(1, 3, "d", "delete")}
+
+
+def test_a_history_that_was_kept_follows_what_was_renamed_meanwhile(students: Place) -> None:
+    """The names of a plain model were not those of its history. So the history is asked about when it goes on."""
+    renamed = MigrationQuestioner({"ask_rename_model": True, "ask_rename": True})
+    plain = {"base": PGCraftSimple, "name": "Pupil"}
+    info = {"data": None, "info": models.JSONField(default=dict)}
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET data = '[1]'")
+    students.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    students.evolve(lambda apps: define(apps, **plain), renamed)
+    by_hand = re.escape('write RenameModel("StudentHistory", "PupilHistory") in a migration before')
+    with pytest.raises(MigrationError, match=by_hand):
+        students.evolve(lambda apps: define(apps, name="Pupil"), MigrationQuestioner())
+    students.evolve(lambda apps: define(apps, name="Pupil"), renamed)
+    students.query("UPDATE students SET data = '[2]'")
+    students.evolve(lambda apps: define(apps, **plain))
+    students.evolve(lambda apps: define(apps, **plain, **info), renamed)
+    students.evolve(lambda apps: define(apps, name="Pupil", **info), renamed)
+    students.query("UPDATE students SET info = '[3]'")
+    versions = "SELECT version, {} FROM students_history ORDER BY 1"
+    assert students.query(versions.format("info")) == [(1, "{}"), (2, "[1]"), (3, "[2]")]
+    students.site.unmigrate()
+    assert students.query(versions.format("data")) == [(1, "{}"), (2, "[1]"), (3, "[2]")]
 
 
 def test_a_model_moves_to_another_app_with_its_history_or_not_at_all(place: Place) -> None:

@@ -115,6 +115,22 @@ def test_what_is_renamed_or_moved_keeps_its_rows_log_and_rules(unblocked: None) 
     walk(versions, check)
 
 
+def test_a_column_of_the_log_is_asked_about_and_renamed_with_its_values(unblocked: None) -> None:
+    def logged(name: str) -> Callable[[Apps], Any]:
+        return lambda apps: declare(apps, transition_fields={name: models.TextField(null=True)})
+
+    world = World()
+    with new_site() as site:
+        site.migrate(world.evolve(logged("note")))
+        site.query("INSERT INTO orders (total) VALUES (1)")
+        order = world.apps.get_model("shop", "Order")
+        order.objects.using(site.alias).get().state_machine.transition("cancelled", note="Lost")
+        site.migrate(world.evolve(logged("remark"), RENAMED))
+        assert site.query("SELECT remark FROM orders_transition ORDER BY step") == [(None,), ("Lost",)]
+        site.unmigrate()
+        assert site.query("SELECT note FROM orders_transition ORDER BY step") == [(None,), ("Lost",)]
+
+
 def test_a_plain_model_becomes_a_machine_where_it_stands(unblocked: None) -> None:
     world = World()
     with new_site() as site:

@@ -177,6 +177,7 @@ def _attribute(field: AnyField) -> AnyField:
     copy = plain_copy(field)
     copy.choices = None
     copy.help_text = ""
+    copy.db_comment = None  # PostgreSQL would have to set the type again
     copy._validators = []  # type: ignore[attr-defined]
     copy._verbose_name = None  # type: ignore[attr-defined]
     return copy
