@@ -98,7 +98,7 @@ class _OfAttribute:
         sql, parameters = "%s", [value]
         if value is None and field.has_db_default():
             sql, parameters = editor.db_default_sql(field)
-        if (sql, parameters) != ("%s", [None]):
+        if sql != "%s" or parameters[0] is not None:
             column = quote_name(model._meta.get_field(self.name).column)
             target, place = (column, column) if field.is_relation else (f"{DATA}.{column}", f"({DATA}).{column}")
             table = quote_name(entity._meta.db_table)

@@ -5,6 +5,8 @@ from django.db import DatabaseError
 # See the appendix "PostgreSQL Error Codes" of its manual.
 INSUFFICIENT_PRIVILEGE = "42501"
 UNDEFINED_TABLE = "42P01"
+UNDEFINED_COLUMN = "42703"
+UNDEFINED_FUNCTION = "42883"
 UNDEFINED_OBJECT = "42704"  # a missing role, among others
 DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"

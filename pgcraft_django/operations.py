@@ -17,7 +17,16 @@ from django.db.migrations.writer import MigrationWriter
 from django.db.models import Model
 
 from pgcraft_django.columns import AnyField
-from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_OBJECT, server_hint, server_message, sqlstate
+from pgcraft_django.diagnosis import (
+    INSUFFICIENT_PRIVILEGE,
+    UNDEFINED_COLUMN,
+    UNDEFINED_FUNCTION,
+    UNDEFINED_OBJECT,
+    UNDEFINED_TABLE,
+    server_hint,
+    server_message,
+    sqlstate,
+)
 from pgcraft_django.errors import IdentifierError, MigrationError
 from pgcraft_django.messages import some
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
@@ -32,9 +41,17 @@ from pgcraft_django.writer import ObjectSerializer
 MigrationWriter.register_serializer(DatabaseObject, ObjectSerializer)
 
 
+BRANCHES_HINT = (
+    "If two branches have changed one model: delete the migration of one of them that nobody has applied yet, and run "
+    "`manage.py makemigrations` without --merge."
+)
+
+
 class ObjectOperation(Operation):
     """What all operations of this module share."""
 
+    missing_hint = BRANCHES_HINT
+    """What may be the reason if something is not there that was there when the migration was written."""
     reduces_to_sql = True
     reversible = True
     elidable = False
@@ -88,7 +105,7 @@ class ObjectOperation(Operation):
                 # Without parameters a % in a name or a text is just a %.
                 schema_editor.execute(statement, params=None)
             except ProgrammingError as error:
-                if message := _explain(error):
+                if message := _explain(error, self.missing_hint):
                     raise MigrationError(f"{self.describe()}: {message}") from error
                 raise
 
@@ -104,12 +121,14 @@ def _settle(schema_editor: BaseDatabaseSchemaEditor) -> None:
     schema_editor.deferred_sql.clear()
 
 
-def _explain(error: ProgrammingError) -> str:
-    """Say in plain words what a DBA has to do, or nothing if the error is not about roles and privileges."""
-    message = server_message(error).rstrip(".")
-    if sqlstate(error) == UNDEFINED_OBJECT:
-        return f"{message}. If it is a role: {ROLES_HINT}"
-    if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
+def _explain(error: ProgrammingError, missing_hint: str) -> str:
+    """Say in plain words what to do, or nothing if the error is not about what is missing, or about privileges."""
+    message, code = server_message(error).rstrip("."), sqlstate(error)
+    if code == UNDEFINED_OBJECT:
+        return f"{message}. If it is a role: {ROLES_HINT} {missing_hint}".rstrip()
+    if code in (UNDEFINED_COLUMN, UNDEFINED_FUNCTION, UNDEFINED_TABLE) and missing_hint:
+        return f"{message}. {missing_hint}"
+    if code == INSUFFICIENT_PRIVILEGE:
         return f"{message}. {server_hint(error) or 'Migrate as the owner of the database and its tables.'}"
     return ""
 
@@ -283,6 +302,7 @@ class WithoutGuards(ObjectOperation):
     """
 
     category = OperationCategory.SQL
+    missing_hint = ""
 
     def __init__(self, tables: Iterable[str], sql: str, reverse_sql: str | None = None) -> None:
         self.tables = list(tables)

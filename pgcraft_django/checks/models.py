@@ -283,7 +283,7 @@ def _migrations(apps: Apps) -> Iterator[CheckMessage]:
         if not has_migrations(apps, label):
             yield warning(
                 "W001",
-                f"The app {label!r} has no migrations, so its tables stay in the schema public and are not exposed.",
+                f"The app {label!r} has no migrations, so its tables stay in public, without views and triggers.",
                 hint=f"Run manage.py makemigrations {label}",
                 obj=model,
             )

@@ -3,6 +3,7 @@
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.loader import MigrationLoader
 
+from pgcraft_django.autodetector.aside import objects_made_by
 from pgcraft_django.conf import get_config
 from pgcraft_django.drift.comparing import Difference, differences
 from pgcraft_django.drift.reading import read_catalog
@@ -10,7 +11,6 @@ from pgcraft_django.drift.roles import read_roles
 from pgcraft_django.drift.scratch import migrated_scratch
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import Schema
-from pgcraft_django.recorded import recorded
 
 
 def find_drift(connection: BaseDatabaseWrapper) -> list[Difference]:
@@ -28,7 +28,11 @@ def find_drift(connection: BaseDatabaseWrapper) -> list[Difference]:
 
 def _managed() -> tuple[list[str], list[str]]:
     """Return the schemas that migrations make, and the tables elsewhere that they protect or expose."""
-    objects = [item for known in recorded(MigrationLoader(None).project_state()).values() for item in known.values()]
+    # Not by the state, with which Django changes composite keys in the migrations, which are still to be run.
+    graph = MigrationLoader(None).graph
+    steps = dict.fromkeys(step for leaf in graph.leaf_nodes() for step in graph.forwards_plan(leaf))
+    made = objects_made_by(graph.nodes[step] for step in steps)
+    objects = [item for known in made.values() for item in known.values()]
     schemas = {item.name for item in objects if isinstance(item, Schema)} - {DEFAULT_SCHEMA}
     tables = {
         f"{item.key.schema}.{item.key.name}"

@@ -305,11 +305,11 @@ class Edits(RuleBasedStateMachine):
             return
         self.change(key, spec.but(schema=schema))
 
-    @rule(data=st.data(), kind=kinds, null=st.booleans())
-    def add_field(self, data: st.DataObject, kind: str, null: bool) -> None:
+    @rule(data=st.data(), kind=kinds, null=st.booleans(), of_database=st.booleans())
+    def add_field(self, data: st.DataObject, kind: str, null: bool, of_database: bool) -> None:
         key, spec = self.pick(data)
         name = data.draw(st.sampled_from(["order", "Mixed", "größe", f"field{next(self.numbers)}"]))
-        self.change(key, spec.with_field(name, FieldSpec(kind, null)).but(apis=(API(),)))
+        self.change(key, spec.with_field(name, FieldSpec(kind, null, of_database=of_database)).but(apis=(API(),)))
 
     @rule(data=st.data(), kind=st.sampled_from(["foreign", "one", "many"]))
     def add_relation(self, data: st.DataObject, kind: str) -> None:
@@ -362,8 +362,17 @@ class Edits(RuleBasedStateMachine):
             RENAMED,
         )
 
-    @rule(data=st.data(), kind=kinds, null=st.booleans(), collation=st.sampled_from([None, "C"]), text=st.booleans())
-    def alter_field(self, data: st.DataObject, kind: str, null: bool, collation: str | None, text: bool) -> None:
+    @rule(
+        data=st.data(),
+        kind=kinds,
+        null=st.booleans(),
+        collation=st.sampled_from([None, "C"]),
+        text=st.booleans(),
+        comment=st.sampled_from([None, "Ours.", "It's theirs."]),
+    )
+    def alter_field(
+        self, data: st.DataObject, kind: str, null: bool, collation: str | None, text: bool, comment: str | None
+    ) -> None:
         key, spec = self.pick(data)
         plain = sorted(name for name, item in spec.fields.items() if not item.target)
         if not plain:
@@ -372,7 +381,7 @@ class Edits(RuleBasedStateMachine):
         collation = None if kind in {"integer", "big"} else collation
         if spec.balance is not None:
             null = spec.fields[name].null  # no default is filled into entries
-        altered = FieldSpec(kind, null, collation, help_text="It's 100% \\ new." if text else "")
+        altered = FieldSpec(kind, null, collation, help_text="It's 100% \\ new." if text else "", comment=comment)
         self.change(key, spec.with_field(name, altered))
 
     @rule(data=st.data(), kind=kinds)

@@ -150,6 +150,15 @@ def test_create_takes_over_the_entry_that_is_there(store: Store) -> None:
     assert values(store) == [7, 7, 5, 1, 2]
 
 
+def test_a_data_migration_books_once_too(store: Store) -> None:
+    """Its models are Django's own, which know nothing of keys."""
+    model = store.site.state.apps.get_model("shop", "Inventory")
+    for _ in range(2):
+        entry = model(warehouse="A", value=7, idempotency_key="m")
+        model.objects.using(store.site.alias).bulk_create([entry], ignore_conflicts=True)
+    assert values(store) == [7]
+
+
 def test_a_key_is_free_again_if_its_entry_was_not_booked(store: Store) -> None:
     with pytest.raises(IntegrityError, match="cannot fall below"):
         store.entries.record(warehouse="A", value=-1, idempotency_key="k")

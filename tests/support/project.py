@@ -31,6 +31,10 @@ class FieldSpec:
     collation: str | None = None
     target: str = ""
     help_text: str = ""
+    comment: str | None = None
+    """What the database says of the column."""
+    of_database: bool = False
+    """Whether the database knows the default by itself."""
 
     def build(self, name: str) -> models.Field:
         """Return a new Django field, to be called `name`."""
@@ -41,9 +45,9 @@ class FieldSpec:
         if self.kind in {"foreign", "one"}:
             kind = PGCraftForeignKey if self.kind == "foreign" else models.OneToOneField
             return kind(self.target, null=True, on_delete=models.SET_NULL, related_name=accessor)
-        options: dict[str, Any] = {"null": self.null, "help_text": self.help_text}
+        options: dict[str, Any] = {"null": self.null, "help_text": self.help_text, "db_comment": self.comment}
         if not self.null:
-            options["default"] = 7 if self.kind in {"integer", "big"} else "7"
+            options["db_default" if self.of_database else "default"] = 7 if self.kind in {"integer", "big"} else "7"
         if self.kind in {"integer", "big"}:
             return (models.IntegerField if self.kind == "integer" else models.BigIntegerField)(**options)
         options["db_collation"] = self.collation
