@@ -6,11 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError, connections, models
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from pgcraft_django.plugins import Balance
+from pgcraft_django.models import LedgerQuerySet
+from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT
 
@@ -98,6 +100,9 @@ def test_the_latest_entry_of_each_group_or_of_all(filled: Store) -> None:
     assert [entry.pk for entry in filled.entries.latest(per=["sku"])] == [4, 5]
     assert filled.entries.latest("created_at").pk == 5
     assert filled.entries.latest("-id").pk == 1
+    assert [entry.pk for entry in filled.entries.latest(per="sku")] == [4, 5]
+    with pytest.raises(TypeError, match="not both"):
+        filled.entries.latest("id", per=["sku"])
     with pytest.raises(filled.model.DoesNotExist):
         filled.entries.none().latest("id")
 
@@ -126,13 +131,60 @@ def test_record_books_one_entry_or_several_legs(store: Store) -> None:
     legs = store.entries.record([{"warehouse": "A", "value": 1}, {"warehouse": "B", "value": 2}])
     assert len({leg.entry_id for leg in legs}) == 1
     assert store.balances() == store.sums()
-    for wrong in (lambda: store.entries.record(), lambda: store.entries.record([{}], value=1)):
+    one = {"warehouse": "A", "value": 1}
+    for wrong in (
+        lambda: store.entries.record(),
+        lambda: store.entries.record([{}], value=1),
+        lambda: store.entries.record(one),
+    ):
         with pytest.raises(TypeError, match="record"):
             wrong()
     with pytest.raises(ValueError, match="at least one leg"):
         store.entries.record([])
     with pytest.raises(TypeError, match="idempotency = True"):
         store.entries.record(value=1, warehouse="A", idempotency_key="k")
+
+
+INEXACT = [Decimal("1.001"), 1.005, "0.001", "x", Decimal("NaN"), float("nan"), Decimal("sNaN"), float("inf"), []]
+
+
+@pytest.mark.parametrize("value", INEXACT, ids=str)
+def test_nothing_is_booked_but_what_was_said(store: Store, value: Any) -> None:
+    for book in (
+        lambda: store.entries.record(warehouse="A", value=value),
+        lambda: store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=value),
+        lambda: store.entries.reconcile([{"warehouse": "A", "balance": value}]),
+    ):
+        with pytest.raises(ValueError, match=r"is no amount of shop\.Inventory, which has 2 decimal places"):
+            book()
+    assert store.sums() == {}
+
+
+def test_an_amount_may_be_any_number_that_is_exact(store: Store) -> None:
+    for value in (1, "1.00", Decimal("1.000"), 0.1 + 0.2 + 0.7, True):
+        entry = store.entries.record(warehouse="A", value=value)
+        assert (entry.value, type(entry.value)) == (1, Decimal)
+    assert store.entries.record(warehouse="A", value=Decimal(10) ** 17).value == Decimal(10) ** 17
+
+
+def test_whole_numbers_stay_whole(unblocked: None) -> None:
+    with new_store(
+        fields={"value": models.BigIntegerField()}, plugins=[DoubleEntry(), Balance(["warehouse"])]
+    ) as store:
+        with pytest.raises(ValueError, match=r"1\.5 is no amount of shop\.Inventory, which has 0 decimal places"):
+            store.entries.record([{"warehouse": "A", "direction": "debit", "value": 1.5}])
+        store.entries.transfer({"warehouse": "A", "sku": "x"}, {"warehouse": "B"}, value=2)
+        read = [
+            store.entries.balance(sku="x"),
+            *(group["balance"] for group in store.entries.balances("sku")),
+            *(entry.running_balance for entry in store.entries.running_balance("warehouse")),
+            *(entry.rolling_change for entry in store.entries.rolling(datetime.timedelta(days=1), "warehouse")),
+            *(row["change"] for row in store.entries.rollup("day", "warehouse")),
+            *(row["change"] for row in store.entries.rollup_filled("day", "warehouse")),
+            *(row["balance"] for row in store.entries.rollup_filled("day", "warehouse")),
+        ]
+        assert read == [-2, -2, 2, *[-2, 2] * 5]
+        assert {type(number) for number in read} == {int}
 
 
 def test_a_transfer_is_all_or_nothing(store: Store) -> None:
@@ -162,9 +214,49 @@ def test_reconcile_books_the_difference_and_nothing_where_there_is_none(store: S
     assert store.entries.reconcile(wanted) == []
     assert store.balances() == store.sums() == {("A", "x"): 2, ("B", None): 3, ("C", "y"): Decimal("1.5")}
     assert store.entries.reconcile([]) == []
-    for wrong in ([{"warehouse": "A"}], [*wanted, {"warehouse": "A", "balance": 1}], [*wanted, wanted[0]]):
+    for wrong in ([{"warehouse": "A"}], [*wanted, {"warehouse": "A", "balance": 1}], [*wanted, wanted[0]], wanted[0]):
         with pytest.raises(ValueError, match="same dimensions"):
             store.entries.reconcile(wrong)
+    for part in (store.entries.filter(warehouse="A"), store.entries.as_of(timezone.now())):
+        with pytest.raises(TypeError, match="the whole ledger"):
+            part.reconcile(wanted)
+    with pytest.raises(FieldDoesNotExist, match="'warehose'"):
+        store.entries.reconcile([{"warehose": "A", "balance": 1}])
+
+
+def test_reconcile_knows_a_group_by_whatever_its_dimensions_are_written(unblocked: None) -> None:
+    fields = {
+        "day": models.DateField(null=True),
+        "owner": models.ForeignKey("shop.Inventory", models.PROTECT, null=True),
+        "notes": models.JSONField(null=True),
+        # Not the ledger's own manager is asked.
+        "everything": models.Manager(),
+    }
+    with new_store(fields=fields, plugins=[Balance(["day", "owner"])]) as store:
+        entries = LedgerQuerySet(store.model, using=store.site.alias)
+        first = entries.record(warehouse="A", value=1)
+        entries.record(warehouse="A", value=7, day="2026-01-02", owner=first, notes={"a": [1]})
+        for said in ({"owner": first}, {"owner_id": str(first.pk)}, {"owner": first.pk}):
+            for day in ("2026-01-02", datetime.date(2026, 1, 2)):
+                assert entries.reconcile([{**said, "day": day, "balance": "7"}], warehouse="A") == []
+        [leg] = entries.reconcile([{"owner_id": str(first.pk), "day": "2026-01-02", "balance": 9.5}], warehouse="A")
+        assert (leg.value, leg.owner, leg.day) == (Decimal("2.5"), first, datetime.date(2026, 1, 2))
+        assert entries.reconcile([{"notes": {"a": [1]}, "balance": 7}], warehouse="A") == []
+
+
+def test_an_entry_belongs_to_the_object_by_way_of_which_it_is_booked(unblocked: None) -> None:
+    owner = models.ForeignKey("shop.Inventory", models.PROTECT, null=True, related_name="owned")
+    with new_store(fields={"owner": owner}, plugins=[Balance(["owner"])]) as store:
+        first, second = (store.entries.record(warehouse="A", value=1) for _ in range(2))
+        assert first.owned.record(warehouse="A", value=5).owner == first
+        assert [leg.owner for leg in first.owned.record([{"warehouse": "A", "value": value} for value in (1, 2)])] == [
+            first,
+            first,
+        ]
+        legs = first.owned.transfer({}, {"owner": second}, warehouse="A", value=3)
+        assert [leg.owner for leg in legs] == [first, second]
+        assert first.owned.record(warehouse="A", value=1, owner_id=second.pk).owner_id == second.pk
+        assert (store.entries.balance(owner=first), store.entries.balance(owner=second)) == (5, 4)
 
 
 def test_foreign_keys_are_named_either_way(unblocked: None) -> None:
@@ -217,7 +309,9 @@ def test_a_filled_rollup_has_no_gaps_and_the_balance_until_then(filled: Store) -
     ]
     assert len(filled.entries.rollup_filled("year")) == 3
     assert len(filled.entries.rollup_filled("quarter", "warehouse", "sku")) == 9 * 3
-    assert filled.entries.filter(value=-999).rollup_filled("day", "sku") == []
+    for nothing in (filled.entries.filter(value=-999), filled.entries.none(), filled.entries.filter(pk__in=[])):
+        assert nothing.rollup_filled("day", "sku") == nothing.rollup_pivoted("day", "sku") == []
+    assert filled.entries.rollup_filled("year", "sku", "sku") == filled.entries.rollup_filled("year", "sku")
 
 
 def test_a_day_of_the_calendar_may_have_23_hours(filled: Store) -> None:
@@ -225,6 +319,32 @@ def test_a_day_of_the_calendar_may_have_23_hours(filled: Store) -> None:
         days = filled.entries.filter(created_at__year=2020).rollup_filled("day")
         assert {day["period"].hour for day in days} == {0}
         assert len({day["period"].date() for day in days}) == len(days) == 91
+
+
+@pytest.mark.parametrize(
+    ("zone", "period", "times", "starts"),
+    [
+        # Egypt has no midnight when summer time begins, and Lord Howe Island but half of the hour after two.
+        ("Africa/Cairo", "day", ["04-22 12:00", "04-24 12:00"], ["22 00:00", "23 00:00", "24 00:00"]),
+        ("Australia/Lord_Howe", "hour", ["10-03 14:45", "10-03 15:45"], ["04 01:00", "04 02:00"]),
+        ("Europe/Berlin", "hour", ["03-29 00:30", "03-29 01:30"], ["29 01:00", "29 03:00"]),
+        ("Europe/Berlin", "minute", ["03-29 00:59", "03-29 01:00"], ["29 01:59", "29 03:00"]),
+        ("Europe/Berlin", "hour", ["10-25 00:30", "10-25 01:30"], ["25 02:00"]),
+    ],
+)
+def test_nothing_is_lost_where_the_clock_is_changed(
+    store: Store, zone: str, period: str, times: list[str], starts: list[str]
+) -> None:
+    store.query("SET row_security = off; SET check_function_bodies = off")  # as dumps begin
+    into = "COPY inventory (entry_id, created_at, value, warehouse) FROM STDIN"
+    with connections[store.site.alias].cursor() as cursor, cursor.copy(into) as copy:
+        for number, time in enumerate(times, 1):
+            copy.write_row([f"{number:032}", f"2026-{time}Z", number, "A"])
+    with timezone.override(zone):
+        rows = store.entries.rollup_filled(period, "warehouse")
+        assert [row["period"].strftime("%d %H:%M") for row in rows] == starts
+        assert sum(row["change"] for row in rows) == rows[-1]["balance"] == store.entries.balance() == 3
+        assert {row["period"] for row in store.entries.rollup(period)} <= {row["period"] for row in rows}
 
 
 def test_a_pivot_has_a_value_for_each_group(filled: Store) -> None:
@@ -237,3 +357,6 @@ def test_a_rolling_window_moves_along(filled: Store) -> None:
     assert list(rows) == [(1, 5), (2, 3), (3, 7), (4, 1), (5, 9)]
     rows = filled.entries.rolling(datetime.timedelta(days=365), "sku").values_list("id", "rolling_change")
     assert list(rows) == [(1, 5), (2, 3), (3, 10), (4, 11), (5, 9)]
+    for wrong in (5, "1 day", None, datetime.timedelta(days=-1)):
+        with pytest.raises(ValueError, match="takes a timedelta"):
+            filled.entries.rolling(wrong)

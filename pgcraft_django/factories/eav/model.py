@@ -11,7 +11,7 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
-from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.companion import Derived, make_companion, plain_copy
 from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
@@ -31,16 +31,13 @@ class BehindFactory(Factory):
     is_protected = False
 
 
-class BehindModel(PGCraftModel):
-    """Abstract base of the companions. Rows are written by the database, so a fixture that has them too is no news."""
+class BehindModel(Derived, PGCraftModel):
+    """Abstract base of the companions."""
 
     pgcraft_factory: ClassVar[Factory] = BehindFactory()
 
     class Meta(PGCraftModel.Meta):
         abstract = True
-
-    def _save_table(self, raw: bool = False, *args: Any, **kwargs: Any) -> bool:
-        return raw or super()._save_table(raw, *args, **kwargs)  # type: ignore[misc]
 
 
 class LogFactory(Factory):

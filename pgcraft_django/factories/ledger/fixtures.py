@@ -7,6 +7,7 @@ from django.db import connections, transaction
 from django.db.models.sql import InsertQuery
 
 from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.factories.ledger.reading import conditions
 from pgcraft_django.naming import quote_name
 
 _KEEP_TIMES = """
@@ -14,6 +15,13 @@ _KEEP_TIMES = """
         pg_catalog.set_config('check_function_bodies', 'off', true)
     WHERE pg_catalog.has_table_privilege(%s, 'TRIGGER')
 """
+
+
+def is_booked(entry: Any, using: str) -> bool:
+    """Tell whether the ledger has the very entry already. In JSON, its time is cut to milliseconds."""
+    fields = [field for field in entry._meta.concrete_fields if not field.generated and field.name != "created_at"]
+    said = conditions({field.attname: getattr(entry, field.attname) for field in fields})
+    return bool(type(entry)._base_manager.using(using).filter(**said).exists())
 
 
 def insert_as_it_was(entry: Any, using: str, fields: Sequence[AnyField]) -> None:

@@ -12,7 +12,7 @@ from django.db import models
 from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
-from pgcraft_django.factories.companion import make_companion
+from pgcraft_django.factories.companion import Derived, make_companion
 from pgcraft_django.factories.guard import by_hand, guard_truncate
 from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, written_fields
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
@@ -25,7 +25,7 @@ class KeyFactory(Factory):
     privileges = frozenset()
 
 
-class KeyModel(PGCraftModel):
+class KeyModel(Derived, PGCraftModel):
     """Abstract base of the companion: which entry a key belongs to."""
 
     pgcraft_factory: ClassVar[Factory] = KeyFactory()

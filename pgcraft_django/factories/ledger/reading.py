@@ -64,8 +64,14 @@ class Reading(RollingQuerySet):
     def latest(self, *fields: Any, per: Any = None) -> Any:
         """Return the last entry of each group with the same dimensions `per`, a list: a queryset.
 
-        With `fields`, or `get_latest_by` in `class Meta`, and without `per`, it is Django's `latest()`.
+        With `fields`, or `get_latest_by` in `class Meta`, and without `per`, it is Django's `latest()`. Raises
+        `TypeError` for both.
         """
+        if fields and per is not None:
+            raise TypeError(
+                "latest() takes fields to order by, or per=[…] for the last entry of each group, and not both."
+            )
+        per = [per] if isinstance(per, str) else per
         if per is None and (fields or self.model._meta.get_latest_by):
             return super().latest(*fields)
         names = self._names(tuple(per or ()))

@@ -3,12 +3,13 @@
 import datetime
 from typing import Any, Self
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Count, Sum, Window
 from django.db.models.functions import Trunc
 from django.utils import timezone
 
-from pgcraft_django.factories.ledger.shape import balances_of, signed_expression
+from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
 from pgcraft_django.naming import quote_name, quote_text
 
 PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
@@ -46,8 +47,12 @@ class RollingQuerySet(models.QuerySet[Any]):
 
         Each has a `balance` too, the sum of the changes until then.
         """
+        dimensions = tuple(dict.fromkeys(dimensions))
         rows = self.rollup(period, *dimensions).order_by()
-        sql, parameters = rows.query.sql_with_params()
+        try:
+            sql, parameters = rows.query.sql_with_params()
+        except EmptyResultSet:  # such as pk__in=[]
+            return []
         names = [quote_name(name) for name in dimensions]
         # In SQL, the beginning of a period is what a clock on the wall shows.
         zone = quote_text(timezone.get_current_timezone_name())
@@ -60,9 +65,11 @@ class RollingQuerySet(models.QuerySet[Any]):
             periods AS (
                 SELECT period
                 FROM (SELECT min(period) AS first, max(period) AS last FROM booked) AS bounds,
-                    generate_series(first, last, interval '{step}') AS period
-                -- An hour that the clock leaves out in spring is none.
-                WHERE period = period AT TIME ZONE {zone} AT TIME ZONE {zone}
+                    generate_series(first, last, interval '{step}') AS period,
+                    LATERAL (VALUES (period), (period + interval '{step}' - interval '1 microsecond')) AS edge (moment)
+                -- An hour that the clock leaves out in spring is none. But days, and hours, may begin or end in one.
+                WHERE moment = moment AT TIME ZONE {zone} AT TIME ZONE {zone}
+                GROUP BY period
             ),
             groups AS ({groups})
             SELECT
@@ -79,8 +86,17 @@ class RollingQuerySet(models.QuerySet[Any]):
             cursor.execute(outer, parameters)
             found = cursor.fetchall()
         columns = ["period", *dimensions, "change", "entries", "balance"]
-        current = timezone.get_current_timezone()
-        return [dict(zip(columns, (row[0].replace(tzinfo=current), *row[1:]), strict=True)) for row in found]
+        current, total = timezone.get_current_timezone(), total_field(value_field(self.model)).to_python
+        return [
+            dict(
+                zip(
+                    columns,
+                    (start.replace(tzinfo=current), *group, total(change), entries, total(balance)),
+                    strict=True,
+                )
+            )
+            for start, *group, change, entries, balance in found
+        ]
 
     def rollup_pivoted(self, period: str, dimension: str) -> list[dict[str, Any]]:
         """Return a dict for each period without gaps: the `period`, and `changes`, a dict of value -> change."""
@@ -90,7 +106,12 @@ class RollingQuerySet(models.QuerySet[Any]):
         return [{"period": start, "changes": changes} for start, changes in found.items()]
 
     def rolling(self, window: datetime.timedelta, *dimensions: str) -> Self:
-        """Return the entries in order, each with `rolling_change`: what its group changed in the `window` before it."""
+        """Return the entries in order, each with `rolling_change`: what its group changed in the `window` before it.
+
+        Raises `ValueError` if the window is no `timedelta`, or a negative one.
+        """
+        if not isinstance(window, datetime.timedelta) or window < datetime.timedelta(0):
+            raise ValueError(f"rolling() takes a timedelta, such as timedelta(days=7), and not {window!r}.")
         last = Window(
             self._sum(),
             partition_by=self._groups(dimensions),

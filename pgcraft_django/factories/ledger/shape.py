@@ -1,8 +1,9 @@
 """What a ledger's declaration means, read once for all who need it. What is wrong with it is left to the checks."""
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models.functions import Now
 
@@ -18,6 +19,8 @@ KEY = "idempotency_key"
 INTERVALS = {"day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months", "year": "1 year"}
 """What `partition_by` may say, and how PostgreSQL says it."""
 DEBIT, CREDIT = "debit", "credit"
+_EXACTLY = Context(prec=2000)
+"""For arithmetic with every number that PostgreSQL holds."""
 
 
 def is_double_entry(model: type[models.Model]) -> bool:
@@ -70,6 +73,24 @@ def bound_of(value: AnyField) -> Decimal | None:
     return None
 
 
+def as_amount(model: type[models.Model], value: Any) -> Any:
+    """Return a number as the ledger holds it, exactly. Raises `ValueError` if it is none, or would be rounded."""
+    field = value_field(model)
+    places = field.decimal_places if isinstance(field, models.DecimalField) else 0
+    wrong = f"{value} is no amount of {model._meta.label}, which has {places} decimal places."
+    try:
+        if isinstance(value, float):
+            number = Decimal(f"{value:.15g}")  # the digits that count: of 0.1 + 0.2 not the last
+        else:
+            number = value if isinstance(value, Decimal) else Decimal(field.to_python(value))
+        exact = number.quantize(Decimal(1).scaleb(-places), context=_EXACTLY)
+    except (ArithmeticError, TypeError, ValueError, ValidationError) as error:
+        raise ValueError(wrong) from error
+    if exact != number:
+        raise ValueError(wrong)
+    return exact if isinstance(field, models.DecimalField) else int(exact)
+
+
 def total_field(value: AnyField) -> AnyField:
     """Return a field that holds the sum of any number of values: PostgreSQL refuses what is too big for it."""
     if isinstance(value, models.DecimalField) and value.max_digits is not None:
@@ -97,7 +118,9 @@ def signed_expression(model: type[models.Model]) -> Any:
     """Return for the ORM what an entry adds to a balance."""
     if not is_double_entry(model):
         return models.F("value")
-    return models.Case(models.When(direction=CREDIT, then=-models.F("value")), default=models.F("value"))
+    value = models.F("value")
+    # Django takes the product with -1 for another type of numbers.
+    return models.Case(models.When(direction=CREDIT, then=-value), default=value, output_field=value_field(model))
 
 
 def balances_of(model: type[models.Model]) -> dict[str, Any]:

@@ -16,12 +16,18 @@ from pgcraft_django.factories.ledger.shape import (
     DEBIT,
     DIRECTION,
     KEY,
+    as_amount,
     is_computed,
     is_double_entry,
     is_idempotent,
     written_fields,
 )
 from pgcraft_django.naming import quote_name
+
+_GROUPS = (
+    "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
+    '[{"warehouse": "A", "balance": 40}].'
+)
 
 
 class LedgerQuerySet(Reading):
@@ -39,10 +45,12 @@ class LedgerQuerySet(Reading):
 
         Returns the new instance, or a list of them. With an `idempotency_key` that an entry has already, nothing is
         booked and that entry is returned. Raises `IdempotencyConflict` if its content is another one, Django's
-        `IntegrityError` if a rule of the ledger is broken, such as a minimum balance, `ValueError` for no leg at all,
-        and `TypeError` for a key where the ledger has none.
+        `IntegrityError` if a rule of the ledger is broken, such as a minimum balance, `ValueError` for no leg at all
+        and for a value that would be rounded, and `TypeError` for a key where the ledger has none.
+
+        By way of an object, as in `warehouse.inventory_set.record(…)`, legs belong to it unless they say otherwise.
         """
-        if (legs is None) == (not leg):
+        if (legs is None) == (not leg) or isinstance(legs, Mapping):
             raise TypeError("record() takes the fields of one entry, or a list of legs, and not both.")
         rows = self._book([leg] if legs is None else list(legs), idempotency_key)
         return rows[0] if legs is None else rows
@@ -62,6 +70,7 @@ class LedgerQuerySet(Reading):
         `from_` and `to` are dimensions, `common` what both legs have. With `DoubleEntry`, the legs are a credit and a
         debit. Raises `ValueError` unless `value` is above 0, and what `record()` raises.
         """
+        value = as_amount(self.model, value)
         if not value > 0:
             raise ValueError(f"A transfer takes a value above 0, and not {value!r}.")
         if is_double_entry(self.model):
@@ -76,29 +85,40 @@ class LedgerQuerySet(Reading):
 
         Books the differences, as one entry whose legs are returned; where there is none, nothing. `common` is what all
         legs have beside the dimensions. Nobody else can book until the transaction ends. Raises `ValueError` if
-        the groups have not all the same dimensions or one comes twice, and what `record()` raises.
+        the groups have not all the same dimensions or one comes twice, `TypeError` for a part of the ledger, and what
+        `record()` raises.
         """
-        wanted = [dict(group) for group in desired]
-        balances = [group.pop("balance", None) for group in wanted]
-        names = sorted(wanted[0]) if wanted else []
-        keys = [tuple(_plain(group.get(name)) for name in names) for group in wanted]
-        if any(sorted(group) != names for group in wanted) or None in balances or len(set(keys)) < len(keys):
-            raise ValueError(
-                "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
-                '[{"warehouse": "A", "balance": 40}].'
+        if self._is_restricted():
+            raise TypeError(
+                "reconcile() looks at the whole ledger: call it without filter(), as_of() or a related object."
             )
+        groups = list(desired)
+        if any(not isinstance(group, Mapping) or group.get("balance") is None for group in groups):
+            raise ValueError(_GROUPS)
+        balances = [as_amount(self.model, group["balance"]) for group in groups]
+        wanted = [
+            {self._field_name(name): value for name, value in group.items() if name != "balance"} for group in groups
+        ]
+        names = sorted(wanted[0]) if wanted else []
+        if any(sorted(group) != names for group in wanted):
+            raise ValueError(_GROUPS)
+        fields = [self.model._meta.get_field(name) for name in names]
+        values = [[_plain(field, group[field.name]) for field in fields] for group in wanted]
+        keys = [make_hashable(found) for found in values]
+        if len(set(keys)) < len(keys):
+            raise ValueError(_GROUPS)
+        attributes = [field.attname for field in fields]
         table = quote_name(self.model._meta.db_table)
         with transaction.atomic(using=self._writing):
             # Lock first, read in the next statement.
             with connections[self._writing].cursor() as cursor:
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-            rows: Any = self.model._default_manager.using(self._writing)
             asked = models.Q(*(models.Q(**conditions(group)) for group in wanted), _connector=models.Q.OR)
-            found = rows.balances(*names).filter(asked) if names else ()
-            there = {tuple(row[name] for name in names): row["balance"] for row in found}
+            found = self.using(self._writing).balances(*names).filter(asked) if names else ()
+            there = {make_hashable([row[name] for name in names]): row["balance"] for row in found}
             legs = [
-                {**common, **group, **self._leg(balance - there.get(key, 0))}
-                for group, key, balance in zip(wanted, keys, balances, strict=True)
+                {**common, **dict(zip(attributes, group, strict=True)), **self._leg(balance - there.get(key, 0))}
+                for group, key, balance in zip(values, keys, balances, strict=True)
                 if balance != there.get(key, 0)
             ]
             return self._book(legs, None) if legs else []
@@ -115,6 +135,7 @@ class LedgerQuerySet(Reading):
             raise TypeError(
                 f"{self.model.__name__} has no idempotency keys: write idempotency = True in class PGCraft."
             )
+        legs = [self._completed(leg) for leg in legs]
         if key is None:
             entry = uuid.uuid4()
             return list(self._rows.bulk_create([self.model(**{**leg, "entry_id": entry}) for leg in legs]))
@@ -125,6 +146,16 @@ class LedgerQuerySet(Reading):
             if same == list(legs):
                 raise
             return self._book_once(same, key)
+
+    def _completed(self, leg: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the leg with its exact value, and the object by way of which it is booked."""
+        found = dict(leg)
+        if (value := leg.get("value")) is not None and not hasattr(value, "resolve_expression"):
+            found["value"] = as_amount(self.model, value)
+        for field, instances in self._known_related_objects.items():  # type: ignore[attr-defined]
+            if len(instances) == 1 and not {field.name, field.attname} & set(leg):
+                [found[field.name]] = instances.values()
+        return found
 
     def _book_once(self, legs: Sequence[Mapping[str, Any]], key: str) -> list[Any]:
         entry = uuid.uuid4()
@@ -194,6 +225,9 @@ def _said(instance: Any) -> dict[str, Any]:
     return {name: value for name, value in given.items() if not hasattr(value, "resolve_expression")}
 
 
-def _plain(value: Any) -> Any:
-    """Return what a foreign key's column holds."""
-    return value.pk if isinstance(value, models.Model) else value
+def _plain(field: Any, value: Any) -> Any:
+    """Return a value as it is read from the column."""
+    if not field.is_relation:
+        return field.to_python(value)
+    target = field.target_field
+    return getattr(value, target.attname) if isinstance(value, models.Model) else target.to_python(value)
