@@ -57,7 +57,7 @@ class DetectorMixin(MigrationAutodetector):
 
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
-        from pgcraft_django.autodetector.kept import with_history
+        from pgcraft_django.autodetector.kept import release_deleted, with_history
         from pgcraft_django.autodetector.views import refuse_order, with_attributes
 
         refuse_order(self)
@@ -66,6 +66,7 @@ class DetectorMixin(MigrationAutodetector):
             with_attributes_changed = (with_attributes(self, label, operation) for operation in operations)
             with_versions = (with_history(self, label, operation) for operation in with_attributes_changed)
             operations[:] = [with_default_aside(self, label, operation) for operation in with_versions]
+        release_deleted(self)
 
     def _sort_migrations(self) -> None:
         from pgcraft_django.autodetector.placing import Placer

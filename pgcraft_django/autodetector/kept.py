@@ -6,10 +6,12 @@ from typing import Any
 from django.db.migrations.operations import AddField, AlterField, RemoveField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.utils import resolve_relation
 
 from pgcraft_django.autodetector.tables import model_table, table_owners
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.append_only.objects import STAMPS
+from pgcraft_django.factories.companion import without_reference
 from pgcraft_django.history_operations import HISTORY, AddVersion, RemoveVersion
 from pgcraft_django.naming import quote_name
 from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement, Trigger
@@ -51,6 +53,22 @@ def refuse_kept_tables(detector: Any) -> None:
                 f"{label}.{model.name} would make the table {model_table(model)}, which is kept from "
                 f"{former[0]}.{name} with what is in it. {way} For a new table, write another db_table."
             )
+
+
+def release_deleted(detector: Any) -> None:
+    """Turn foreign keys of kept tables into plain columns where the model that they refer to is deleted.
+
+    Without that model, Django could not load the migrations any more.
+    """
+    old = detector.old_model_keys | detector.old_unmanaged_keys | detector.old_proxy_keys
+    deleted = old - detector.new_model_keys - detector.new_unmanaged_keys - detector.new_proxy_keys
+    for label, name in detector.kept_logs:
+        for field_name, field in detector.from_state.models[label, name].fields.items():
+            target = field.remote_field and resolve_relation(field.remote_field.model, label, name)
+            if target in deleted:
+                model = detector.from_state.apps.get_model(label, name)
+                column = without_reference(model._meta.get_field(field_name))
+                detector.add_operation(label, AlterField(model.__name__, field_name, column))
 
 
 def _is_log(model: ModelState, objects: ObjectMap) -> bool:

@@ -36,6 +36,18 @@ def plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Field
     return copied
 
 
+def without_reference(field: Any) -> "models.Field[Any, Any]":
+    """Return a field for the column of a foreign key that refers to nothing any more."""
+    target = field.target_field
+    while target.is_relation:
+        target = target.target_field
+    value: Any = _plain_copy(target)
+    value.null, value._unique, value.db_index = field.null, field.unique, field.db_index
+    value.db_column, value.db_comment = field.column, field.db_comment
+    value.auto_created, value._verbose_name = False, field._verbose_name
+    return value  # type: ignore[no-any-return]
+
+
 def like_inherited(field: "models.Field[Any, Any]") -> "models.Field[Any, Any]":
     """Return the same field for another model, behind those that were made before.
 
