@@ -13,7 +13,7 @@ from django.db.migrations.operations.fields import AddField, AlterField, RemoveF
 from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
 
-from pgcraft_django.columns import AnyField, column_type
+from pgcraft_django.columns import AnyField, column_name, column_type
 from pgcraft_django.factories.eav.document import (
     DATA,
     DOCUMENT,
@@ -122,7 +122,8 @@ class AddAttribute(_OfAttribute, AddField):
 class AlterAttribute(_OfAttribute, AlterField):
     """Django's `AlterField` for such a model: the lines of the log follow an attribute to another column.
 
-    And where NULL is no longer allowed, what is NULL becomes the default.
+    So do the values where an attribute becomes a foreign key, which is a column, or the other way round. And where NULL
+    is no longer allowed, what is NULL becomes the default.
     """
 
     def database_forwards(
@@ -137,8 +138,31 @@ class AlterAttribute(_OfAttribute, AlterField):
             state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
             for state in (from_state, to_state)
         )
+        if old.is_relation != new.is_relation:
+            self._move_values(app_label, schema_editor, to_state, old, new)
         if old.null and not new.null:
             self._fill(app_label, schema_editor, to_state, self.field)
+
+    def _move_values(
+        self,
+        app_label: str,
+        editor: BaseDatabaseSchemaEditor,
+        to_state: ProjectState,
+        old: AnyField,
+        new: AnyField,
+    ) -> None:
+        """Take the values from an attribute to a column, or back. Both are there as long as this operation runs."""
+        entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY_MODEL}")
+        if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
+            return
+        before, after = (quote_name(column_name(field)) for field in (old, new))
+        source = before if old.is_relation else f"({DATA}).{before}"
+        target = after if new.is_relation else f"{DATA}.{after}"
+        editor.execute(
+            f"UPDATE {quote_name(entity._meta.db_table)} SET {target} = {source}::{_plain_type(new)}\n"
+            f"WHERE {source} IS NOT NULL",
+            params=None,
+        )
 
 
 class RemoveAttribute(_OfAttribute, RemoveField):
@@ -225,14 +249,18 @@ class AlterAttributeType(_OfAttribute, AlterField):
         converted.set_attributes_from_name(_CONVERTED)
         converted.model = model
         schema_editor.add_field(model, converted)
-        # A cast to the plain type converts; what is too long for the new column is an error, and is not cut.
-        kind = re.sub(r"\(.*?\)", "", column_type(new).partition(" COLLATE ")[0])
+        kind = _plain_type(new)
         for statement in (
             f"UPDATE {entity} SET {DATA}.{between} = ({DATA}).{before}::{kind} WHERE ({DATA}).{before} IS NOT NULL",
             f"ALTER TABLE {document} DROP COLUMN {before}",
             f"ALTER TABLE {document} RENAME COLUMN {between} TO {after}",
         ):
             schema_editor.execute(statement, params=None)
+
+
+def _plain_type(field: AnyField) -> str:
+    """Return a type to which a cast converts: what is too long for the column is an error then, and is not cut."""
+    return re.sub(r"\(.*?\)", "", column_type(field).partition(" COLLATE ")[0])
 
 
 class AlterKey(_OfAttribute, AlterFieldType):

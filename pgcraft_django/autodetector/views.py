@@ -106,15 +106,18 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
 
 
 def _without_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
-    """Return the operation that backwards gives values to what that on the column or attribute brings back."""
+    """Return the operation that backwards gives values to what that on the column or attribute brings back.
+
+    A column or attribute goes after that: its values may have moved to the other kind.
+    """
     if key in detector.views:
         removed = RemoveAttribute(operation.model_name, operation.name)
         removed._auto_deps = list(operation._auto_deps)
         return removed
     for suffix in (DOCUMENT_MODEL, ENTITY_MODEL):
         if view := _view_before(detector, key, suffix):
-            first = OperationDependency(key.app_label, view.name, operation.name, OperationDependency.Type.REMOVE)
-            operation._auto_deps.append(first)
+            for what in (OperationDependency.Type.REMOVE, OperationDependency.Type.ALTER):
+                operation._auto_deps.append(OperationDependency(key.app_label, view.name, operation.name, what))
     return operation  # type: ignore[no-any-return]
 
 
@@ -133,8 +136,10 @@ def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
     else:
         kind, of_column = AlterAttribute, OperationDependency.Type.ALTER
         old_name, old = old_field(detector, key, operation)
+        moved = old.is_relation != operation.field.is_relation
+        of_column = OperationDependency.Type.CREATE if moved else of_column
         renamed = column(old_name, old) != column(operation.name, operation.field)
-        needed = renamed or (old.null and not operation.field.null)
+        needed = moved or renamed or (old.null and not operation.field.null)
     if not needed:
         return operation  # type: ignore[no-any-return]
     changed = _in_place_of(operation, kind)

@@ -172,6 +172,28 @@ def test_another_type_and_another_column_come_in_one_migration(place: Shop) -> N
     assert differences(place.site.catalog(), before) == {}
 
 
+@pytest.mark.parametrize("column", [None, "it"])
+@pytest.mark.parametrize("kind", [models.IntegerField, models.TextField])
+def test_an_attribute_becomes_a_foreign_key_with_its_values_and_back(place: Shop, kind: Any, column: Any) -> None:
+    attribute = products(it=kind(null=True))
+    key = products(it=PGCraftForeignKey("self", models.SET_NULL, null=True, related_name="+", db_column=column))
+    evolve(place, attribute)
+    place.query("INSERT INTO products (it) VALUES (%s), (NULL)", kind().to_python(2))
+    values, before = place.query("SELECT id, it FROM products ORDER BY id"), place.site.catalog()
+    made = evolve(place, key)
+    assert place.query(f"SELECT id, {column or 'it_id'} FROM products ORDER BY id") == [(1, 2), (2, None)]
+    assert place.query("SELECT attribute FROM products_attribute") == [(column or "it_id",)]
+    for _ in made:
+        place.site.unmigrate()
+    assert place.query("SELECT id, it FROM products ORDER BY id") == values
+    assert differences(place.site.catalog(), before) == {}
+    place.site.migrate(made)
+    evolve(place, attribute)
+    assert place.query("SELECT id, it FROM products ORDER BY id") == values
+    assert place.query("SELECT attribute FROM products_attribute") == [("it",)]
+    assert differences(place.site.catalog(), before) == {}
+
+
 def test_another_column_keeps_the_lines_of_the_log(place: Shop) -> None:
     """So that the attribute, if it goes, comes back with its values."""
     evolve(place, products(it=models.TextField(null=True)))
