@@ -32,8 +32,8 @@ AND pg_catalog.has_table_privilege(
 RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_TIMES}"
 """Whether the rows of a dump come back, which are to stay as they were: SQL for functions of triggers.
 
-Everything that `pg_dump` writes begins with these two settings, which no application has. They count only for who may
-make triggers on the table, and could do without ours: nobody gets more by them than they have.
+Everything that `pg_dump` writes begins with these two settings. No application has them, but `fixtures` for a row. They
+count only for who may make triggers on the table, and could do without ours: nobody gets more by them than they have.
 """
 
 

@@ -6,7 +6,7 @@ from typing import Any, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
-from django.db import DEFAULT_DB_ALIAS, NotSupportedError, OperationalError, connections, models, router, transaction
+from django.db import NotSupportedError, OperationalError, connections, models, router, transaction
 
 from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
 
@@ -71,23 +71,14 @@ class SavesEntities(models.Model):
     class Meta:
         abstract = True
 
-    def _save_table(
-        self,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Any = None,
-    ) -> bool:
-        updated: bool = super()._save_table(raw, cls, force_insert, force_update, using, update_fields)  # type: ignore[misc]
-        if raw:
-            # loaddata would ask the view for its sequence, which is that of the table behind it.
-            connection = connections[using or DEFAULT_DB_ALIAS]
-            entity: Any = type(self).pgcraft_entity  # type: ignore[attr-defined]
-            with connection.cursor() as cursor:
-                for statement in connection.ops.sequence_reset_sql(no_style(), [entity]):
-                    cursor.execute(statement)
+    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
+        updated = save()
+        # loaddata would ask the view for its sequence, which is that of the table behind it.
+        connection = connections[using]
+        entity: Any = type(self).pgcraft_entity  # type: ignore[attr-defined]
+        with connection.cursor() as cursor:
+            for statement in connection.ops.sequence_reset_sql(no_style(), [entity]):
+                cursor.execute(statement)
         return updated
 
     def _do_update(self, base_qs: "models.QuerySet[Any]", *args: Any, **kwargs: Any) -> Any:

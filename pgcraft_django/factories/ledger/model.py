@@ -1,15 +1,16 @@
 """The abstract model, and the factory behind it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.functions import RandomUUID
 from django.core.checks import CheckMessage
-from django.db import DEFAULT_DB_ALIAS, models
+from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
 from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.fixtures import is_there
 from pgcraft_django.factories.ledger.shape import (
     KEY,
     add_constraint,
@@ -74,22 +75,9 @@ class PGCraftLedger(PGCraftModel):
     class Meta(PGCraftModel.Meta):
         abstract = True
 
-    def _save_table(
-        self,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Any = None,
-    ) -> bool:
-        """Let a fixture bring again what is there: the UPDATE with which Django begins would be refused."""
-        if raw:
-            from pgcraft_django.factories.ledger.fixtures import is_booked
-
-            if is_booked(self, using or DEFAULT_DB_ALIAS):
-                return True
-        return bool(super()._save_table(raw, cls, force_insert, force_update, using, update_fields))  # type: ignore[misc]
+    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
+        # The UPDATE of an entry that is there, with which Django begins, would be refused.
+        return is_there(self, using) or save()
 
     def _do_insert(self, manager: Any, using: Any, fields: Any, returning_fields: Any, raw: Any) -> Any:
         """Take over what Django reads back: of a repetition, which inserts nothing, from the entry that is there.

@@ -1,6 +1,6 @@
 """The abstract model, and the factory behind it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from django.core.checks import CheckMessage
@@ -11,6 +11,7 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
+from pgcraft_django.factories.fixtures import DUMP_SETTINGS, as_from_a_dump, is_there
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.naming import is_identifier, plain_text, shorten
@@ -45,6 +46,10 @@ class TransitionModel(PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
+
+    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
+        with as_from_a_dump(using, type(self), *DUMP_SETTINGS):
+            return is_there(self, using) or save()
 
     def __str__(self) -> str:
         return f"{self.from_state} → {self.to_state}" if self.from_state else self.to_state
@@ -114,3 +119,12 @@ class PGCraftStateMachine(PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
+
+    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
+        """Bring a row back in its state if its log is there already; else it is a new row, and begins one."""
+        machine = get_machine(type(self))
+        latest = self.state_machine.history.using(using).last() if machine else None
+        if latest is None or latest.to_state != getattr(self, machine.field.attname):  # type: ignore[union-attr]
+            return save()
+        with as_from_a_dump(using, type(self), *DUMP_SETTINGS):
+            return save()

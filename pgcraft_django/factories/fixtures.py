@@ -1,0 +1,39 @@
+"""Fixtures: rows that `dumpdata` wrote come back as they were, as those of a dump do."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connections, models, transaction
+
+from pgcraft_django.naming import quote_name
+
+DUMP_SETTINGS = ("row_security", "check_function_bodies")
+"""What every dump switches off: then triggers leave rows as they are, see `guard`."""
+
+
+def is_there(row: models.Model, using: str) -> bool:
+    """Tell whether the table has this very row already. Its times do not count: JSON cuts them to milliseconds."""
+    fields = [field for field in row._meta.concrete_fields if not field.generated]
+    said = {
+        field.attname: getattr(row, field.attname) for field in fields if not isinstance(field, models.DateTimeField)
+    }
+    asked = {
+        name if value is not None else f"{name}__isnull": value if value is not None else True
+        for name, value in said.items()
+    }
+    return type(row)._base_manager.using(using).filter(**asked).exists()
+
+
+@contextmanager
+def as_from_a_dump(using: str, model: type[models.Model], *settings: str) -> Iterator[None]:
+    """Switch `settings` off in the block, as a dump does. Who may not make triggers on the table cannot do that."""
+    with transaction.atomic(using=using, savepoint=False), connections[using].cursor() as cursor:
+        cursor.execute(
+            "SELECT name, pg_catalog.current_setting(name), pg_catalog.set_config(name, 'off', true)"
+            " FROM pg_catalog.unnest(%s::text[]) AS name WHERE pg_catalog.has_table_privilege(%s, 'TRIGGER')",
+            [list(settings), quote_name(model._meta.db_table)],
+        )
+        before = cursor.fetchall()
+        yield
+        for name, value, _ in before:
+            cursor.execute("SELECT pg_catalog.set_config(%s, %s, true)", [name, value])
