@@ -84,6 +84,10 @@ def test_a_button_asks_and_then_the_row_is_led_on(root: Client, ticket: Ticket) 
     assert re.search(r"<td>Open</td><td>In work</td><td></td><td>urgent</td><td>5</td><td>root</td>", page)
 
 
+def test_what_no_text_can_hold_is_no_state(root: Client, ticket: Ticket) -> None:
+    assert confirm(root, ticket, "\0", seen="\0") == ["support_tickets have no state ."]
+
+
 def test_what_is_asked_for_is_judged_first(root: Client, ticket: Ticket) -> None:
     answer = press(root, ticket, "taken", confirmed="yes", minutes="many")
     assert answer.context["form"].errors.keys() == {"minutes"}

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
+from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
@@ -102,7 +103,7 @@ class StateMachineAdmin(FactoryAdmin):
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        to, expected = request.POST.get("to", ""), request.POST.get("from", "")
+        to, expected = (request.POST.get(name, "").replace("\0", "") for name in ("to", "from"))
         if not self.has_transition_permission(request, obj, to):
             raise PermissionDenied
         form = self._form(request, request.POST if "confirmed" in request.POST else None)
@@ -114,7 +115,9 @@ class StateMachineAdmin(FactoryAdmin):
     def _form(self, request: HttpRequest, data: Any) -> forms.Form:
         """Return the form for what the log holds beside the states."""
         log = self.model.pgcraft_log  # type: ignore[attr-defined]
-        fields: dict[str, Any] = {"reason": forms.CharField(required=False, label=_("Reason"))}
+        fields: dict[str, Any] = {
+            "reason": forms.CharField(required=False, label=_("Reason"), widget=AdminTextInputWidget)
+        }
         for name in extra_fields(self.model):
             field = self.formfield_for_dbfield(log._meta.get_field(name), request)
             if field is not None:
