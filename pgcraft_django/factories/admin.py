@@ -1,12 +1,18 @@
 """What the admin classes of the factories share."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib import admin
+from django.contrib.admin.utils import display_for_field, flatten_fieldsets
+from django.db import IntegrityError
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.text import capfirst
+from django.utils.safestring import SafeString
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
+
+from pgcraft_django.diagnosis import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, server_message, sqlstate
 
 if TYPE_CHECKING:
     from django.db import models
@@ -39,3 +45,38 @@ class FactoryAdmin(Base):
                 *crumbs,
             ],
         }
+
+    def _hidden(self, request: HttpRequest, obj: Any) -> set[str]:
+        """Return the fields that could be on the page of a row and are not: they are shown nowhere else, either."""
+        page = flatten_fieldsets(self.get_fieldsets(request, obj))
+        return {field.name for field in self.opts.concrete_fields if field.editable and field.name not in page}
+
+    def _shown(self, field: Any, value: Any) -> str:
+        """Return how a value of the field is shown, which may be one of old: as in the lists of the admin."""
+        empty = str(self.get_empty_value_display())
+        if value is None:
+            return empty
+        if field.is_relation:
+            return named(field, [value]).get(value, str(value))
+        if field.flatchoices and not isinstance(value, list):
+            return str(dict(field.flatchoices).get(value, value))
+        return str(display_for_field(value, field, empty, avoid_link=True))
+
+
+def named(field: Any, keys: Iterable[Any]) -> dict[Any, str]:
+    """Return key -> name of the rows that a foreign key refers to by `keys`, as far as they are there."""
+    key = field.target_field.attname
+    rows = field.remote_field.model._base_manager.filter(**{f"{key}__in": set(keys)})
+    return {getattr(row, key): str(row) for row in rows}
+
+
+def refusal(error: IntegrityError) -> str:
+    """Return what the server said, and which key it is about. Of other rules it would tell the whole row."""
+    detail = getattr(getattr(error.__cause__, "diag", None), "message_detail", None)
+    is_about_a_key = detail and sqlstate(error) in (UNIQUE_VIOLATION, FOREIGN_KEY_VIOLATION)
+    return f"{server_message(error)}. {detail}" if is_about_a_key else server_message(error)
+
+
+def shortened(text: str, length: int) -> str:
+    """Return the text, cut where it is too long. What is HTML already, such as an icon, stays whole."""
+    return text if isinstance(text, SafeString) else Truncator(text).chars(length)

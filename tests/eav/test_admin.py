@@ -3,15 +3,18 @@
 import re
 from io import StringIO
 from typing import Any
+from unittest import mock
 
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import Client
 from django.urls import reverse
 
 from pgcraft_django import history_context
-from tests.records.models import Item
+from pgcraft_django.admin import EAVAdmin
+from tests.records.models import Document, Item
 
 
 def client_of(name: str, *, superuser: bool) -> Client:
@@ -44,11 +47,34 @@ def test_changes_are_listed_with_who_and_why() -> None:
     with history_context(actor="ann", reason="dearer"):
         Item.objects.update(price="2.25")
     page = re.sub(r"\s+", " ", client_of("root", superuser=True).get(url("changes", item.pk)).content.decode())
-    assert re.search(r"<td>What it costs</td> <td>1.50</td> <td>2.25</td> <td>ann</td> <td>dearer</td>", page), page
+    assert re.search(r"<td>What it costs</td> <td>1.50</td><td>2.25</td> <td>ann</td> <td>dearer</td>", page), page
     assert "&lt;Pen&gt;" in page
     assert "<Pen>" not in page
     assert url("changes", item.pk) in client_of("two", superuser=True).get(url("change", item.pk)).content.decode()
     assert client_of("nobody", superuser=False).get(url("changes", item.pk)).status_code == 403
+
+
+@pytest.mark.django_db
+def test_values_are_shown_by_their_names_also_where_the_attribute_has_become_another_one() -> None:
+    document = Document.objects.create(title="<Bill>")
+    item = Item.objects.create(name="Pen", document=document)
+    Item.objects.update(document=None)
+    page = client_of("root", superuser=True).get(url("changes", item.pk)).content.decode()
+    assert re.search(r"<td>Document</td>\s*<td>&lt;Bill&gt;</td><td>-</td>", page), page
+    shown = EAVAdmin(Item, site)._line(Item.history.model(attribute="price", old_value="cheap", new_value=None))
+    assert (shown["label"], shown["shown"]) == ("What it costs", ["cheap", "-"])
+    shown = EAVAdmin(Item, site)._line(Item.history.model(attribute="gone", old_value={"a": 1}, new_value="x" * 99))
+    assert (shown["label"], shown["shown"]) == ("gone", ["{'a': 1}", f"{'x' * 39}…"])
+
+
+@pytest.mark.django_db
+def test_what_the_page_of_a_row_leaves_out_is_not_among_its_changes() -> None:
+    item = Item.objects.create(name="Pen", price="1.50", document=Document.objects.create(title="Bill"))
+    Item.objects.update(price=None, document=None)
+    root = client_of("root", superuser=True)
+    with mock.patch.object(EAVAdmin, "exclude", ["price", "document"]):
+        page = root.get(url("changes", item.pk)).content.decode()
+    assert ("Pen" in page, "1.50" in page, "Bill" in page) == (True, False, False)
 
 
 @pytest.mark.django_db

@@ -3,6 +3,7 @@
 import datetime
 import re
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -12,6 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from pgcraft_django import history_context
+from tests.records.admin import DocumentAdmin
 from tests.records.models import Document
 
 pytestmark = pytest.mark.django_db
@@ -120,6 +122,70 @@ def test_a_deleted_row_is_found_and_restored(root: Client, document: Document) -
     assert "Nothing is deleted." in text(root, url("deleted"))
 
 
+def test_what_a_deleted_row_was_is_shown_before_it_is_restored(root: Client, document: Document) -> None:
+    key = document.pk
+    document.delete()
+    document.pk = key
+    page = re.sub(r"\s+", " ", restore(root, document, 1).content.decode())
+    assert cells(page[page.index("Then") :])[:4] == ["It&#x27;s &lt;first&gt;", "-", "A letter", "-"]
+
+
+def test_a_hidden_row_stays_hidden_when_it_is_deleted(root: Client, document: Document) -> None:
+    keys = []
+    for title in ("hidden", "not for you"):
+        made = Document.objects.create(title=title)
+        keys.append(made.pk)
+        made.delete()
+    versions = dict(Document.history.filter(id__in=keys).values_list("id", "history_id"))
+
+    def may_view(self: Any, request: Any, obj: Any = None) -> bool:
+        return obj is None or obj.title != "not for you"
+
+    with mock.patch.object(DocumentAdmin, "has_view_permission", may_view):
+        assert url("versions", keys[0]) not in text(root, url("deleted"))
+        assert url("versions", keys[1]) not in text(root, url("deleted"))
+        for key, status in zip(keys, (404, 403), strict=True):
+            assert root.get(url("versions", key)).status_code == status
+            assert root.post(url("restore", key, versions[key]), {"confirmed": "yes"}).status_code == status
+    assert url("versions", keys[1]) in text(root, url("deleted"))
+
+
+def test_what_the_page_of_a_row_leaves_out_is_not_in_its_versions(root: Client, document: Document) -> None:
+    Document.objects.update(secret="swordfish")
+    Document.objects.update(secret="", title="Fourth")
+    [version, *_] = Document.history.filter(id=document.pk).order_by("-version")
+    page = text(root, url("versions", document.pk), a=str(version.history_id), b="now")
+    assert ("Fourth" in page, "swordfish" in page) == (True, False)
+    assert "swordfish" not in restore(root, document, version.version).content.decode()
+
+
+def test_values_are_shown_by_their_names(root: Client, document: Document) -> None:
+    parent = Document.objects.create(title="The <parent>")
+    Document.objects.filter(pk=document.pk).update(parent=parent, kind="gone")
+    Document.objects.filter(pk=document.pk).update(parent=None, kind="letter")
+    page = text(root, url("versions", document.pk))
+    assert "Parent: The &lt;parent&gt; → -" in page
+    assert "Sort: gone → A letter" in page  # no choice any more
+    key = parent.pk
+    parent.delete()
+    assert f"Parent: {key} → -" in text(root, url("versions", document.pk))
+
+
+def test_an_icon_is_not_cut(root: Client, document: Document, settings: Any) -> None:
+    settings.STATIC_URL = f"https://static.example.com/{'x' * 60}/"
+    Document.objects.update(is_signed=True, title="y" * 100)
+    Document.objects.update(title="z")
+    page = text(root, url("versions", document.pk))
+    assert re.findall(r'Is signed: <img src="[^"]*" alt="(\w+)"> → <img src="[^"]*" alt="(\w+)"> ?</div>', page) == [
+        ("False", "True")
+    ]
+    assert f"{'y' * 59}…" in page
+
+
+def test_who_chooses_a_row_is_not_led_away(root: Client, document: Document) -> None:
+    assert url("deleted") not in text(root, url("changelist"), _popup="1")
+
+
 def test_nothing_is_shown_or_restored_without_permission(document: Document) -> None:
     [history_id] = Document.history.filter(version=1).values_list("history_id", flat=True)
     nobody, viewer = client_of("nobody"), client_of("viewer", "view_document")
@@ -162,6 +228,9 @@ def test_what_the_database_refuses_is_a_message(root: Client, document: Document
     parent = Document.objects.create(title="Parent")
     Document.objects.filter(pk=document.pk).update(parent=parent)
     Document.objects.filter(pk=document.pk).update(parent=None)
+    key = parent.pk
     parent.delete()
-    done = restore(root, document, 4, confirmed="yes")
-    assert "violates foreign key constraint" in done.content.decode()
+    done = restore(root, document, 4, confirmed="yes", reason="\0")
+    [message] = map(str, done.context["messages"])
+    assert "violates foreign key constraint" in message
+    assert f"Key (id)=({key})" in message  # which the transaction of the test has deleted

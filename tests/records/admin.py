@@ -8,9 +8,10 @@ from tests.records.models import Document, Item
 
 @admin.register(Document)
 class DocumentAdmin(AppendOnlyAdmin):
-    """With few versions on a page, and some documents that are hidden."""
+    """With few versions on a page, some documents that are hidden, and a field that is."""
 
     list_per_page = 3
+    exclude = ["secret"]
 
     def get_queryset(self, request):  # type: ignore[no-untyped-def]
         return super().get_queryset(request).exclude(title="hidden")

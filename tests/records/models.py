@@ -21,6 +21,8 @@ class Document(PGCraftAppendOnly):
     parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="parts")
     due = models.DateField(null=True, blank=True)
     tags = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    is_signed = models.BooleanField(default=False)
+    secret = models.TextField(blank=True, default="")
     size = models.GeneratedField(expression=Length("title"), output_field=models.IntegerField(), db_persist=True)
 
     class Meta:

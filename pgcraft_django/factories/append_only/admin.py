@@ -1,13 +1,13 @@
 """`AppendOnlyAdmin`: a page with the versions of each row, to compare and to restore, of deleted rows too."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import messages
-from django.contrib.admin.utils import display_for_field, quote, unquote
+from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import Exists, OuterRef
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -15,16 +15,18 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pgcraft_django.attribution.context import history_context
-from pgcraft_django.factories.admin import FactoryAdmin
+from pgcraft_django.factories.admin import FactoryAdmin, refusal, shortened
+from pgcraft_django.factories.append_only.queries import former_rows
 
 NOW = "now"
 """What stands for the row as it is, among versions to compare."""
 
 
 class AppendOnlyAdmin(FactoryAdmin):
-    """The admin of a `PGCraftAppendOnly`. Who may see a row sees its versions.
+    """The admin of a `PGCraftAppendOnly`. Who may see a row sees its versions, also if it is deleted.
 
-    Who may change it may restore one; of a row that is deleted, who may add one.
+    Who may change it may restore one; of a row that is deleted, who may add one. `get_queryset()` says which rows there
+    are, deleted ones included. Of what a form could show, only what the page of the row does is shown.
     """
 
     change_form_template = "pgcraft_django/append_only/change_form.html"
@@ -63,13 +65,14 @@ class AppendOnlyAdmin(FactoryAdmin):
 
     def versions_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Show the versions of a row, newest first, and in what two of them differ."""
-        obj, versions = self._row(request, object_id)
+        obj, former, versions = self._row(request, object_id)
         page = Paginator(versions, self.list_per_page).get_page(request.GET.get("p"))
-        compared = self._compared(request, obj, versions)
+        hidden = self._hidden(request, obj)
+        compared = self._compared(request, obj, versions, hidden)
         context = {
-            **self._context(request, obj, object_id, versions, (_("Versions"), "")),
+            **self._context(request, obj, former, object_id, (_("Versions"), "")),
             "page": page,
-            "lines": [self._line(version) for version in page.object_list],
+            "lines": [self._line(version, hidden) for version in page.object_list],
             "now": NOW if obj is not None else "",
             "current": obj,
             "chosen": (request.GET.get("a", ""), request.GET.get("b", "")),
@@ -78,8 +81,8 @@ class AppendOnlyAdmin(FactoryAdmin):
         }
         return TemplateResponse(request, self.versions_template, context)
 
-    def _row(self, request: HttpRequest, object_id: str) -> tuple[Any, Any]:
-        """Return the row, None if it is deleted, and the queryset of its versions, newest first.
+    def _row(self, request: HttpRequest, object_id: str) -> tuple[Any, Any, Any]:
+        """Return the row, None if it is deleted, then as it is or was last, and its versions, newest first.
 
         Raises `Http404` if there is and was none, and `PermissionDenied` if the user may not see it.
         """
@@ -89,52 +92,50 @@ class AppendOnlyAdmin(FactoryAdmin):
         except ValidationError as error:
             raise Http404 from error
         obj = self.get_object(request, unquote(object_id))
-        if not self.has_view_permission(request, obj):
+        former = obj or self._deleted(request).filter(pk=key).first()
+        if not self.has_view_permission(request, former):
             raise PermissionDenied
-        rows = model._base_manager.using(self._database)
-        versions = model.history.using(self._database).filter(**{model._meta.pk.name: key}).order_by("-version")
-        is_hidden = obj is None and rows.filter(pk=key).exists()
-        if is_hidden or (obj is None and not versions.exists()):
+        if former is None:
             raise Http404(_("There was never such an object."))
-        return obj, versions
+        versions = model.history.using(self._database).filter(**{model._meta.pk.name: key}).order_by("-version")
+        return obj, former, versions
+
+    def _deleted(self, request: HttpRequest) -> Any:
+        return former_rows(self.get_queryset(request).using(self._database), None)
 
     @property
     def _database(self) -> str:
         return router.db_for_write(self.model)
 
-    def _line(self, version: Any) -> dict[str, Any]:
+    def _line(self, version: Any, hidden: set[str]) -> dict[str, Any]:
+        changes = self._differences(version.diff(), hidden) if version.operation == "update" else []
         return {
             "version": version,
-            "changes": self._differences(version, None) if version.operation == "update" else [],
+            "changes": [(label, shortened(before, 60), shortened(after, 60)) for label, before, after in changes],
             "restore_url": self._url("restore", quote(self._key(version)), version.history_id),
         }
 
     def _key(self, version: Any) -> Any:
         return getattr(version, self.opts.pk.attname)
 
-    def _differences(self, version: Any, other: Any) -> list[tuple[str, str, str]]:
-        """Return the label of each field that differs, with both values; without `other`, that of what came next."""
+    def _differences(self, values: Mapping[str, tuple[Any, Any]], hidden: set[str]) -> list[tuple[str, str, str]]:
+        """Return the label of each field that differs, with both values."""
         found = []
-        for name, values in version.diff(other).items():
-            field: Any = self.opts.get_field(name)
-            found.append((capfirst(field.verbose_name), *(self._shown(field, value) for value in values)))
+        for name, pair in values.items():
+            if name not in hidden:
+                field: Any = self.opts.get_field(name)
+                found.append((capfirst(field.verbose_name), *(self._shown(field, value) for value in pair)))
         return found
 
-    def _shown(self, field: Any, value: Any) -> str:
-        empty = self.get_empty_value_display()
-        if field.is_relation or value is None:
-            return str(empty if value is None else value)
-        return str(display_for_field(value, field, empty))
-
-    def _compared(self, request: HttpRequest, obj: Any, versions: Any) -> Any:
+    def _compared(self, request: HttpRequest, obj: Any, versions: Any, hidden: set[str]) -> Any:
         """Return in what the two versions that are asked for differ; None if none are."""
         found = [self._chosen(request.GET.get(name), obj, versions) for name in ("a", "b")]
         one, other = found
         if one is None or other is None or (one is obj and other is obj):
             return None
         if one is obj:  # a version is compared with the row, and not the other way round
-            return [(label, here, there) for label, there, here in self._differences(other, one)]
-        return self._differences(one, other)
+            return [(label, here, there) for label, there, here in self._differences(other.diff(one), hidden)]
+        return self._differences(one.diff(other), hidden)
 
     @staticmethod
     def _chosen(text: str | None, obj: Any, versions: Any) -> Any:
@@ -143,21 +144,15 @@ class AppendOnlyAdmin(FactoryAdmin):
         return versions.filter(history_id=int(text)).first() if text and text.isdecimal() and len(text) < 19 else None
 
     def _context(
-        self, request: HttpRequest, obj: Any, object_id: str, versions: Any, *crumbs: tuple[str, str]
+        self, request: HttpRequest, obj: Any, former: Any, object_id: str, *crumbs: tuple[str, str]
     ) -> dict[str, Any]:
-        name = str(obj if obj is not None else self._name(versions.first()))
+        name = str(former)
         above = (name, self._url("change", object_id)) if obj is not None else (_("Deleted"), self._url("deleted"))
         return {
             **self._page(request, _("Versions: %s") % name, above, *crumbs),
             "object_name": name,
-            "is_deleted": obj is None,
             "versions_url": self._url("versions", object_id),
         }
-
-    def _name(self, version: Any) -> str:
-        """Return what the row of the version was called."""
-        names = [field.attname for field in self.opts.concrete_fields if not field.generated]
-        return str(self.model(**{name: getattr(version, name) for name in names if hasattr(version, name)}))
 
     # -- Restoring -------------------------------------------------------------------------------------------------
 
@@ -165,7 +160,7 @@ class AppendOnlyAdmin(FactoryAdmin):
         """Make a row as it was in a version, after asking."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        obj, versions = self._row(request, object_id)
+        obj, former, versions = self._row(request, object_id)
         if not self.has_restore_permission(request, obj):
             raise PermissionDenied
         version = versions.filter(history_id=history_id).first()
@@ -174,12 +169,16 @@ class AppendOnlyAdmin(FactoryAdmin):
         if "confirmed" not in request.POST:
             versions_url = self._url("versions", object_id)
             context = {
-                **self._context(request, obj, object_id, versions, (_("Versions"), versions_url), (_("Restore"), "")),
+                **self._context(request, obj, former, object_id, (_("Versions"), versions_url), (_("Restore"), "")),
                 "version": version,
-                "changes": self._differences(version, obj) if obj is not None else [],
+                "changes": self._differences(version.diff(obj or self._nothing()), self._hidden(request, obj)),
             }
             return TemplateResponse(request, self.restore_template, context)
-        return self._restore(request, version, request.POST.get("reason") or None)
+        return self._restore(request, version, request.POST.get("reason", "").replace("\0", "") or None)
+
+    def _nothing(self) -> Any:
+        """Return what a version of a deleted row is compared with."""
+        return self.model(**{field.attname: None for field in self.opts.concrete_fields if not field.generated})
 
     def _restore(self, request: HttpRequest, version: Any, reason: str | None) -> HttpResponse:
         number = version.version
@@ -189,7 +188,7 @@ class AppendOnlyAdmin(FactoryAdmin):
                 connections[self._database].check_constraints()  # foreign keys wait for the end of the transaction
                 self.log_change(request, obj, _("Restored version %(number)s.") % {"number": number})
         except IntegrityError as refused:
-            self.message_user(request, str(refused).partition("\n")[0], messages.ERROR)
+            self.message_user(request, refusal(refused), messages.ERROR)
         else:
             message = _("Version %(number)s is restored.") % {"number": number}
             self.message_user(request, message, messages.SUCCESS)
@@ -201,21 +200,21 @@ class AppendOnlyAdmin(FactoryAdmin):
         """List the rows that are deleted, each as it was last."""
         if not self.has_view_permission(request):
             raise PermissionDenied
+        page = Paginator(self._deleted(request).order_by("pk"), self.list_per_page).get_page(request.GET.get("p"))
+        rows = {row.pk: row for row in page.object_list if self.has_view_permission(request, row)}
         model: Any = self.model
         key = self.opts.pk.name
-        rows = model._base_manager.using(self._database).filter(pk=OuterRef(key))
-        last = model.history.using(self._database).filter(~Exists(rows)).order_by(key, "-version").distinct(key)
-        page = Paginator(last, self.list_per_page).get_page(request.GET.get("p"))
+        last = model.history.using(self._database).filter(**{f"{key}__in": list(rows)})
         context = {
             **self._page(request, _("Deleted %s") % self.opts.verbose_name_plural, (_("Deleted"), "")),
             "page": page,
             "lines": [
                 {
-                    "name": self._name(version),
+                    "name": str(rows[self._key(version)]),
                     "version": version,
                     "url": self._url("versions", quote(self._key(version))),
                 }
-                for version in page.object_list
+                for version in last.order_by(key, "-version").distinct(key)
             ],
         }
         return TemplateResponse(request, self.deleted_template, context)

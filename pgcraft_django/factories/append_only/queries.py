@@ -15,23 +15,44 @@ from pgcraft_django.naming import quote_name
 
 
 class _FormerTable(BaseTable):
-    """In the place of the model's table: its current and former rows that were valid at `when`."""
+    """In the place of the model's table: its current and former rows that were valid at `when`.
 
-    def __init__(self, table_name: str, alias: str, model: type[models.Model], when: datetime.datetime) -> None:
+    Without `when`, those that are deleted, each as it was last.
+    """
+
+    def __init__(self, table_name: str, alias: str, model: type[models.Model], when: datetime.datetime | None) -> None:
         super().__init__(table_name, alias)
         self.model: Any = model._meta.concrete_model
         self.when = when
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
-        columns = ", ".join(quote_name(field.column) for field in self.model._meta.local_concrete_fields)
-        history = quote_name(self.model.history.model._meta.db_table)
         quote = getattr(compiler, "quote_name", None) or compiler.quote_name_unless_alias  # before Django 6.1
-        alias = quote(self.table_alias)
+        rows, parameters = self._deleted() if self.when is None else self._valid()
+        return f"({rows}) {quote(self.table_alias)}", parameters
+
+    def _valid(self) -> tuple[str, list[Any]]:
+        table, history, columns = self._names()
         return (
-            f"(SELECT {columns} FROM {quote_name(self.table_name)} WHERE valid_from <= %s"
-            f" UNION ALL SELECT {columns} FROM {history} WHERE valid_from <= %s AND valid_to > %s) {alias}",
+            f"SELECT {columns} FROM {table} WHERE valid_from <= %s"
+            f" UNION ALL SELECT {columns} FROM {history} WHERE valid_from <= %s AND valid_to > %s",
             [self.when] * 3,
         )
+
+    def _deleted(self) -> tuple[str, list[Any]]:
+        table, history, columns = self._names()
+        keys = [quote_name(field.column) for field in self.model._meta.pk_fields]
+        is_same = " AND ".join(f"now.{key} = {history}.{key}" for key in keys)
+        return (
+            f"SELECT DISTINCT ON ({', '.join(keys)}) {columns} FROM {history}"
+            f" WHERE NOT EXISTS (SELECT FROM {table} AS now WHERE {is_same})"
+            f" ORDER BY {', '.join(keys)}, version DESC",
+            [],
+        )
+
+    def _names(self) -> tuple[str, str, str]:
+        columns = ", ".join(quote_name(field.column) for field in self.model._meta.local_concrete_fields)
+        history = quote_name(self.model.history.model._meta.db_table)
+        return quote_name(self.table_name), history, columns
 
     def relabeled_clone(self, change_map: dict[str | None, str]) -> "_FormerTable":
         alias: Any = change_map.get(self.table_alias, self.table_alias)
@@ -65,6 +86,15 @@ def _inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Seq
     return given or fields
 
 
+def former_rows(rows: models.QuerySet[Any], when: datetime.datetime | None) -> Any:
+    """Return the queryset of the same rows as they were at `when`; without it, of those that are deleted."""
+    clone: Any = rows._chain()  # type: ignore[attr-defined]
+    clone.query = clone.query.chain(_PastQuery)
+    alias = clone.query.get_initial_alias()
+    clone.query.alias_map[alias] = _FormerTable(rows.model._meta.db_table, alias, rows.model, when)
+    return clone
+
+
 class HistoryQuerySet(models.QuerySet[Any]):
     """A queryset that can go back in time."""
 
@@ -79,10 +109,7 @@ class HistoryQuerySet(models.QuerySet[Any]):
         """
         check_moment(when)
         self._not_support_combined_queries("as_of")  # type: ignore[attr-defined]
-        clone = self._chain()  # type: ignore[attr-defined]
-        clone.query = clone.query.chain(_PastQuery)
-        alias = clone.query.get_initial_alias()
-        clone.query.alias_map[alias] = _FormerTable(self.model._meta.db_table, alias, self.model, when)
+        clone = former_rows(self, when)
         clone._as_of = when
         if clone.query.select_for_update:
             clone._refuse_past()

@@ -1,9 +1,10 @@
 """`EAVAdmin`: a page with each change of each attribute of a row."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -11,11 +12,12 @@ from django.urls import path
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
-from pgcraft_django.factories.admin import FactoryAdmin
+from pgcraft_django.columns import column_name
+from pgcraft_django.factories.admin import FactoryAdmin, shortened
 
 
 class EAVAdmin(FactoryAdmin):
-    """The admin of a `PGCraftEAV`. Who may see a row sees what has changed in it."""
+    """The admin of a `PGCraftEAV`. Who may see a row sees what has changed in it, of what its page shows."""
 
     change_form_template = "pgcraft_django/eav/change_form.html"
     changes_template = "pgcraft_django/eav/changes.html"
@@ -37,7 +39,10 @@ class EAVAdmin(FactoryAdmin):
             raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        page = Paginator(obj.history.order_by("-log_id"), self.list_per_page).get_page(request.GET.get("p"))
+        names = self._hidden(request, obj)
+        hidden = [column for column, field in self._columns().items() if field.name in names]
+        changes = obj.history.exclude(attribute__in=hidden).order_by("-log_id")
+        page = Paginator(changes, self.list_per_page).get_page(request.GET.get("p"))
         context = {
             **self._page(
                 request,
@@ -46,14 +51,21 @@ class EAVAdmin(FactoryAdmin):
                 (_("Changes"), ""),
             ),
             "page": page,
-            "lines": [(self._label(line.attribute), line) for line in page.object_list],
+            "lines": [self._line(line) for line in page.object_list],
         }
         return TemplateResponse(request, self.changes_template, context)
 
-    def _label(self, attribute: str) -> str:
-        """Return what the attribute is called, which may be gone by now."""
-        try:
-            field: Any = self.opts.get_field(attribute)
-        except FieldDoesNotExist:
-            return attribute
-        return str(capfirst(field.verbose_name))
+    def _line(self, change: Any) -> dict[str, Any]:
+        """Return a change, with what is shown of it. The attribute may be gone by now, or be of another type."""
+        values = change.old_value, change.new_value
+        shown = ["-" if value is None else str(value) for value in values]
+        field = self._columns().get(change.attribute)
+        label = change.attribute if field is None else str(capfirst(field.verbose_name))
+        if field is not None:
+            with suppress(ValidationError, ValueError, TypeError):
+                shown = [self._shown(field, field.to_python(value)) for value in values]
+        return {"change": change, "label": label, "shown": [shortened(text, 40) for text in shown]}
+
+    def _columns(self) -> dict[str, Any]:
+        """Return column, which an attribute is called in the log, -> field."""
+        return {column_name(field): field for field in self.opts.concrete_fields}
