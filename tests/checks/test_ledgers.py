@@ -49,6 +49,12 @@ def test_balances_have_names_of_their_own(apps: Apps) -> None:
     expect(messages(apps), "E093", 'Balance(…, name="by_name")')
 
 
+def test_balances_are_told_apart_by_people(apps: Apps) -> None:
+    ledger(apps, Balance(["name"]), Balance(["name"], name="by_name"))
+    names = {str(item._meta.verbose_name_plural) for item in apps.get_models() if hasattr(item, "pgcraft_dimensions")}
+    assert names == {"balances of persons", "balances of persons: by name"}
+
+
 @pytest.mark.parametrize("name", ["", "my balance", 3])
 def test_a_name_is_a_name(apps: Apps, name: Any) -> None:
     ledger(apps, Balance(["name"], name=name))

@@ -1,11 +1,17 @@
 """Entries and balances are read in the admin, and nothing else is done there."""
 
+from typing import Any
+from unittest import mock
+
 import pytest
+from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, connection
 from django.test import Client
 from django.urls import reverse
 
+from pgcraft_django.admin import LedgerAdmin
+from tests.records.models import Document
 from tests.vault.models import Gold
 
 pytestmark = pytest.mark.django_db
@@ -24,6 +30,23 @@ def test_the_list_has_entries_and_balances(root: Client) -> None:
     assert page.count("field-value") == 2
     assert "<td>&lt;A&gt;</td><td>NULL</td><td>3</td>" in page
     assert "Balances of gold" in page
+
+
+def test_balances_are_those_of_the_entries_that_are_shown(root: Client) -> None:
+    Gold.objects.record([{"vault": "A", "owner": name, "value": 5} for name in ("ann", "bob", None)])
+    url = reverse("admin:vault_gold_changelist")
+    assert root.get(url).content.decode().count("<td>5</td>") == 3
+    with mock.patch.object(LedgerAdmin, "get_queryset", return_value=Gold.objects.filter(owner="ann")):
+        page = root.get(url).content.decode()
+    assert (page.count("<td>5</td>"), "bob" in page) == (1, False)
+
+
+def test_groups_are_shown_by_their_names_and_found_at_once(django_assert_num_queries: Any) -> None:
+    keys = [Document.objects.create(title=title).pk for title in ("<A>", "B")]
+    page, field = LedgerAdmin(Gold, site), Document._meta.get_field("parent")
+    with django_assert_num_queries(1):
+        assert page._column(field, [*keys, None, 987654]) == ["<A>", "B", None, "987654"]
+    assert page._column(Document._meta.get_field("kind"), ["bill", "gone"]) == ["A bill", "gone"]
 
 
 def test_an_entry_is_shown_and_cannot_be_changed(root: Client) -> None:

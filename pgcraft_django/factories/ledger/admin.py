@@ -5,12 +5,16 @@ from typing import Any
 from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
-from pgcraft_django.factories.admin import FactoryAdmin
+from pgcraft_django.factories.admin import FactoryAdmin, named
 from pgcraft_django.factories.ledger.shape import balances_of
+from pgcraft_django.factories.ledger.writing import LedgerQuerySet
 
 
 class LedgerAdmin(FactoryAdmin):
-    """The admin of a `PGCraftLedger`. The list of entries has the balances below."""
+    """The admin of a `PGCraftLedger`. The list of entries has the balances below.
+
+    They are those of the entries that `get_queryset()` returns. If that is not all of them, they are added up.
+    """
 
     change_list_template = "pgcraft_django/ledger/change_list.html"
     ordering = ("-id",)
@@ -39,16 +43,27 @@ class LedgerAdmin(FactoryAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         answer = super().changelist_view(request, extra_context)
         if isinstance(answer, TemplateResponse) and "cl" in (answer.context_data or {}):
-            answer.context_data["balances"] = list(self._balances())  # type: ignore[index]
+            answer.context_data["balances"] = list(self._balances(request))  # type: ignore[index]
         return answer
 
-    def _balances(self) -> Any:
+    def _balances(self, request: HttpRequest) -> Any:
+        rows: Any = self.get_queryset(request)
+        entries = LedgerQuerySet(self.model, rows.query.chain(), rows.db)
         for companion in balances_of(self.model).values():
             names = [*companion.pgcraft_dimensions, "balance"]
             fields = [companion._meta.get_field(name) for name in names]
-            rows = companion._base_manager.order_by(*names[:-1])[: self.balances_length]
+            lines = list(entries.balances(*names[:-1])[: self.balances_length])
             yield {
                 "title": companion._meta.verbose_name_plural,
                 "columns": [field.verbose_name for field in fields],
-                "rows": [[getattr(row, name) for name in names] for row in rows],
+                "rows": zip(
+                    *(self._column(field, [line[field.name] for line in lines]) for field in fields), strict=True
+                ),
             }
+
+    def _column(self, field: Any, values: list[Any]) -> list[Any]:
+        """Return how the values of one field are shown; NULL is one of them."""
+        if field.is_relation:
+            names = named(field, values)
+            return [None if value is None else names.get(value, str(value)) for value in values]
+        return [None if value is None else self._shown(field, value) for value in values]

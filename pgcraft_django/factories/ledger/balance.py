@@ -82,6 +82,7 @@ class Balance(Plugin):
         if self.has_minimum:
             enough = Q(balance__gte=self.minimum) | Q(id__lt=0)
             constraints.append(models.CheckConstraint(condition=enough, name=self.constraint(model)))
+        which = "" if self.name == "balance" else f": {self.name.replace('_', ' ')}"
         companion = make_companion(
             model,
             self.name.title(),
@@ -90,8 +91,8 @@ class Balance(Plugin):
                 "constraints": constraints,
                 "ordering": names,
                 "default_permissions": ["view"],
-                "verbose_name": f"{self.name} of {model._meta.verbose_name}",
-                "verbose_name_plural": f"{self.name}s of {model._meta.verbose_name_plural}",
+                "verbose_name": f"balance of {model._meta.verbose_name}{which}",
+                "verbose_name_plural": f"balances of {model._meta.verbose_name_plural}{which}",
             },
             api=self._exposed(),
             base=BalanceModel,
