@@ -130,6 +130,14 @@ def test_what_a_deleted_row_was_is_shown_before_it_is_restored(root: Client, doc
     assert cells(page[page.index("Then") :])[:4] == ["It&#x27;s &lt;first&gt;", "-", "A letter", "-"]
 
 
+def test_what_was_deleted_last_comes_first(root: Client) -> None:
+    keys = [Document.objects.create(title=title).pk for title in "abcd"]
+    for place in (2, 0, 3, 1):
+        Document.objects.filter(pk=keys[place]).delete()
+    pages = [text(root, url("deleted"), p=number) for number in "12"]
+    assert [re.findall(r'versions/">(.)</a>', page) for page in pages] == [["b", "d", "a"], ["c"]]
+
+
 def test_a_hidden_row_stays_hidden_when_it_is_deleted(root: Client, document: Document) -> None:
     keys = []
     for title in ("hidden", "not for you"):

@@ -1,13 +1,16 @@
 """Rows are led on in the admin by buttons, as the machine and the user's permissions allow."""
 
 import re
+import uuid
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.tickets.admin import TicketAdmin
@@ -82,6 +85,24 @@ def test_a_button_asks_and_then_the_row_is_led_on(root: Client, ticket: Ticket) 
     assert steps(ticket)[1:] == [("open", "taken", "urgent", 5)]
     page = root.get(url("change", ticket.pk)).content.decode()
     assert re.search(r"<td>Open</td><td>In work</td><td></td><td>urgent</td><td>5</td><td>root</td>", page)
+
+
+def test_the_log_is_read_at_once(root: Client, ticket: Ticket) -> None:
+    def count() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            root.get(url("change", ticket.pk))
+        return len(captured)
+
+    def step(to: str) -> None:
+        helper = get_user_model().objects.create_user(f"helper {to} {uuid.uuid4()}")
+        ticket.state_machine.transition(to, helper=helper)
+
+    step("taken")
+    before = count()
+    for to in ("open", "taken", "open", "taken"):
+        step(to)
+    assert count() == before
+    assert root.get(url("change", ticket.pk)).content.decode().count("<td>helper ") == 5
 
 
 def test_what_no_text_can_hold_is_no_state(root: Client, ticket: Ticket) -> None:

@@ -8,6 +8,7 @@ from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connections, router, transaction
+from django.db.models import OuterRef, Subquery
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -197,24 +198,23 @@ class AppendOnlyAdmin(FactoryAdmin):
     # -- Deleted rows ----------------------------------------------------------------------------------------------
 
     def deleted_view(self, request: HttpRequest) -> HttpResponse:
-        """List the rows that are deleted, each as it was last."""
+        """List the rows that are deleted, each as it was last: what was deleted last comes first."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        page = Paginator(self._deleted(request).order_by("pk"), self.list_per_page).get_page(request.GET.get("p"))
-        rows = {row.pk: row for row in page.object_list if self.has_view_permission(request, row)}
-        model: Any = self.model
         key = self.opts.pk.name
-        last = model.history.using(self._database).filter(**{f"{key}__in": list(rows)})
+        versions: Any = self.model.history.using(self._database)  # type: ignore[attr-defined]
+        ends = versions.filter(**{key: OuterRef("pk")}).order_by("-version").values("valid_to")[:1]
+        rows = self._deleted(request).order_by(Subquery(ends).desc(), "pk")
+        page = Paginator(rows, self.list_per_page).get_page(request.GET.get("p"))
+        shown = [row for row in page.object_list if self.has_view_permission(request, row)]
+        last = versions.filter(**{f"{key}__in": [row.pk for row in shown]}).order_by(key, "-version").distinct(key)
+        last = {self._key(version): version for version in last}
         context = {
             **self._page(request, _("Deleted %s") % self.opts.verbose_name_plural, (_("Deleted"), "")),
             "page": page,
             "lines": [
-                {
-                    "name": str(rows[self._key(version)]),
-                    "version": version,
-                    "url": self._url("versions", quote(self._key(version))),
-                }
-                for version in last.order_by(key, "-version").distinct(key)
+                {"name": str(row), "version": last[row.pk], "url": self._url("versions", quote(row.pk))}
+                for row in shown
             ],
         }
         return TemplateResponse(request, self.deleted_template, context)

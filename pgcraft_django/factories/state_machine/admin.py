@@ -70,7 +70,9 @@ class StateMachineAdmin(FactoryAdmin):
         extras = [
             field for field in machine.model.pgcraft_log._meta.fields if field.name in extra_fields(machine.model)
         ]
-        lines = obj.state_machine.history.order_by("-transition_id")[: self.log_length]
+        lines = obj.state_machine.history.order_by("-transition_id")
+        if references := [item.name for item in extras if item.is_relation]:
+            lines = lines.select_related(*references)
         titles = [_("Time"), _("From"), _("To"), _("By"), _("Reason")]
         return {
             "transitions": [(to, self._label(to)) for to in self._open(request, obj)],
@@ -80,11 +82,15 @@ class StateMachineAdmin(FactoryAdmin):
             "log": [
                 [
                     *(line.at, self._label(line.from_state), self._label(line.to_state), line.actor, line.reason),
-                    *(getattr(line, item.name) for item in extras),
+                    *(self._said(line, item) for item in extras),
                 ]
-                for line in lines
+                for line in lines[: self.log_length]
             ],
         }
+
+    def _said(self, line: Any, field: Any) -> Any:
+        value = getattr(line, field.name)
+        return value if value is None or field.is_relation else self._shown(field, value)
 
     def _open(self, request: HttpRequest, obj: Any) -> list[str]:
         """Return where the user may lead the row as it is now."""
