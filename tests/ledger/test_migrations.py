@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, models
-from django.db.migrations import Migration
+from django.db.migrations import AddField, Migration, RemoveField
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.operations import WithoutGuards
-from pgcraft_django.plugins import Balance
+from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
 from tests.support.catalog import differences
@@ -211,3 +211,34 @@ def test_entries_get_no_default_but_by_a_migration_that_says_so(store: Store) ->
     assert store.balances() == store.sums() == {("A", "y"): 5}
     store.site.unmigrate()
     assert store.balances() == store.sums() == {("A", "y"): 5}
+
+
+def test_double_entry_comes_and_goes_without_a_change_of_balances(unblocked: None) -> None:
+    """If the migrations say, as documented, that a value below 0 is a credit, and the other way round."""
+
+    class Debit(MigrationQuestioner):
+        def ask_not_null_addition(self, field_name: str, model_name: str) -> str:
+            return "debit"
+
+    signed = "UPDATE inventory SET value = -value WHERE direction = 'credit'"
+    directed = "UPDATE inventory SET direction = 'credit', value = -value WHERE value < 0"
+    single = [Balance(["warehouse", "sku"])]
+    world = World()
+    with new_site() as site:
+        store = Store(site, world)
+        site.migrate(world.evolve(lambda apps: declare(apps, plugins=single)))
+        store.add(5), store.add(-5, "B"), store.add(9, "C"), store.add(-2, "C")
+        kept = store.balances()
+        [added] = world.evolve(lambda apps: declare(apps, plugins=[*single, DoubleEntry()]), Debit())
+        place = next(at for at, item in enumerate(added.operations, 1) if isinstance(item, AddField))
+        added.operations.insert(place, WithoutGuards(["inventory"], directed, signed))
+        site.migrate([added])
+        assert store.query("SELECT value, direction FROM inventory ORDER BY id") == [
+            *((5, "debit"), (5, "credit"), (9, "debit"), (2, "credit"))
+        ]
+        assert store.balances() == kept
+        [removed] = world.evolve(lambda apps: declare(apps, plugins=single))
+        place = next(at for at, item in enumerate(removed.operations) if isinstance(item, RemoveField))
+        removed.operations.insert(place, WithoutGuards(["inventory"], signed))
+        site.migrate([removed])
+        assert store.balances() == store.sums() == kept
