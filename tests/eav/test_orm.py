@@ -15,7 +15,7 @@ from pgcraft_django import history_context
 from pgcraft_django.models import PGCraftEAV
 from tests.eav.catalogue import define
 from tests.eav.conftest import Shop
-from tests.support.databases import administrator
+from tests.support.databases import administrator, reverse_rows, run_without_triggers
 
 
 def test_rows_are_filtered_excluded_ordered_annotated_and_aggregated(shop: Shop) -> None:
@@ -114,6 +114,40 @@ def test_a_change_is_a_line_and_no_change_is_none(shop: Shop) -> None:
     log = shop.rows("ProductAttribute")
     assert log.changed_between(begin, timezone.now()).count() == len(changes) - inserted.count()
     assert set(shop.model().history.using(shop.site.alias)) == set(log)
+
+
+def test_times_do_not_run_backwards_where_the_clock_does(shop: Shop) -> None:
+    product = shop.rows().create(sku="a")
+    run_without_triggers(shop.site.alias, "UPDATE products_attribute SET at = '2999-01-01Z'")
+    product.stock = 1
+    product.save()
+    shop.rows().all().delete()
+    shop.query("INSERT INTO products (id, sku) VALUES (%s, 'b')", product.pk)
+    times = dict(shop.query("SELECT operation, min(at) FROM products_attribute WHERE at > '2999-01-01Z' GROUP BY 1"))
+    assert times["update"] < times["delete"] < times["insert"]
+    assert shop.query("SELECT count(*) FROM products_attribute WHERE at < '2999-01-01Z'") == [(0,)]
+
+
+def test_changes_are_in_order_however_they_came(shop: Shop) -> None:
+    products = [shop.rows().create(sku=f"s{number}") for number in range(2)]
+    for stock in (1, 2, 3):
+        for product in reversed(products):
+            shop.rows().filter(pk=product.pk).update(stock=stock)
+    reverse_rows(shop.site.alias, "products_attribute")
+    changes = shop.model().history.using(shop.site.alias).filter(operation="update")
+    assert [(change.id, change.new_value) for change in changes] == [
+        (product.pk, stock) for stock in (1, 2, 3) for product in reversed(products)
+    ]
+    stocks = [[change.new_value for change in product.history if change.operation == "update"] for product in products]
+    assert stocks == [[1, 2, 3]] * 2
+
+
+def test_a_period_of_changes_has_its_beginning_and_not_its_end(shop: Shop) -> None:
+    product = shop.rows().create(sku="a")
+    for stock in (1, 2):
+        shop.rows().update(stock=stock)
+    first, last = product.history.filter(operation="update")
+    assert list(product.history.changed_between(first.at, last.at)) == [first]
 
 
 def test_lines_about_a_key_are_counted_and_marked_when_another_product_takes_it(shop: Shop) -> None:

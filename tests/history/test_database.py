@@ -16,6 +16,7 @@ from django.db.migrations.questioner import MigrationQuestioner
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
 from tests.history.conftest import Place, define
+from tests.history.test_random import BROKEN_PERIODS
 from tests.support.databases import administrator
 
 INSERT = "INSERT INTO students (name, data, marks) VALUES (%s, '{}', '{}') RETURNING id"
@@ -93,6 +94,20 @@ def test_two_updates_in_one_transaction_are_two_versions_with_periods_that_meet(
     assert all(begin < end for begin, end in periods)
     assert [end for _, end in periods[:-1]] == [begin for begin, _ in periods[1:]]
     assert students.query("SELECT valid_from FROM students") == [(periods[-1][1],)]
+
+
+def test_periods_do_not_run_backwards_where_the_clock_does(students: Place) -> None:
+    """Rows that begin in times to come, as those of a server whose clock was ahead."""
+    students.query(
+        "INSERT INTO students (id, name, data, marks, valid_from)"
+        " SELECT n, 'a', '{}', '{}', '2999-01-01Z' FROM generate_series(1, 2) n"
+    )
+    students.query("UPDATE students SET name = 'b'")
+    students.query("UPDATE students SET name = 'c' WHERE id = 1")
+    students.query("DELETE FROM students")
+    students.query("INSERT INTO students (id, name, data, marks) VALUES (1, 'd', '{}', '{}')")
+    assert sorted(version for _, version, _, _ in versions(students)) == [1, 1, 2, 2, 3]
+    assert students.query(BROKEN_PERIODS) == []
 
 
 def test_nobody_changes_the_history_or_empties_the_table(students: Place) -> None:

@@ -10,6 +10,7 @@ from django.db.models import Count, F
 from django.utils import timezone
 
 from tests.history.conftest import Place
+from tests.support.databases import reverse_rows
 
 
 def now(place: Place) -> datetime.datetime:
@@ -45,6 +46,18 @@ def test_rows_as_they_were_are_filtered_ordered_counted_and_sliced(story: Any) -
     assert [student.school.name for student in then.filter(school__name="x").select_related("school")] == ["x"]
     assert set(place.rows().filter(id__in=then.values("id"))) == set(place.rows().all())
     assert then.union(place.rows().as_of(times[1])).count() == 3
+
+
+def test_at_the_moment_of_a_change_the_new_version_is_there_and_no_other(story: Any) -> None:
+    place, _ = story
+    first, last = place.history()
+    bob = place.rows().get()
+    names = {
+        when: [student.name for student in place.rows().as_of(when).order_by("name")]
+        for when in (first.valid_from, bob.valid_from, first.valid_to, last.valid_to)
+    }
+    assert list(names.values()) == [["Ann"], ["Ann", "Bob"], ["Anna", "Bob"], ["Bob"]]
+    assert first.valid_to == last.valid_from
 
 
 def test_the_past_cannot_be_written(story: Any) -> None:
@@ -118,12 +131,27 @@ def test_versions_are_in_order_and_tell_what_has_changed(story: Any) -> None:
         first.diff("Bob")
 
 
+def test_versions_are_in_order_however_they_came(students: Place) -> None:
+    rows = [students.rows().create(name="a") for _ in range(2)]
+    for name in "bcd":
+        for row in reversed(rows):
+            students.rows().filter(id=row.pk).update(name=name)
+    reverse_rows(students.site.alias, "students_history")
+    keys = [row.pk for row in rows]
+    assert [(version.id, version.version) for version in students.history()] == [
+        (key, number) for key in keys for number in (1, 2, 3)
+    ]
+    assert [[version.name for version in row.history] for row in rows] == [["a", "b", "c"]] * 2
+
+
 def test_changes_of_a_period_are_found(story: Any) -> None:
     place, times = story
     history = place.model("Student").history.using(place.site.alias)
     assert [item.operation for item in history.changed_between(times[1], times[2])] == ["update"]
     assert [item.operation for item in history.changed_between(times[2], times[3])] == ["delete"]
     assert history.changed_between(times[0], times[1]).count() == 0
+    first, last = history
+    assert list(history.changed_between(first.valid_to, last.valid_to)) == [first]
     assert timezone.is_aware(history.get(version=1).valid_to)
 
 

@@ -15,6 +15,7 @@ from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.models import Transition
 from tests.state_machine.conftest import Shop
 from tests.state_machine.orders import State, declare
+from tests.support.databases import reverse_rows
 from tests.support.world import World, new_site
 
 
@@ -41,6 +42,18 @@ def test_an_order_goes_its_way(orders: Any) -> None:
     assert steps(order) == [(None, "pending"), ("pending", "confirmed"), ("confirmed", "shipped")]
     assert str(order.state_machine.history.last()) == "confirmed → shipped"
     assert [entry.reason for entry in order.state_machine.history] == [None, "paid", None]
+
+
+def test_steps_are_in_order_however_they_came(shop: Shop, orders: Any) -> None:
+    both = [orders.create(total=5) for _ in range(2)]
+    for state in ("confirmed", "shipped"):
+        for order in reversed(both):
+            order.state_machine.transition(state)
+    reverse_rows(shop.site.alias, "orders_transition")
+    way = [(None, "pending"), ("pending", "confirmed"), ("confirmed", "shipped")]
+    assert [steps(order) for order in both] == [way, way]
+    lines = shop.order.pgcraft_log.objects.using(shop.site.alias)
+    assert [line.transition_id for line in lines] == [1, 2, 3, 4, 5, 6]
 
 
 def test_only_the_state_is_saved(orders: Any) -> None:

@@ -51,6 +51,17 @@ def run_without_triggers(alias: str, *statements: str) -> None:
             cursor.execute(statement)
 
 
+def reverse_rows(alias: str, table: str) -> None:
+    """Let the rows of a table lie in the opposite order of that in which they came."""
+    run_without_triggers(
+        alias,
+        f"CREATE TEMP TABLE turned AS SELECT * FROM {table} ORDER BY ctid DESC",
+        f"DELETE FROM {table}",
+        f"INSERT INTO {table} SELECT * FROM turned",
+        "DROP TABLE turned",
+    )
+
+
 @contextmanager
 def temporary_database(**settings: Any) -> Iterator[str]:
     """Yield the alias of a new, empty database; `settings` override those of `default`.
