@@ -106,7 +106,8 @@ def test_the_log_is_read_at_once(root: Client, ticket: Ticket) -> None:
 
 
 def test_what_no_text_can_hold_is_no_state(root: Client, ticket: Ticket) -> None:
-    assert confirm(root, ticket, "\0", seen="\0") == ["support_tickets have no state ."]
+    assert confirm(root, ticket, "clo\0sed") == ["support_tickets have no state clo\ufffdsed."]
+    assert "is now open, not" in confirm(root, ticket, "closed", seen="\0open")[0]
 
 
 def test_what_is_asked_for_is_judged_first(root: Client, ticket: Ticket) -> None:

@@ -109,7 +109,7 @@ class StateMachineAdmin(FactoryAdmin):
         obj = self.get_object(request, unquote(object_id))
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        to, expected = (request.POST.get(name, "").replace("\0", "") for name in ("to", "from"))
+        to, expected = (request.POST.get(name, "").replace("\0", "\ufffd") for name in ("to", "from"))
         if not self.has_transition_permission(request, obj, to):
             raise PermissionDenied
         form = self._form(request, request.POST if "confirmed" in request.POST else None)
