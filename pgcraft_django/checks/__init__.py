@@ -63,6 +63,7 @@ State machines
     E076  A field of the log of transitions cannot be there.
     E077  `transition_grants` name an unknown role or state.
     E078  `transition_api` is not an API.
+    E079  The state is in the `list_editable` of a `StateMachineAdmin`.
     W071  No transition leads to a state.
 
 Attributes

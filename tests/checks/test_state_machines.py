@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.admin import AdminSite
 from django.db import models
 from django.db.models import Q
 
+from pgcraft_django.admin import StateMachineAdmin
 from pgcraft_django.models import PGCraftStateMachine, Transition
 from tests.checks.declare import expect, messages, model
 
@@ -124,3 +126,15 @@ def test_transition_api_is_an_api(apps: Apps, wrong: Any) -> None:
 def test_a_state_that_nothing_leads_to_is_told(apps: Apps) -> None:
     machine(apps, transitions={"a": ["b"], "c": ["a"]})
     expect(messages(apps), "W071", 'Write a way to "c"')
+
+
+def test_the_state_cannot_be_typed_into_a_list(apps: Apps) -> None:
+    machine(apps)
+    own: Any = apps.get_model("shop", "Person")
+    proxy = model(apps, "Proxy", base=own, meta={"proxy": True})
+    for names, numbers in ((["name"], []), (["name", "state"], ["E079"])):
+        page = type("Page", (StateMachineAdmin,), {"list_display": ["id", "name", "state"], "list_editable": names})
+        for item in (own, proxy):
+            found = page(item, AdminSite()).check()
+            assert [message.id for message in found] == [f"pgcraft_django.{number}" for number in numbers]
+    assert found[0].hint == 'Remove "state" from list_editable'

@@ -108,6 +108,13 @@ def test_a_version_is_restored_after_asking(root: Client, document: Document) ->
     assert LogEntry.objects.get().get_change_message() == "Restored version 1."
 
 
+def test_what_is_restored_on_the_page_of_a_proxy_is_in_its_log(root: Client, document: Document) -> None:
+    [history_id] = Document.history.filter(id=document.pk, version=1).values_list("history_id", flat=True)
+    address = reverse("admin:records_letter_restore", args=[document.pk, history_id])
+    assert "Version 1 is restored." in root.post(address, {"confirmed": "yes"}, follow=True).content.decode()
+    assert LogEntry.objects.get().content_type.model == "letter"
+
+
 def test_a_deleted_row_is_found_and_restored(root: Client, document: Document) -> None:
     key = document.pk
     document.delete()

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from pgcraft_django.admin import AppendOnlyAdmin, EAVAdmin
-from tests.records.models import Document, Item
+from tests.records.models import Document, Item, Letter
 
 
 @admin.register(Document)
@@ -18,3 +18,4 @@ class DocumentAdmin(AppendOnlyAdmin):
 
 
 admin.site.register(Item, EAVAdmin)
+admin.site.register(Letter, AppendOnlyAdmin)

@@ -65,3 +65,10 @@ class Item(PGCraftEAV):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Letter(Document):
+    """A document, for those who write letters."""
+
+    class Meta:
+        proxy = True

@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.tickets.admin import TicketAdmin
-from tests.tickets.models import Ticket
+from tests.tickets.models import Ticket, Urgent
 
 pytestmark = pytest.mark.django_db
 
@@ -157,6 +157,16 @@ def test_another_site_cannot_press_a_button(ticket: Ticket) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(get_user_model().objects.create_superuser("root"))
     assert client.post(url("transition", ticket.pk), {"from": "open", "to": "closed"}).status_code == 403
+
+
+def test_a_proxy_is_led_on_as_its_model(root: Client, ticket: Ticket) -> None:
+    assert Urgent.objects.get(pk=ticket.pk).state_machine.allowed() == ["taken", "closed"]
+    page = root.get(reverse("admin:tickets_urgent_change", args=[ticket.pk])).content.decode()
+    assert page.count('name="to"') == 2
+    address = reverse("admin:tickets_urgent_transition", args=[ticket.pk])
+    for message in ("The state is now In work.", f"support_tickets {ticket.pk} is now taken, not open."):
+        answer = root.post(address, {"from": "open", "to": "taken", "confirmed": "yes"}, follow=True)
+        assert [str(item) for item in answer.context["messages"]] == [message]
 
 
 def test_the_state_cannot_be_typed_in(root: Client, ticket: Ticket) -> None:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 
 from pgcraft_django.admin import StateMachineAdmin
-from tests.tickets.models import Ticket
+from tests.tickets.models import Ticket, Urgent
 
 
 @admin.register(Ticket)
@@ -14,3 +14,6 @@ class TicketAdmin(StateMachineAdmin):
 
     def has_transition_permission(self, request, obj, to):
         return super().has_transition_permission(request, obj, to) and (to != "closed" or request.user.is_superuser)
+
+
+admin.site.register(Urgent, StateMachineAdmin)

@@ -41,3 +41,10 @@ class Ticket(PGCraftStateMachine):
 
     def __str__(self) -> str:
         return self.title
+
+
+class Urgent(Ticket):
+    """The same, for those who cannot wait."""
+
+    class Meta:
+        proxy = True

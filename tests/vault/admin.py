@@ -3,6 +3,6 @@
 from django.contrib import admin
 
 from pgcraft_django.admin import LedgerAdmin
-from tests.vault.models import Gold
+from tests.vault.models import Gold, Ounce
 
-admin.site.register(Gold, LedgerAdmin)
+admin.site.register([Gold, Ounce], LedgerAdmin)

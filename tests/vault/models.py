@@ -20,3 +20,10 @@ class Gold(PGCraftLedger):
         api = None
         idempotency = True
         plugins = [Balance(dimensions=["vault", "owner"], minimum=0)]
+
+
+class Ounce(Gold):
+    """The same by another name."""
+
+    class Meta:
+        proxy = True

@@ -185,7 +185,8 @@ class AppendOnlyAdmin(FactoryAdmin):
         number = version.version
         try:
             with transaction.atomic(using=self._database), history_context(reason=reason):
-                obj = version.restore()
+                version.restore()
+                obj = self.model._base_manager.using(self._database).get(pk=self._key(version))  # perhaps of a proxy
                 connections[self._database].check_constraints()  # foreign keys wait for the end of the transaction
                 self.log_change(request, obj, _("Restored version %(number)s.") % {"number": number})
         except IntegrityError as refused:

@@ -125,8 +125,8 @@ def signed_expression(model: type[models.Model]) -> Any:
 
 def balances_of(model: type[models.Model]) -> dict[str, Any]:
     """Return name -> model of the balances of a ledger. The dimensions are its `pgcraft_dimensions`."""
-    # Not those of a model that it inherits from.
-    found: dict[str, Any] = model.__dict__.get("pgcraft_balances", {})
+    # Not those of a model that it inherits from, unless it is a proxy.
+    found: dict[str, Any] = vars(model._meta.concrete_model or model).get("pgcraft_balances", {})
     return found
 
 

@@ -10,7 +10,8 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
-from django.core.exceptions import PermissionDenied
+from django.core.checks import CheckMessage
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -19,7 +20,8 @@ from django.utils.translation import gettext as _
 
 from pgcraft_django.errors import TransitionError
 from pgcraft_django.factories.admin import FactoryAdmin
-from pgcraft_django.factories.state_machine.machine import extra_fields
+from pgcraft_django.factories.state_machine.machine import extra_fields, state_field
+from pgcraft_django.messages import error, source
 
 
 class StateMachineAdmin(FactoryAdmin):
@@ -31,6 +33,15 @@ class StateMachineAdmin(FactoryAdmin):
     """Whether a button leads to a page that asks for the reason and for `transition_fields`, or does it at once."""
     log_length = 100
     """How many of the latest lines of the log are shown."""
+
+    def check(self, **options: Any) -> list[CheckMessage]:
+        found: list[CheckMessage] = super().check(**options)
+        field = state_field(self.opts.concrete_model or self.model)
+        if field is not None and field.name in self.list_editable:
+            message = f"list_editable names {field.name!r}, which is led on by buttons and not saved."
+            hint = f"Remove {source(field.name)} from list_editable"
+            found.append(error("E079", message, hint=hint, obj=type(self)))
+        return found
 
     def has_transition_permission(self, request: HttpRequest, obj: Any, to: str) -> bool:
         """Tell whether the user may lead the row to the state `to`: by default, who may change it."""
@@ -155,7 +166,7 @@ class StateMachineAdmin(FactoryAdmin):
             with transaction.atomic(using=obj._state.db):
                 obj.state_machine.transition(to, **said)
                 self.log_change(request, obj, f"{self._label(expected)} → {self._label(to)}")
-        except self.model.DoesNotExist as refused:  # type: ignore[attr-defined]
+        except ObjectDoesNotExist as refused:
             self.message_user(request, str(refused), messages.ERROR)
         except (TransitionError, IntegrityError) as refused:
             self.message_user(request, str(refused).partition("\n")[0], messages.ERROR)

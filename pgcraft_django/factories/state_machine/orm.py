@@ -21,7 +21,7 @@ class StateMachineAccess:
     def __get__(self, instance: models.Model, owner: type[models.Model]) -> "InstanceMachine": ...
 
     def __get__(self, instance: Any, owner: type[models.Model]) -> Any:
-        machine = get_machine(owner)
+        machine = get_machine(owner._meta.concrete_model or owner)  # a proxy has that of its model
         if machine is None:
             raise AttributeError(f"{owner.__name__} declares no state machine: run manage.py check.")
         return machine if instance is None else InstanceMachine(machine, instance)
