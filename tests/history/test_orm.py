@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import NotSupportedError, models
 from django.db.models import Count, F
 from django.utils import timezone
@@ -162,6 +163,12 @@ def test_a_version_is_restored_also_of_a_row_that_is_deleted(story: Any) -> None
     assert (back.pk, back.name, back.version, back.school.name) == (first.id, "Ann", 3, "x")
     assert last.restore().name == "Anna"
     assert [item.version for item in back.history] == [1, 2, 3]
+
+
+def test_asynchronous_code_restores_too(story: Any) -> None:
+    place, _ = story
+    assert async_to_sync(place.history()[0].arestore)().name == "Ann"
+    assert place.rows().filter(name="Ann").exists()
 
 
 def test_what_the_model_declares_comes_before_what_the_database_adds(students: Place) -> None:

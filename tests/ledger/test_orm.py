@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.exceptions import FieldDoesNotExist
 from django.db import IntegrityError, connections, models
 from django.test.utils import CaptureQueriesContext
@@ -257,6 +258,17 @@ def test_an_entry_belongs_to_the_object_by_way_of_which_it_is_booked(unblocked: 
         assert [leg.owner for leg in legs] == [first, second]
         assert first.owned.record(warehouse="A", value=1, owner_id=second.pk).owner_id == second.pk
         assert (store.entries.balance(owner=first), store.entries.balance(owner=second)) == (5, 4)
+
+
+def test_asynchronous_code_books_too(store: Store) -> None:
+    async def book() -> Any:
+        await store.entries.arecord(warehouse="A", sku="x", value=5)
+        await store.entries.atransfer({"warehouse": "A"}, {"warehouse": "B"}, sku="x", value=2)
+        await store.entries.areconcile([{"warehouse": "B", "sku": "x", "balance": 9}])
+        return await store.entries.abalance(warehouse="B", sku="x")
+
+    assert async_to_sync(book)() == 9
+    assert store.balances() == {("A", "x"): 3, ("B", "x"): 9}
 
 
 def test_foreign_keys_are_named_either_way(unblocked: None) -> None:

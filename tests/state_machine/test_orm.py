@@ -6,10 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.forms import modelform_factory
 
+from pgcraft_django import history_context
 from pgcraft_django.diagnosis import sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.models import Transition
@@ -143,6 +146,38 @@ def test_plain_saves_are_judged_too(orders: Any) -> None:
         orders.create(state="shipped")
     orders.filter(state="confirmed").update(state="shipped")
     assert steps(order)[1:] == [("pending", "confirmed"), ("confirmed", "shipped")]
+
+
+def test_a_form_says_before_the_database_what_is_not_possible(orders: Any) -> None:
+    def errors(order: Any, **values: Any) -> Any:
+        form = modelform_factory(orders.model, fields=[*values])(values, instance=order)
+        if form.is_valid():
+            form.instance.save(using=orders.db)
+        return {name: list(said) for name, said in form.errors.items()}
+
+    fresh = orders.model()
+    fresh._state.db = orders.db
+    assert errors(fresh, state="shipped") == {"state": ["A new row cannot be shipped: it begins as pending."]}
+    assert errors(fresh, state="pending", total=0) == {}
+    order = orders.get()
+    assert errors(order, state="shipped") == {"state": ["It is pending, and cannot become shipped."]}
+    order.refresh_from_db()
+    unmet = ["It cannot become confirmed as it is: the condition for that is not met."]
+    assert errors(order, state="confirmed") == {"state": unmet}
+    assert errors(order, state="confirmed", total=5) == {}
+    assert errors(order, note="x") == errors(order, state="confirmed") == {}
+    assert steps(order) == [(None, "pending"), ("pending", "confirmed")]
+
+
+def test_asynchronous_code_leads_on_too(shop: Shop, orders: Any) -> None:
+    async def lead() -> Any:
+        order = await orders.acreate(total=5)
+        assert await order.state_machine.aallowed() == ["confirmed", "cancelled"]
+        async with history_context(actor="ann"):
+            return await order.state_machine.atransition("confirmed", reason="paid", tracking_code="X1")
+
+    entry = async_to_sync(lead)()
+    assert (entry.to_state, entry.actor, entry.reason, entry.tracking_code) == ("confirmed", "ann", "paid", "X1")
 
 
 def test_bulk_operations_write_the_log(orders: Any) -> None:

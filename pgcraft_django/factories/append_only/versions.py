@@ -3,6 +3,7 @@
 import datetime
 from typing import Any, overload
 
+from asgiref.sync import sync_to_async
 from django.db import models, router, transaction
 
 
@@ -72,6 +73,10 @@ class Version:
             if not rows.filter(**keys).update(**others):
                 self.pgcraft_owner(**values).save(using=self._state.db, force_insert=True)
             return rows.get(**keys)
+
+    async def arestore(self) -> Any:
+        """Do what `restore()` does, in asynchronous code."""
+        return await sync_to_async(self.restore)()
 
     def _copied(self) -> list[Any]:
         fields = self.pgcraft_owner._meta.local_concrete_fields

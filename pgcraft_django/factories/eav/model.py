@@ -1,6 +1,7 @@
 """The declaration: three companion models beside a model whose fields are attributes."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -52,16 +53,27 @@ class _ExactDecoder(json.JSONDecoder):
         super().__init__(**{**options, "parse_float": Decimal})
 
 
+class _ExactEncoder(json.JSONEncoder):
+    """Writes a `Decimal` with all digits, as a number."""
+
+    def default(self, value: Any) -> Any:
+        return f"\0{value}\0" if isinstance(value, Decimal) else super().default(value)
+
+    def encode(self, value: Any) -> str:
+        # No text of a document has that character.
+        return re.sub(r'"\\u0000(.+?)\\u0000"', r"\1", super().encode(value))
+
+
 class LoggedField(models.JSONField):
-    """A value of any attribute. A number with a fraction is read as a `Decimal`: a float would not keep all digits."""
+    """A value of any attribute. A number with a fraction is a `Decimal`: a float would not keep all digits."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{**options, "decoder": _ExactDecoder})
+        super().__init__(*args, **{**options, "decoder": _ExactDecoder, "encoder": _ExactEncoder})
 
     def deconstruct(self) -> Any:
-        """Return what a plain `JSONField` is: how values are read is none of a migration's business."""
+        """Return what a plain `JSONField` is: how values are read and written is none of a migration's business."""
         name, _, arguments, options = super().deconstruct()
-        del options["decoder"]
+        del options["decoder"], options["encoder"]
         return name, "django.db.models.JSONField", arguments, options
 
 

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Mapping
 from typing import Any, Self
 
+from asgiref.sync import sync_to_async
 from django.db import models, router
 from django.db.models import Window
 
@@ -33,6 +34,10 @@ class Reading(RollingQuerySet):
         else:
             total = self.filter(**conditions(dimensions)).aggregate(total=self._sum())["total"]
         return total_field(value_field(self.model)).to_python(0 if total is None else total)
+
+    async def abalance(self, **dimensions: Any) -> Any:
+        """Do what `balance()` does, in asynchronous code."""
+        return await sync_to_async(self.balance)(**dimensions)
 
     def balances(self, *dimensions: str) -> Any:
         """Return a queryset: a dict for each group of entries with the same `dimensions`, and their `balance`.

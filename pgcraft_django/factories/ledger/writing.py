@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.utils.hashable import make_hashable
 
@@ -122,6 +123,18 @@ class LedgerQuerySet(Reading):
                 if balance != there.get(key, 0)
             ]
             return self._book(legs, None) if legs else []
+
+    async def arecord(self, *legs: Any, **said: Any) -> Any:
+        """Do what `record()` does, in asynchronous code."""
+        return await sync_to_async(self.record)(*legs, **said)
+
+    async def atransfer(self, *groups: Any, **said: Any) -> list[Any]:
+        """Do what `transfer()` does, in asynchronous code."""
+        return await sync_to_async(self.transfer)(*groups, **said)
+
+    async def areconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Any]:
+        """Do what `reconcile()` does, in asynchronous code."""
+        return await sync_to_async(self.reconcile)(desired, **common)
 
     def _leg(self, difference: Any) -> dict[str, Any]:
         if not is_double_entry(self.model):

@@ -1,7 +1,7 @@
 """The abstract model, and the factory behind it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.checks import CheckMessage
 from django.db import models
@@ -14,6 +14,7 @@ from pgcraft_django.factories.companion import like_inherited, make_companion, p
 from pgcraft_django.factories.fixtures import DUMP_SETTINGS, as_from_a_dump, is_there
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
+from pgcraft_django.factories.state_machine.validating import validate_state
 from pgcraft_django.naming import is_identifier, plain_text, shorten
 from pgcraft_django.plugins.base import ColumnGrant, option
 
@@ -119,6 +120,12 @@ class PGCraftStateMachine(PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
+
+    def validate_constraints(self, exclude: Any = None) -> None:
+        """Raise `ValidationError` for what the database would refuse, a state included that the row cannot come to."""
+        super().validate_constraints(exclude=exclude)
+        if machine := get_machine(type(self)):
+            validate_state(machine, self, exclude)
 
     def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
         """Bring a row back in its state if its log is there already; else it is a new row, and begins one."""

@@ -2,6 +2,7 @@
 
 from typing import Any, overload
 
+from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
@@ -86,6 +87,14 @@ class InstanceMachine:
             raise  # as it is: its cause is what the server said
         setattr(instance, machine.field.attname, entry.to_state)
         return entry
+
+    async def aallowed(self) -> list[str]:
+        """Do what `allowed()` does, in asynchronous code."""
+        return await sync_to_async(self.allowed)()
+
+    async def atransition(self, to: str, *, reason: str | None = None, **extra: Any) -> Any:
+        """Do what `transition()` does, in asynchronous code."""
+        return await sync_to_async(self.transition)(to, reason=reason, **extra)
 
     def _extra_values(self, signature: Signature, extra: dict[str, Any]) -> dict[str, Any]:
         """Return the values by the attributes of the fields, for a foreign key that of its instance."""
