@@ -30,6 +30,7 @@ def test_the_list_has_entries_and_balances(root: Client) -> None:
     assert page.count("field-value") == 2
     assert "<td>&lt;A&gt;</td><td>NULL</td><td>3</td>" in page
     assert "Balances of gold" in page
+    assert "Balances of gold" not in root.get(reverse("admin:vault_gold_changelist"), {"_popup": "1"}).content.decode()
     assert "<td>3</td>" in root.get(reverse("admin:vault_ounce_changelist")).content.decode()  # of a proxy
 
 

@@ -68,7 +68,7 @@ class AppendOnlyAdmin(FactoryAdmin):
         """Show the versions of a row, newest first, and in what two of them differ."""
         obj, former, versions = self._row(request, object_id)
         page = Paginator(versions, self.list_per_page).get_page(request.GET.get("p"))
-        hidden = self._hidden(request, obj)
+        hidden = self._hidden(request, former)
         compared = self._compared(request, obj, versions, hidden)
         context = {
             **self._context(request, obj, former, object_id, (_("Versions"), "")),
@@ -172,7 +172,7 @@ class AppendOnlyAdmin(FactoryAdmin):
             context = {
                 **self._context(request, obj, former, object_id, (_("Versions"), versions_url), (_("Restore"), "")),
                 "version": version,
-                "changes": self._differences(version.diff(obj or self._nothing()), self._hidden(request, obj)),
+                "changes": self._differences(version.diff(obj or self._nothing()), self._hidden(request, former)),
             }
             return TemplateResponse(request, self.restore_template, context)
         return self._restore(request, version, request.POST.get("reason", "").replace("\0", "") or None)

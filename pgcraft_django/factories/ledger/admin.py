@@ -3,7 +3,6 @@
 from typing import Any
 
 from django.http import HttpRequest
-from django.template.response import TemplateResponse
 
 from pgcraft_django.factories.admin import FactoryAdmin, named
 from pgcraft_django.factories.ledger.shape import balances_of
@@ -42,8 +41,9 @@ class LedgerAdmin(FactoryAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         answer = super().changelist_view(request, extra_context)
-        if isinstance(answer, TemplateResponse) and "cl" in (answer.context_data or {}):
-            answer.context_data["balances"] = list(self._balances(request))  # type: ignore[index]
+        context = getattr(answer, "context_data", None) or {}  # it may be a redirection
+        if "cl" in context and not context["cl"].is_popup:
+            context["balances"] = list(self._balances(request))
         return answer
 
     def _balances(self, request: HttpRequest) -> Any:

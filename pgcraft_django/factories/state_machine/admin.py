@@ -118,6 +118,8 @@ class StateMachineAdmin(FactoryAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         obj = self.get_object(request, unquote(object_id))
+        if not self.has_view_or_change_permission(request, obj):  # who may not, is not told which rows there are
+            raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
         to, expected = (request.POST.get(name, "").replace("\0", "\ufffd") for name in ("to", "from"))
