@@ -38,6 +38,15 @@ machines = st.builds(
     granted=st.booleans(),
 )
 
+factories = st.one_of(
+    st.just({}),
+    st.just({"has_history": True}),
+    st.just({"has_entities": True}),
+    st.just({"balance": ()}),
+    machines.map(lambda machine: {"machine": machine}),
+)
+"""What makes a model one of a factory."""
+
 
 def differing(left: Site, right: Site | Catalog) -> dict[str, Any]:
     """Return in what the catalogs of two databases differ, but for partitions, which are there for their rows."""
@@ -101,13 +110,22 @@ class Edits(RuleBasedStateMachine):
             if spec.balance is not None:
                 self.check_balance(spec)
                 continue
-            self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
+            self.insert(spec, {name: str(next(self.numbers)) for name in plain_fields(spec)})
+            self.insert(spec, {})
             if spec.has_history:
                 self.check_history(spec)
             if spec.has_entities:
                 self.check_entities(spec)
             if spec.machine:
                 self.check_machine(spec, spec.machine)
+
+    def insert(self, spec: ModelSpec, values: dict[str, Any]) -> None:
+        """Add a row with these values."""
+        if not values:
+            self.site.query(f'INSERT INTO "{spec.table}" DEFAULT VALUES')
+            return
+        columns, places = ", ".join(f'"{name}"' for name in values), ", ".join(["%s"] * len(values))
+        self.site.query(f'INSERT INTO "{spec.table}" ({columns}) VALUES ({places})', list(values.values()))
 
     def check_history(self, spec: ModelSpec) -> None:
         """A row that is deleted leaves a version with all its columns."""
@@ -127,14 +145,35 @@ class Edits(RuleBasedStateMachine):
         assert {name for (name,) in self.site.query(line)} == set(plain_fields(spec))
 
     def values(self, project: Project, other: Project) -> dict[str, Any]:
-        """Return the values of the attributes that both projects have."""
+        """Return what rows, former versions and log lines have in the columns of both projects."""
         found = {}
         for key, spec in project.items():
-            if spec.has_entities and key in other:
-                both = [name for name in plain_fields(spec) if other[key].fields.get(name) == spec.fields[name]]
-                columns = ", ".join(f'"{name}"' for name in ["id", *both])
-                found[key] = self.site.query(f'SELECT {columns} FROM "{spec.table}" ORDER BY id')
+            if key not in other:
+                continue
+            before = other[key]
+            both = [name for name in plain_fields(spec) if before.fields.get(name) == spec.fields[name]]
+            if spec.balance is not None and before.balance is not None:
+                both += ["entry_id", "value", "created_at"]
+            found[key] = [self.read(spec.table, ["id", *both])]
+            if spec.has_history and before.has_history:
+                stamps = ["id", "version", "valid_from", "valid_to"]
+                found[key].append(self.read(f"{spec.table}_history", [*stamps, *both]))
+            if spec.has_entities and before.has_entities:
+                found[key].append(self.log_of_attributes(spec, both))
+            if spec.machine and before.machine:
+                extras = sorted(spec.machine.extras & before.machine.extras)
+                found[key].append(self.read(f"{spec.table}_transition", ["id", "to_state", "at", *extras]))
         return found
+
+    def read(self, table: str, columns: list[str]) -> list[tuple[object, ...]]:
+        """Return the rows of a table."""
+        named = ", ".join(f'"{name}"' for name in columns)
+        return sorted(self.site.query(f'SELECT {named} FROM "{table}"'), key=repr)
+
+    def log_of_attributes(self, spec: ModelSpec, names: list[str]) -> list[tuple[object, ...]]:
+        """Return the lines about these attributes."""
+        lines = f'SELECT id, attribute, new_value FROM "{spec.table}_attribute" WHERE attribute = ANY(%s)'
+        return sorted(self.site.query(lines, [names]), key=repr)
 
     def check_machine(self, spec: ModelSpec, machine: MachineSpec) -> None:
         """A row goes from state to state and nowhere else, and its log says so."""
@@ -179,15 +218,14 @@ class Edits(RuleBasedStateMachine):
     def change(self, key: str, spec: ModelSpec, questioner: MigrationQuestioner = NOT_RENAMED) -> None:
         self.edit({**self.project, key: spec}, questioner)
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(one=factories, other=factories)
+    def begin(self, one: dict[str, Any], other: dict[str, Any]) -> None:
         fields = {"alpha": FieldSpec(), "beta": FieldSpec("50", null=False)}
+        title = FieldSpec("text", help_text="Title, 100% 'quoted'")
         self.edit(
             {
-                "a": ModelSpec("shop", "Person", "people", fields),
-                "b": ModelSpec(
-                    "library", "Book", "books", {"title": FieldSpec("text", help_text="Title, 100% 'quoted'")}
-                ),
+                "a": ModelSpec("shop", "Person", "people", fields).but(**one),
+                "b": ModelSpec("library", "Book", "books", {"title": title}).but(**other),
             }
         )
 
@@ -309,6 +347,8 @@ class Edits(RuleBasedStateMachine):
     def add_field(self, data: st.DataObject, kind: str, null: bool, of_database: bool) -> None:
         key, spec = self.pick(data)
         name = data.draw(st.sampled_from(["order", "Mixed", "größe", f"field{next(self.numbers)}"]))
+        if spec.balance is not None and name in spec.fields:
+            null = spec.fields[name].null  # no default is filled into entries
         self.change(key, spec.with_field(name, FieldSpec(kind, null, of_database=of_database)).but(apis=(API(),)))
 
     @rule(data=st.data(), kind=st.sampled_from(["foreign", "one", "many"]))
@@ -421,6 +461,19 @@ class Edits(RuleBasedStateMachine):
         name = f"{name}_{key}" if name else None
         second = (API(f"second_{key}", "other_api"),) if data.draw(st.booleans()) else ()
         self.change(key, spec.but(apis=(API(name, "api", api.columns, api.exclude, granted), *second)))
+
+    @rule(data=st.data())
+    def open_log_or_close_it(self, data: st.DataObject) -> None:
+        key, spec = self.pick(data)
+        if spec.has_history or spec.has_entities or spec.machine:
+            self.change(key, spec.but(is_log_exposed=not spec.is_log_exposed))
+
+    @rule(data=st.data())
+    def let_in_more_or_less(self, data: st.DataObject) -> None:
+        """Let end users define attributes, and entries have a key, or not any more."""
+        key, spec = self.pick(data)
+        if spec.has_entities or (spec.balance is not None and not spec.partition_by):
+            self.change(key, spec.but(is_open=not spec.is_open))
 
     @rule(data=st.data())
     def close_api(self, data: st.DataObject) -> None:

@@ -106,15 +106,21 @@ def read_catalog(connection: BaseDatabaseWrapper) -> Catalog:
 def meaning(catalog: Catalog) -> Catalog:
     """Leave out what remembers the past without meaning anything, as Django does too when it renames a table.
 
-    Names of sequences, and casts in defaults.
+    Names of sequences, casts in defaults, and in which order the columns have come that a function returns all of.
     """
     return {
         **catalog,
+        "functions": frozenset((*row[:2], _regardless_of_order(row[2])) for row in catalog["functions"]),
         "relations": frozenset(row for row in catalog["relations"] if row[2] != "S"),
         "columns": frozenset(
             (*row[:5], re.sub(r"::[a-z ]+|[()]", "", row[5] or ""), *row[6:]) for row in catalog["columns"]
         ),
     }
+
+
+def _regardless_of_order(definition: str) -> str:
+    """Return the words of a function that PostgreSQL has parsed: of `*` it keeps the columns in the table's order."""
+    return " ".join(sorted(re.findall(r"\w+", definition))) if "BEGIN ATOMIC" in definition else definition
 
 
 def differences(left: Catalog, right: Catalog) -> dict[str, dict[str, list[tuple[Any, ...]]]]:

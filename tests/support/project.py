@@ -105,6 +105,10 @@ class ModelSpec:
     partition_by: str | None = None
     """The period that a partition of a ledger is for."""
     machine: MachineSpec | None = None
+    is_log_exposed: bool = False
+    """Whether the log of a history, of attributes or of states has an API."""
+    is_open: bool = False
+    """Whether attributes can be defined at run time, and entries can be booked once by a key."""
 
     @property
     def path(self) -> str:
@@ -150,6 +154,13 @@ class ModelSpec:
         options = {"schema": self.schema, "api": list(self.apis), "plugins": plugins}
         if self.partition_by:
             options["partition_by"] = self.partition_by
+        if self.balance is not None:
+            options |= {"idempotency": self.is_open, "record_grants": ["webuser"] if self.is_open else []}
+        if self.has_entities:
+            options["extra"] = self.is_open
+        if self.is_log_exposed:
+            log = "history" if self.has_history else "attribute" if self.has_entities else "transition"
+            options[f"{log}_api"] = API(f"{self.name}_log", grants={"webuser": ["select"]})
         base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
         if self.has_entities:
             base = PGCraftEAV
