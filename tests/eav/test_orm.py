@@ -10,6 +10,7 @@ from django.core.serializers.base import DeserializedObject
 from django.db import IntegrityError, NotSupportedError, OperationalError, connections, models, transaction
 from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
+from model_bakery import baker
 
 from pgcraft_django import history_context
 from pgcraft_django.models import PGCraftEAV
@@ -48,6 +49,14 @@ def test_whole_rows_are_grouped(shop: Shop) -> None:
     assert [(line.product.sku, line.number) for line in lines.order_by("pk")] == [("part 0", 2), ("part 1", 2)]
     grouped = str(shop.rows("Category").annotate(Count("products")).query).partition("GROUP BY")[2]
     assert '"name"' not in grouped  # tables are grouped by their keys, as ever
+
+
+def test_model_bakery_follows_a_foreign_key_to_a_view(shop: Shop, settings: Any) -> None:
+    settings.BAKER_CUSTOM_FIELDS_GEN = {
+        "pgcraft_django.models.PGCraftForeignKey": "model_bakery.random_gen.gen_related",
+    }
+    line = baker.make(shop.model("Line"), _using=shop.site.alias)
+    assert shop.rows("Line").get().product == line.product == shop.rows().get()
 
 
 def test_what_a_view_cannot_do_with_conflicts_is_refused(shop: Shop) -> None:

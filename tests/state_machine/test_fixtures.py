@@ -9,6 +9,7 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection
 
+from pgcraft_django.errors import TransitionError
 from tests.tickets.models import Ticket
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -50,16 +51,28 @@ def test_rows_come_back_in_their_states_with_their_logs(tmp_path: Path) -> None:
         assert cursor.fetchone() == ("on", "on")
 
 
-def test_a_row_without_a_log_is_a_new_one(tmp_path: Path) -> None:
+def test_the_order_in_a_fixture_does_not_matter(tmp_path: Path) -> None:
+    for title in "ab":
+        Ticket.objects.create(title=title)
+    Ticket.objects.get(title="b").state_machine.transition("closed")
+    dumped = dump()
+    empty()
+    load(tmp_path, [*reversed(json.loads(dumped))])
+    assert dump() == dumped
+
+
+def test_a_row_may_come_in_any_state_and_goes_on_from_there(tmp_path: Path) -> None:
     def ticket(phase: str) -> Any:
         return [{"model": "tickets.ticket", "pk": 1, "fields": {"title": "a", "phase": phase}}]
 
-    load(tmp_path, ticket("open"))
-    assert [line.to_state for line in Ticket.objects.get().state_machine.history] == ["open"]
-    empty()
-    with pytest.raises(IntegrityError, match="cannot be closed: it begins as open"):
-        load(tmp_path, ticket("closed"))
-    assert not Ticket.objects.exists()
+    load(tmp_path, ticket("taken"))
+    found = Ticket.objects.get()
+    assert (found.phase, list(found.state_machine.history)) == ("taken", [])
+    with pytest.raises(TransitionError):
+        found.state_machine.transition("taken")
+    assert found.state_machine.transition("closed").step == 1
+    with pytest.raises(IntegrityError, match="is closed, and cannot become open"):
+        load(tmp_path, ticket("open"))
 
 
 def test_a_log_is_not_changed_by_a_fixture(tmp_path: Path) -> None:

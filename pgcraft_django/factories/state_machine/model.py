@@ -128,10 +128,6 @@ class PGCraftStateMachine(PGCraftModel):
             validate_state(machine, self, exclude)
 
     def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
-        """Bring a row back in its state if its log is there already; else it is a new row, and begins one."""
-        machine = get_machine(type(self))
-        latest = self.state_machine.history.using(using).last() if machine else None
-        if latest is None or latest.to_state != getattr(self, machine.field.attname):  # type: ignore[union-attr]
-            return save()
+        # In whatever state it was: its log comes by itself, perhaps later.
         with as_from_a_dump(using, type(self), *DUMP_SETTINGS):
             return save()
