@@ -398,6 +398,7 @@ class Edits(RuleBasedStateMachine):
                 checks=spec.checks - {old},
                 apis=(API(),),
                 balance=spec.balance and tuple(new if name == old else name for name in spec.balance),
+                policy=new if spec.policy == old else spec.policy,
             ),
             RENAMED,
         )
@@ -479,6 +480,12 @@ class Edits(RuleBasedStateMachine):
     def close_api(self, data: st.DataObject) -> None:
         key, spec = self.pick(data)
         self.change(key, spec.but(apis=()))
+
+    @rule(data=st.data())
+    def protect(self, data: st.DataObject) -> None:
+        """Let the rows be those of who is named in a field, or of everybody again."""
+        key, spec = self.pick(data)
+        self.change(key, spec.but(policy=data.draw(st.sampled_from([None, *sorted(spec.fields)]))))
 
     @rule(data=st.data(), text=st.sampled_from(["", "People.", "It's \\ theirs."]))
     def comment(self, data: st.DataObject, text: str) -> None:

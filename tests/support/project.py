@@ -20,6 +20,7 @@ from pgcraft_django.models import (
     Transition,
 )
 from pgcraft_django.plugins import Balance
+from pgcraft_django.policies import Claim, Policy
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ class ModelSpec:
     """Whether the log of a history, of attributes or of states has an API."""
     is_open: bool = False
     """Whether attributes can be defined at run time, and entries can be booked once by a key."""
+    policy: str | None = None
+    """The field, if it is there, that says whose a row is."""
 
     @property
     def path(self) -> str:
@@ -161,6 +164,8 @@ class ModelSpec:
         if self.is_log_exposed:
             log = "history" if self.has_history else "attribute" if self.has_entities else "transition"
             options[f"{log}_api"] = API(f"{self.name}_log", grants={"webuser": ["select"]})
+        if self.policy in self.fields and self.fields[self.policy].kind != "many":
+            options["policies"] = [Policy("own", using=models.Q(**{self.policy: Claim("sub")}))]
         base = PGCraftAppendOnly if self.has_history else PGCraftSimple if self.balance is None else PGCraftLedger
         if self.has_entities:
             base = PGCraftEAV
