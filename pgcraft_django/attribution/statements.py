@@ -52,6 +52,7 @@ _HARMLESS_WORDS = """
     unaccent websearch_to_tsquery word_similarity
 """
 _HARMLESS = frozenset(_HARMLESS_WORDS.split())
+_OPERATORS = tuple("+-*/<>=~!@#%^&|?,")  # no name ends with one, unless it is quoted
 
 
 def effect_of(sql: str) -> Effect:
@@ -69,4 +70,4 @@ def _changes(rest: str) -> bool:
     if any(text in rest for text in (*_CHANGES, *_COMMENTS)) and _SUSPICIOUS.search(rest):
         return True
     called = (part.rstrip()[-80:].rsplit(None, 1)[-1:] for part in rest.split("(")[:-1])
-    return any(word[0] not in _HARMLESS for word in called if word)
+    return any(word[0] not in _HARMLESS and not word[0].endswith(_OPERATORS) for word in called if word)

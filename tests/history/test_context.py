@@ -438,6 +438,8 @@ def test_an_error_at_the_commit_is_one_of_django(school: Place) -> None:
     [
         ("SELECT 1", Effect.NONE),
         ('( SELECT "a"."id" FROM "a" WHERE "a"."id" IN (%s, %s)) UNION (SELECT COUNT(*) FROM b)', Effect.NONE),
+        ('SELECT "a"."id" FROM "a" WHERE EXISTS(SELECT 1 FROM "b" U0 WHERE U0."a" = ("a"."id") LIMIT 1)', Effect.NONE),
+        ("SELECT 1 + (2), (a) || (b), x <> (%s)", Effect.NONE),
         ("-- update\n/* delete */ select now()", Effect.NONE),
         ("VALUES (1)", Effect.NONE),
         ('SAVEPOINT "s1"', Effect.NONE),
@@ -449,6 +451,9 @@ def test_an_error_at_the_commit_is_one_of_django(school: Place) -> None:
         ('SELECT shop . count (1), "shop"."count"(1)', Effect.CHANGES),
         ('SELECT "größe"\n(1)', Effect.CHANGES),
         ("SELECT pay/* now */(1)", Effect.CHANGES),
+        ("SELECT 1 = pay(1)", Effect.CHANGES),
+        ("SELECT pay€(1)", Effect.CHANGES),
+        ('SELECT 1 = "="(1)', Effect.CHANGES),
         ("SELECT E'\\'', pay(1), ''", Effect.CHANGES),
         ("SELECT * FROM a FOR UPDATE", Effect.CHANGES),
         ("WITH a AS (DELETE FROM b RETURNING *) SELECT * FROM a", Effect.CHANGES),
