@@ -17,6 +17,9 @@ from pgcraft_django.objects import Constraint
 _Set = TypeVar("_Set")
 _Get = TypeVar("_Get")
 
+KEEPING = {models.PROTECT, models.RESTRICT, models.DO_NOTHING}
+"""What a foreign key does to its row when what it refers to is deleted: nothing, as rows take it that never change."""
+
 
 class PGCraftForeignKey(models.ForeignKey[_Set, _Get]):
     """A `ForeignKey` that also works when the target model's relation is a view."""

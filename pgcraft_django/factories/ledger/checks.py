@@ -9,6 +9,7 @@ from django.db import models
 from pgcraft_django.api import is_api
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import is_redefined
+from pgcraft_django.factories.foreign_key import KEEPING
 from pgcraft_django.factories.ledger.model import PGCraftLedger
 from pgcraft_django.factories.ledger.shape import (
     DIRECTION,
@@ -60,16 +61,16 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
 def _deletions(model: type[models.Model]) -> Iterator[CheckMessage]:
     """Yield which foreign keys ask for what the guard of entries refuses, and so the deletion of what they refer to."""
     for field in model._meta.local_fields:
-        asked = getattr(getattr(field.remote_field, "on_delete", None), "__name__", "")
-        # `SET(…)` is a function of this name, and DB_… are Django's from 6.1 on.
-        changes = asked in ("SET_NULL", "SET_DEFAULT", "set_on_delete", "DB_SET_NULL", "DB_SET_DEFAULT")
+        if field.remote_field is None or field.remote_field.on_delete in KEEPING:
+            continue
+        asked = getattr(field.remote_field.on_delete, "__name__", "").replace("set_on_delete", "SET(…)")
         hint = f"Write on_delete=models.PROTECT in {field.name} = …; RESTRICT and DO_NOTHING are possible, too"
-        said = f"{'SET(…)' if asked == 'set_on_delete' else asked} of the field {field.name!r}"
-        if changes:
-            yield error("E100", f"{said} would change entries, which stay as they are.", hint=hint, obj=model)
-        elif asked in ("CASCADE", "DB_CASCADE"):
-            message = f"{said} would delete entries: what has some cannot be deleted, as with PROTECT."
+        if asked.endswith("CASCADE"):  # Django's own, and from 6.1 on DB_CASCADE
+            message = f"{asked} of the field {field.name!r} would delete entries: it is refused, as with PROTECT."
             yield warning("W091", message, hint=hint, obj=model)
+        else:
+            message = f"{asked} of the field {field.name!r} would change entries, which stay as they are."
+            yield error("E100", message, hint=hint, obj=model)
 
 
 def _grants(model: type[models.Model]) -> Iterator[CheckMessage]:

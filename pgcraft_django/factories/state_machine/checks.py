@@ -11,6 +11,7 @@ from pgcraft_django.api import ALL, is_api
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.conf import get_config
+from pgcraft_django.factories.foreign_key import KEEPING
 from pgcraft_django.factories.state_machine.machine import (
     Machine,
     Transition,
@@ -26,8 +27,6 @@ from pgcraft_django.plugins.base import option
 
 RESERVED = {"transition_id", "step", "former", "from_state", "to_state", "at", "actor", "reason", "from", "to"}
 """Columns of the log, and arguments of the function."""
-KEEPING = {models.PROTECT, models.RESTRICT, models.DO_NOTHING}
-"""What a foreign key does to its row when what it refers to is deleted: nothing."""
 
 
 def check_machine(model: type[models.Model]) -> Iterator[CheckMessage]:
