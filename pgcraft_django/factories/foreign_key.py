@@ -33,8 +33,8 @@ class PGCraftForeignKey(models.ForeignKey[_Set, _Get]):
         return name, "django.db.models.ForeignKey", arguments, keywords
 
     def _check_unique(self, **kwargs: Any) -> list[CheckMessage]:
-        """Recommend a `OneToOneField`, as Django does, where that is possible."""
-        return [] if refers_to_view(self) else super()._check_unique(**kwargs)  # type: ignore[misc]
+        """Recommend a `OneToOneField`, as Django does, where that is possible, and not for a companion too."""
+        return [] if refers_to_view(self) or hasattr(self.model, "pgcraft_owner") else super()._check_unique(**kwargs)  # type: ignore[misc]
 
 
 def refers_to_view(field: Any) -> bool:

@@ -134,3 +134,31 @@ def test_attributes_follow_the_key_of_a_table(place: Shop) -> None:
     columns = ("products_entity.maker_id", "products_entity.supplier_id", "suppliers.firm_id", "products.maker_id")
     assert types(place, *columns) == {"bigint"}
     assert place.query("SELECT maker_id, supplier_id FROM products") == [(1, 1)]
+
+
+def test_a_foreign_key_of_attributes_may_be_unique(place: Shop) -> None:
+    def declare(apps: Apps, *, unique: bool) -> None:
+        define(apps, "Firm", "firms", PGCraftSimple, {"name": models.TextField(null=True)})
+        define(apps, "Tool", "tools", PGCraftEAV, {"name": models.TextField(null=True)})
+        one: Any = models.OneToOneField if unique else models.ForeignKey
+        fields = {
+            "firm": one("shop.Firm", models.CASCADE, null=True, related_name="+"),
+            "other": PGCraftForeignKey("shop.Firm", models.CASCADE, null=True, unique=unique, related_name="+"),
+            "tool": PGCraftForeignKey("shop.Tool", models.CASCADE, null=True, unique=unique, related_name="+"),
+        }
+        define(apps, "Product", "products", PGCraftEAV, fields)
+
+    place.site.migrate(place.world.evolve(lambda apps: declare(apps, unique=True)))
+    before = place.site.catalog()
+    place.query("INSERT INTO firms VALUES (1)")
+    place.query("INSERT INTO tools VALUES (1)")
+    for column in ("firm_id", "other_id", "tool_id"):
+        place.query(f"INSERT INTO products ({column}) VALUES (1)")
+        with pytest.raises(IntegrityError, match=f'"products_entity_{column}'):
+            place.query(f"INSERT INTO products ({column}) VALUES (1)")
+    place.site.migrate(place.world.evolve(lambda apps: declare(apps, unique=False)))
+    for column in ("firm_id", "other_id", "tool_id"):
+        place.query(f"INSERT INTO products ({column}) VALUES (1)")
+    place.query("DELETE FROM products")
+    place.site.migrate(place.world.evolve(lambda apps: declare(apps, unique=True)))
+    assert not differences(before, place.site.catalog())

@@ -209,7 +209,7 @@ def _reference(field: Any) -> Any:
         null=True,
         blank=True,
         editable=False,
-        **({} if field.unique else {"db_index": field.db_index}),
+        **({"unique": True} if field.unique else {"db_index": field.db_index}),
     )
 
 
