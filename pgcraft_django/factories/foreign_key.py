@@ -43,18 +43,29 @@ def refers_to_view(field: Any) -> bool:
     return isinstance(target, type) and get_factory(target).has_view
 
 
+def database_action(field: Any) -> str | None:
+    """Return what the database does when the row goes that a foreign key refers to, such as `CASCADE` of `DB_CASCADE`.
+
+    Django has these from 6.1 on. What it does itself is None.
+    """
+    action: str | None = getattr(field.remote_field.on_delete, "operation", None)
+    return action
+
+
 def reference(field: Any, schema: str, target_schema: str) -> Constraint:
     """Return the constraint of a `PGCraftForeignKey` to the key of a model whose relation is a view."""
     target = field.related_model
     table, behind = field.model._meta.db_table, get_factory(target).source(target, target_schema, [field.target_field])
     column, key = column_name(field), column_name(field.target_field)
+    on_delete = f" ON DELETE {action}" if (action := database_action(field)) else ""
     return Constraint(
         schema=schema,
         table=table,
         name=shorten(f"{table}_{column}_fk"),
         definition=(
             f"FOREIGN KEY ({quote_name(column)}) "
-            f"REFERENCES {quote_name(target_schema, behind.table)} ({quote_name(key)}) DEFERRABLE INITIALLY DEFERRED"
+            f"REFERENCES {quote_name(target_schema, behind.table)} ({quote_name(key)}){on_delete}"
+            " DEFERRABLE INITIALLY DEFERRED"
         ),
         requires=[("relation", target_schema, behind.table)],
         reads={quote_name(schema, table): column_types([field]), **behind.reads},

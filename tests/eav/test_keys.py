@@ -162,3 +162,39 @@ def test_a_foreign_key_of_attributes_may_be_unique(place: Shop) -> None:
     place.query("DELETE FROM products")
     place.site.migrate(place.world.evolve(lambda apps: declare(apps, unique=True)))
     assert not differences(before, place.site.catalog())
+
+
+ACTIONS = [getattr(models, name) for name in ("DB_CASCADE", "DB_SET_NULL", "DB_SET_DEFAULT") if hasattr(models, name)]
+"""What Django leaves to the database, from 6.1 on. Before, there is nothing to leave to it."""
+
+
+@pytest.mark.parametrize("base", [PGCraftSimple, PGCraftEAV, PGCraftAppendOnly])
+def test_what_django_leaves_to_the_database_is_done_there(place: Shop, base: Any) -> None:
+    def declare(apps: Apps) -> None:
+        for name, kind in (("Firm", PGCraftSimple), ("Tool", PGCraftEAV)):
+            define(apps, name, f"{name.lower()}s", kind, {"name": models.TextField(null=True)})
+        fields = {
+            f"{target}_{number}": PGCraftForeignKey(
+                f"shop.{target.title()}",
+                action,
+                null=True,
+                related_name="+",
+                **({"db_default": 1} if action.__name__ == "DB_SET_DEFAULT" else {}),
+            )
+            for target in ("firm", "tool")
+            for number, action in enumerate([models.DO_NOTHING, *ACTIONS])
+        }
+        define(apps, "Product", "products", base, fields)
+
+    place.site.migrate(place.world.evolve(declare))
+    products, unlinked = place.rows("Product"), {"firm_3": None, "tool_3": None} if ACTIONS else {}
+    firsts = {target: place.rows(target.title()).create() for target in ("firm", "tool")}
+    for target, first in firsts.items():
+        for number, expected in enumerate(([], [None], [first.pk])[: len(ACTIONS)], 1):
+            gone, column = place.rows(target.title()).create(), f"{target}_{number}_id"
+            product = products.create(**{**unlinked, column: gone.pk})
+            assert gone.delete()[0] == 1
+            assert list(products.filter(pk=product.pk).values_list(column, flat=True)) == expected
+    products.create(**unlinked, tool_0=firsts["tool"])
+    with pytest.raises(IntegrityError, match="violates foreign key constraint"):
+        firsts["tool"].delete()

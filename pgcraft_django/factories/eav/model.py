@@ -21,7 +21,7 @@ from pgcraft_django.factories.eav.objects import Parts, as_column, relation_obje
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogManager, SavesEntities
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.eav.upsert import upsert_objects
-from pgcraft_django.factories.foreign_key import PGCraftForeignKey
+from pgcraft_django.factories.foreign_key import PGCraftForeignKey, database_action
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import DatabaseObject
 
@@ -201,7 +201,7 @@ def _reference(field: Any) -> Any:
     to_field = field.to_fields[0]
     return kind(
         field.model._meta.label if target == "self" else target,
-        on_delete=models.DO_NOTHING,
+        on_delete=field.remote_field.on_delete if database_action(field) else models.DO_NOTHING,
         to_field=None if to_field == "self" else to_field,
         related_name="+",
         db_column=column_name(field),
@@ -210,6 +210,7 @@ def _reference(field: Any) -> Any:
         blank=True,
         editable=False,
         **({"unique": True} if field.unique else {"db_index": field.db_index}),
+        **({"db_default": field.db_default} if database_action(field) == "SET DEFAULT" else {}),
     )
 
 
