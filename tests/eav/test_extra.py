@@ -1,15 +1,17 @@
 """Attributes that end users define while all is running."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.db import DatabaseError, IntegrityError, connections
-from psycopg.errors import UndefinedColumn
+from psycopg.errors import RestrictViolation, UndefinedColumn
 
 from tests.eav.catalogue import OPEN, declare
 from tests.eav.conftest import Shop
+from tests.support.databases import administrator, wait_until_blocked
 from tests.support.served import Served, serve
 from tests.support.world import World, new_site
 
@@ -86,6 +88,30 @@ def test_a_definition_stays_while_there_are_values(shop: Shop) -> None:
     product.extra = {}
     product.save()
     shop.query("DELETE FROM products_extra WHERE name = 'colour'")
+
+
+def test_a_definition_stays_while_somebody_is_writing_a_value(shop: Shop) -> None:
+    [[database]] = shop.query("SELECT current_database()")
+    with ThreadPoolExecutor(1) as pool, administrator(database) as writer, administrator(database) as remover:
+        writer.execute("""BEGIN; INSERT INTO private.products (sku, extra) VALUES ('a', '{"colour": "red"}')""")
+        remove = "DELETE FROM private.products_extra WHERE name = 'colour'"
+        removing = pool.submit(remover.execute, remove)
+        wait_until_blocked(removing, database)
+        writer.execute("COMMIT")
+        with pytest.raises(RestrictViolation, match="colour is in use"):
+            removing.result()
+
+
+def test_a_value_waits_for_who_is_removing_its_definition(shop: Shop) -> None:
+    [[database]] = shop.query("SELECT current_database()")
+    with ThreadPoolExecutor(1) as pool, administrator(database) as writer, administrator(database) as remover:
+        remover.execute("BEGIN; DELETE FROM private.products_extra WHERE name = 'colour'")
+        write = """INSERT INTO private.products (sku, extra) VALUES ('a', '{"colour": "red"}')"""
+        writing = pool.submit(writer.execute, write)
+        wait_until_blocked(writing, database)
+        remover.execute("COMMIT")
+        with pytest.raises(UndefinedColumn, match="colour is not defined"):
+            writing.result()
 
 
 def test_they_are_defined_stored_and_filtered_over_http(shop: Shop, served: tuple[Shop, Served]) -> None:

@@ -2,13 +2,15 @@
 
 import datetime
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import async_to_sync
 from django.core.exceptions import FieldDoesNotExist
-from django.db import IntegrityError, connections, models
+from django.db import IntegrityError, connections, models, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -16,6 +18,7 @@ from pgcraft_django.models import LedgerQuerySet
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT
+from tests.support.databases import administrator, wait_until_blocked
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +226,28 @@ def test_reconcile_books_the_difference_and_nothing_where_there_is_none(store: S
             part.reconcile(wanted)
     with pytest.raises(FieldDoesNotExist, match="'warehose'"):
         store.entries.reconcile([{"warehose": "A", "balance": 1}])
+
+
+def test_of_two_who_reconcile_at_once_the_second_finds_it_done(store: Store) -> None:
+    store.add(2)
+    wanted = [{"warehouse": "A", "sku": "x", "balance": 9}]
+
+    def reconcile() -> list[Any]:
+        try:
+            return store.entries.reconcile(wanted)
+        finally:
+            connections[store.site.alias].close()
+
+    with ThreadPoolExecutor(1) as pool, administrator(store.database) as other:
+        with transaction.atomic(using=store.site.alias):
+            assert [leg.value for leg in store.entries.reconcile(wanted)] == [7]
+            second = pool.submit(reconcile)
+            wait_until_blocked(second, store.database)
+            other.execute("SET lock_timeout = '50ms'")
+            with pytest.raises(psycopg.errors.LockNotAvailable):
+                other.execute("INSERT INTO private.inventory (value, warehouse) VALUES (1, 'B')")
+        assert second.result() == []
+    assert store.balances() == store.sums() == {("A", "x"): 9}
 
 
 def test_reconcile_knows_a_group_by_whatever_its_dimensions_are_written(unblocked: None) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.core.management import call_command
-from django.db import DatabaseError, IntegrityError, OperationalError, models
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, IntegrityError, models
 from django.db.migrations.state import AppConfigStub
 
 from pgcraft_django.api import API
@@ -348,13 +348,40 @@ def test_the_command_passes_by_a_ledger_that_is_not_migrated(
     assert "Inventory is not partitioned in this database so far. Run: manage.py migrate" in capsys.readouterr().err
 
 
-def test_migrate_warns_of_partitions_that_would_wait_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_late(*args: object) -> None:
-        raise OperationalError("lock timeout")
+def test_partitions_wait_briefly_for_who_reads_all_of_the_ledger(
+    unblocked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "PATIENCE", "50ms")
+    late = "shop.Inventory has no new partitions: canceling statement due to lock timeout."
+    with new_store(partition_by="month") as store, administrator(store.database) as reader:
+        for module in (making, pgcraft_ledger_partitions):
+            monkeypatch.setattr(module, "partitioned_ledgers", lambda: [store.model])
+        store.query("SET statement_timeout = '5s'")  # for what would wait for ever
+        reader.execute("BEGIN; SELECT FROM private.inventory")
+        said = io.StringIO()
+        making.make_partitions_after_migrate(store.site.alias, stdout=said)
+        assert f"Warning: {late} Nothing is lost: run manage.py pgcraft_ledger_partitions." in said.getvalue()
+        with pytest.raises(CommandError, match=re.escape(late)):
+            call_command("pgcraft_ledger_partitions", database=store.site.alias)
+        store.add(1)
+        reader.execute("COMMIT")
+        making.make_partitions_after_migrate(store.site.alias)
+        assert len(partitions(store)) == 4
 
-    monkeypatch.setattr(making, "partitioned_ledgers", lambda: [declare(Apps(), partition_by="month")])
-    monkeypatch.setattr(making, "is_migrated", lambda *args: True)
-    monkeypatch.setattr(making, "make_partitions", too_late)
-    said = io.StringIO()
-    making.make_partitions_after_migrate("default", stdout=said)
-    assert "shop.Inventory has no new partitions: lock timeout." in said.getvalue()
+
+def test_coming_partitions_are_made_while_others_book_and_read(kept: Store) -> None:
+    book = "INSERT INTO private.inventory (value, warehouse, sku) VALUES (1, 'B', 'x')"
+    patient = "SET search_path = private; SET lock_timeout = '100ms'; BEGIN"
+    with administrator(kept.database) as before, administrator(kept.database) as maker:
+        before.execute(f"{patient}; {book}")
+        maker.execute(patient)
+        assert len(maker.execute("SELECT inventory_partitions(5)").fetchall()) == 3
+        with administrator(kept.database) as after:
+            after.execute(f"{patient}; {book.replace('B', 'C')}")
+            this_month = [NOW.replace(day=1), datetime.datetime.now(datetime.UTC)]
+            read = after.execute("SELECT sum(value) FROM inventory WHERE created_at BETWEEN %s AND %s", this_month)
+            assert read.fetchone() == (6,)
+            assert after.execute("SELECT sum(balance) FROM inventory_balance").fetchone() == (27,)
+            after.execute("ROLLBACK")
+        maker.execute("ROLLBACK")
+        before.execute("ROLLBACK")

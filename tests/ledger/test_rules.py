@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, models
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 
 from pgcraft_django.api import API
 from pgcraft_django.plugins import Balance
@@ -38,6 +38,16 @@ def test_the_time_is_that_of_the_statement_whatever_it_says(store: Store) -> Non
     assert store.query(
         "SELECT count(*) FROM inventory WHERE created_at BETWEEN now() - interval '1 min' AND now()"
     ) == [(9,)]
+
+
+def test_the_entries_of_a_statement_have_one_time_and_each_statement_its_own(store: Store) -> None:
+    slowly = "SELECT 1 + length(pg_sleep(0.005)::text), %s"
+    with transaction.atomic(using=store.site.alias):
+        for warehouse, column, given in (("A", "", ""), ("B", ", created_at", ", now()"), ("C", "", "")):
+            insert = f"INSERT INTO inventory (value, warehouse{column}) {slowly}{given} FROM generate_series(1, 2)"
+            store.query(insert, warehouse)
+    times = store.query("SELECT DISTINCT created_at, warehouse FROM inventory ORDER BY created_at")
+    assert [warehouse for _, warehouse in times] == ["A", "B", "C"]
 
 
 @pytest.mark.parametrize("role", ["", "webuser"])

@@ -1,15 +1,16 @@
 """Balances are worked out again, from the beginning or from a checkpoint."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, transaction
 
 from pgcraft_django.factories.ledger import verifying
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
-from tests.support.databases import administrator, run_without_triggers, temporary_database
+from tests.support.databases import administrator, run_without_triggers, temporary_database, wait_until_blocked
 from tests.support.manage import make_project
 
 MODELS = """
@@ -87,6 +88,26 @@ def test_a_checkpoint_waits_for_who_is_booking_and_not_for_ever(store: Store, mo
         assert store.entries.checkpoint() == []
         timer.join()
     assert store.query("SELECT sum(balance), max(through) FROM inventory_balance_checkpoint") == [(7, 3)]
+
+
+def test_of_two_checkpoints_at_once_the_second_goes_on_from_the_first(store: Store) -> None:
+    store.add(5), store.add(3, "B", None)
+
+    def checkpoint() -> list[verifying.Difference]:
+        try:
+            return store.entries.checkpoint()
+        finally:
+            connections[store.site.alias].close()
+
+    with ThreadPoolExecutor(1) as pool:
+        with transaction.atomic(using=store.site.alias):
+            assert store.entries.checkpoint() == []
+            second = pool.submit(checkpoint)
+            wait_until_blocked(second, store.database)
+        assert second.result() == []
+    rows = store.query("SELECT through, warehouse, balance FROM inventory_balance_checkpoint ORDER BY id")
+    assert rows == [(2, "A", 5), (2, "B", 3)]
+    assert store.entries.verify() == []
 
 
 def test_entries_are_compared_too(unblocked: None) -> None:

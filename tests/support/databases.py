@@ -2,7 +2,9 @@
 
 import itertools
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -60,6 +62,15 @@ def reverse_rows(alias: str, table: str) -> None:
         f"INSERT INTO {table} SELECT * FROM turned",
         "DROP TABLE turned",
     )
+
+
+def wait_until_blocked(work: "Future[Any]", database: str) -> None:
+    """Wait until somebody in the database waits for a lock, and fail if `work` ends before."""
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with administrator(database) as watcher:
+        while watcher.execute(waiting).rowcount == 0:
+            assert not work.done(), work.result()
+            time.sleep(0.002)
 
 
 @contextmanager
