@@ -1,4 +1,4 @@
-"""Money that clients move about at random, some of whom are cut off: none is made, none is lost. And dumps of it."""
+"""Money that clients move at random, some of whom are cut off or hang up: none is made or lost. And dumps of it."""
 
 import random
 import threading
@@ -28,7 +28,7 @@ class Client:
         self.database = database
         self.random = random.Random(seed)
         self.acknowledged: dict[str, tuple[str, str, int]] = {}
-        self.refused = self.rolled_back = self.cut_off = 0
+        self.refused = self.rolled_back = self.cut_off = self.hung_up = self.repeated = 0
         self.connection = administrator(database)
         self.failures: list[BaseException] = []
 
@@ -68,12 +68,22 @@ class Client:
         with self.connection.transaction():
             if self.random.random() < 0.1:
                 self.connection.execute("SELECT pg_sleep(0.002)")
-            self.connection.execute(
+            booked = self.connection.execute(
                 insert + "(%s, %s, %s, %s), (%s, %s, %s, %s)",
                 [entry, key, source, -amount, entry, key, target, amount],
-            )
-            if self.random.random() < 0.1:
+            ).rowcount
+            self.repeated += booked == 0
+            if booked and self.random.random() < 0.1:
                 self.connection.execute("DO $$ BEGIN RAISE EXCEPTION 'changed my mind'; END $$")
+            if self.random.random() < 0.05:
+                self.hang_up()
+
+    def hang_up(self) -> None:
+        """Send COMMIT, and be gone before the answer comes."""
+        self.connection.pgconn.send_query(b"COMMIT")
+        self.connection.close()
+        self.hung_up += 1
+        raise psycopg.OperationalError
 
 
 def test_money_is_neither_made_nor_lost(unblocked: None) -> None:
@@ -89,14 +99,15 @@ def test_money_is_neither_made_nor_lost(unblocked: None) -> None:
             while any(thread.is_alive() for thread in threads):
                 killer.execute(
                     "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity WHERE datname = %s"
-                    " AND query LIKE '%%private.inventory%%' ORDER BY random() LIMIT 1) AS victim",
+                    " AND query ~ 'private.inventory|^COMMIT$' ORDER BY random() LIMIT 1) AS victim",
                     [store.database],
                 )
-                time.sleep(cut.uniform(0.02, 0.06))
+                time.sleep(cut.uniform(0.03, 0.09))
         assert [error for client in clients for error in client.failures] == []
         assert sum(client.refused for client in clients) > 0
         assert sum(client.rolled_back for client in clients) > 0
-        assert sum(client.cut_off for client in clients) > 0
+        assert sum(client.cut_off for client in clients) > sum(client.hung_up for client in clients) > 0
+        assert sum(client.repeated for client in clients) > 0
         check(store, clients)
 
 
