@@ -32,6 +32,8 @@ def product_fields() -> dict[str, Any]:
         "stock": models.PositiveIntegerField(default=0),
         "size": models.TextField(choices=[("S", "small"), ("M", "medium")], default="M"),
         "is_sold": models.BooleanField(default=False),
+        "is_new": models.BooleanField(null=True),
+        "rating": models.IntegerField(null=True),
         "since": models.DateField(null=True),
         "seen": models.DateTimeField(null=True, db_default=Now()),
         "lasts": models.DurationField(null=True),

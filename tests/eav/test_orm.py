@@ -13,7 +13,7 @@ from django.utils import timezone
 from model_bakery import baker
 
 from pgcraft_django import history_context
-from pgcraft_django.models import PGCraftEAV
+from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from tests.eav.catalogue import define
 from tests.eav.conftest import Shop
 from tests.support.databases import administrator, reverse_rows, run_without_triggers
@@ -229,6 +229,57 @@ def test_what_refers_to_a_product_goes_with_it_or_keeps_it(shop: Shop) -> None:
     assert shop.rows("Line").count() == 0
     part.refresh_from_db()
     assert (part.parent, shop.rows().count()) == (None, 1)
+
+
+def offered(*names: str) -> list[str]:
+    """Return those of `names` that this Django has."""
+    return [name for name in names if hasattr(models, name)]
+
+
+def declare_rule(apps: Any, rule: Any, **category: Any) -> None:
+    """Define products of a category, and lines and notes about a product."""
+    define(apps, "Category", "categories", PGCraftSimple, {})
+    fields = {"category": models.ForeignKey("shop.Category", rule, null=True, **category)}
+    define(apps, "Product", "products", PGCraftEAV, {**fields, "size": models.IntegerField(null=True)})
+    for name, table, base in (("Line", "lines", PGCraftSimple), ("Note", "notes", PGCraftEAV)):
+        define(apps, name, table, base, {"product": PGCraftForeignKey("shop.Product", rule, null=True)})
+
+
+@pytest.mark.parametrize("rule", offered("CASCADE", "DB_CASCADE"))
+def test_what_goes_with_what_it_refers_to_is_logged(place: Shop, rule: str) -> None:
+    for asked in dict.fromkeys(("CASCADE", rule)):
+        place.site.migrate(place.world.evolve(lambda apps, asked=asked: declare_rule(apps, getattr(models, asked))))
+    tools = place.rows("Category").create()
+    gone, kept = (place.rows().create(category=category, size=7) for category in (tools, None))
+    for product in (gone, kept):
+        place.rows("Line").create(product=product)
+        place.rows("Note").create(product=product)
+    key, category = gone.pk, tools.pk
+    tools.delete()
+    assert list(place.rows()) == [kept]
+    for name in ("Line", "Note"):
+        assert [row.product for row in place.rows(name)] == [kept]
+    gone, note = (
+        place.rows(name).filter(operation="delete").order_by("attribute").values_list("id", "attribute", "old_value")
+        for name in ("ProductAttribute", "NoteAttribute")
+    )
+    assert list(gone) == [(key, "category_id", category), (key, "size", 7)]
+    assert list(note) == [(1, "product_id", key)]
+
+
+@pytest.mark.parametrize("rule", offered("SET_NULL", "DB_SET_NULL", "DB_SET_DEFAULT"))
+def test_what_is_set_by_a_deletion_is_logged(place: Shop, rule: str) -> None:
+    default = {"db_default": 1} if rule == "DB_SET_DEFAULT" else {}
+    place.site.migrate(place.world.evolve(lambda apps: declare_rule(apps, getattr(models, rule), **default)))
+    other, tools = (place.rows("Category").create() for _ in range(2))
+    product = place.rows().create(category=tools)
+    tools.delete()
+    product.refresh_from_db()
+    assert product.category == (other if default else None)
+    assert place.log(product)[1:] == [("category_id", 2, product.category_id, "update")]
+    note = place.rows("Note").create(product=product)
+    product.delete()
+    assert place.log(note)[1:] == [("product_id", 1, None, "update")]
 
 
 def in_threads(shop: Shop, work: Any, times: int, threads: int = 8) -> list[Any]:

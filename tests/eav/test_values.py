@@ -1,6 +1,7 @@
 """Values come back exactly as they were given, and rules are kept by the database."""
 
 import datetime
+import itertools
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -24,6 +25,8 @@ EXACT = {
     "marks": [Decimal("1.50"), None, Decimal("-0.01")],
     "raw": b"\x00\xff'\\",
     "order": 'a "b" %s {}',
+    "is_new": False,
+    "rating": 0,
     "is_sold": True,
     "stock": 2**31 - 1,
 }
@@ -53,6 +56,20 @@ def test_a_value_is_set_back_to_null(shop: Shop, name: str) -> None:
     assert stored(shop, product.pk) == {**stored(shop, product.pk), **EXACT, name: None}
     assert shop.log(product)[-1][0] == product._meta.get_field(name).column
     assert shop.log(product)[-1][2] is None
+
+
+@pytest.mark.parametrize(("name", "values"), [("is_new", (False, None, True, False)), ("rating", (0, None, -1, 0))])
+def test_false_and_zero_are_values_and_null_is_none(shop: Shop, name: str, values: tuple[Any, ...]) -> None:
+    product = shop.rows().create(sku="a")
+    for value in values:
+        setattr(product, name, value)
+        product.save()
+        found = stored(shop, product.pk)[name]
+        assert (found, type(found)) == (value, type(value))
+        assert shop.rows().filter(**{f"{name}__isnull": value is None}).exists()
+        assert value is None or shop.rows().filter(**{name: value}).exists()
+    lines = [(old, new) for attribute, old, new, _ in shop.log(product) if attribute == name]
+    assert repr(lines) == repr(list(itertools.pairwise((None, *values))))
 
 
 def test_the_log_keeps_all_digits_of_a_number(shop: Shop) -> None:

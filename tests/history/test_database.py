@@ -13,6 +13,7 @@ from django.db.migrations import CreateModel, DeleteModel, Migration, SeparateDa
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.questioner import MigrationQuestioner
 
+from pgcraft_django import history_context
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftSimple
 from tests.history.conftest import Place, define
@@ -59,6 +60,25 @@ def test_a_cascade_writes_versions_too(students: Place) -> None:
     key = school.pk
     school.delete(using=students.site.alias)
     assert [(version.school_id, version.operation) for version in students.history()] == [(key, "update")]
+
+
+@pytest.mark.parametrize("rule", [name for name in ("CASCADE", "DB_CASCADE") if hasattr(models, name)])
+def test_a_row_that_goes_with_another_leaves_its_versions(place: Place, rule: str) -> None:
+    school = models.ForeignKey("shop.School", getattr(models, rule), null=True, related_name="students")
+    place.evolve(lambda apps: define(apps, school=school))
+    place.query("ALTER TABLE students ADD other bigint REFERENCES schools ON DELETE CASCADE")
+    place.query("INSERT INTO schools (name) VALUES ('x'), ('y'), ('z')")
+    add = "INSERT INTO students (name, data, marks, school_id, other) SELECT %s, '{}', '{}', %s, %s"
+    for values in (["a", 1, None], ["b", 1, None], ["c", None, 2], ["d", 3, None]):
+        place.query(add, values)
+    place.query("UPDATE students SET name = 'a!' WHERE name = 'a'")
+    with history_context(actor="alice", reason="closed"):
+        place.rows("School").filter(name="x").delete()
+    place.query("DELETE FROM schools WHERE name = 'y'")
+    ended = [(1, 1, "a", "update"), (1, 2, "a!", "delete"), (2, 1, "b", "delete"), (3, 1, "c", "delete")]
+    assert versions(place) == ended
+    assert place.query("SELECT actor, reason FROM students_history WHERE id = 2") == [("alice", "closed")]
+    assert place.query("SELECT name FROM students") == [("d",)]
 
 
 def test_a_change_of_nothing_is_no_version_and_stamps_cannot_be_forged(students: Place) -> None:

@@ -10,9 +10,10 @@ from django.db import IntegrityError, models
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django.api import API
+from pgcraft_django.factories.state_machine.checks import check_machine
 from pgcraft_django.models import PGCraftSimple, Transition
 from pgcraft_django.operations import WithoutGuards
-from tests.state_machine.orders import State, declare
+from tests.state_machine.orders import TRANSITIONS, State, declare
 from tests.support.catalog import differences, meaning
 from tests.support.world import Site, World, new_site
 
@@ -28,6 +29,12 @@ LONGER = {
 }
 
 
+MEMBERS: dict[Any, list[Any]] = {
+    State.PENDING: [Transition(State.CONFIRMED, guard=models.Q(total__gt=0)), State.CANCELLED],
+    State.CONFIRMED: [State.SHIPPED, State.CANCELLED],
+}
+
+
 def plain(apps: Apps) -> None:
     meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "orders"})
     state = models.TextField(default="pending")
@@ -36,6 +43,20 @@ def plain(apps: Apps) -> None:
 
 def step(site: Site, to: str, *, key: int = 1) -> None:
     site.query("UPDATE orders SET state = %s WHERE id = %s", [to, key])
+
+
+def test_a_member_of_the_choices_is_the_text_that_it_stands_for() -> None:
+    worlds = [World(), World()]
+    for world, ways, granted in zip(worlds, (TRANSITIONS, MEMBERS), ("confirmed", State.CONFIRMED), strict=True):
+        options = {"transitions": ways, "transition_grants": {"webuser": [granted]}}
+        world.evolve(lambda apps, options=options: declare(apps, **options))  # type: ignore[misc]
+    texts, members = worlds
+    assert members.sources == texts.sources
+    order: Any = members.apps.get_model("shop", "Order")
+    assert list(check_machine(order)) == []
+    machine = order.state_machine
+    assert machine.transitions == texts.apps.get_model("shop", "Order").state_machine.transitions  # type: ignore[attr-defined]
+    assert {type(name) for name in (*machine.transitions, *(way.to for _, way in machine.ways()))} == {str}
 
 
 def walk(versions: list[dict[str, Any]], after_each: Callable[[Site, dict[str, Any]], None]) -> None:
