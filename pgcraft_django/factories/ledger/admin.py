@@ -48,7 +48,9 @@ class LedgerAdmin(FactoryAdmin):
 
     def _balances(self, request: HttpRequest) -> Any:
         rows: Any = self.get_queryset(request)
-        entries = LedgerQuerySet(self.model, rows.query.chain(), rows.db)
+        entries = LedgerQuerySet(self.model, using=rows.db)
+        if LedgerQuerySet(self.model, rows.query, rows.db)._is_restricted():
+            entries = entries.filter(pk__in=rows.order_by().values("pk"))  # each once, whatever else was asked for
         for companion in balances_of(self.model).values():
             names = [*companion.pgcraft_dimensions, "balance"]
             fields = [companion._meta.get_field(name) for name in names]
