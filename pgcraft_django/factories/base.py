@@ -2,7 +2,7 @@
 
 import datetime
 import enum
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.apps import apps as global_apps
@@ -116,24 +116,6 @@ class PGCraftModel(models.Model):
             and (field.name not in stamped or field.primary_key)
         ]
         return super()._do_insert(manager, using, given or fields, returning_fields, raw)  # type: ignore[misc]
-
-    def _save_table(
-        self,
-        raw: bool = False,
-        cls: Any = None,
-        force_insert: bool = False,
-        force_update: bool = False,
-        using: str | None = None,
-        update_fields: Any = None,
-    ) -> bool:
-        arguments = raw, cls, force_insert, force_update, using, update_fields
-        if raw and using:
-            return self.pgcraft_load(using, lambda: super(PGCraftModel, self)._save_table(*arguments))  # type: ignore[misc]
-        return super()._save_table(*arguments)  # type: ignore[misc, no-any-return]
-
-    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
-        """Save a row of a fixture, and tell whether it was there already."""
-        return save()
 
     def _do_update(self, base_qs: Any, using: Any, pk_val: Any, values: Any, *args: Any) -> Any:
         stamped = self.pgcraft_factory.stamped

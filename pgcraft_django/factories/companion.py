@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.fields.proxy import OrderWrt
 
 from pgcraft_django.factories.base import PGCraftModel
+from pgcraft_django.factories.fixtures import LoadedModel
 
 _INTEGERS: dict[type["models.Field[Any, Any]"], type["models.Field[Any, Any]"]] = {
     models.AutoField: models.IntegerField,
@@ -108,7 +109,7 @@ def _named(output: "models.Field[Any, Any]", field: "models.Field[Any, Any]") ->
     return copied
 
 
-class Derived(models.Model):
+class Derived(LoadedModel):
     """Abstract base: the database writes the rows of this companion. A fixture that has them too is no news."""
 
     class Meta:

@@ -1,7 +1,8 @@
 """Fixtures: rows that `dumpdata` wrote come back as they were, as those of a dump do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import connections, models, transaction
 
@@ -9,6 +10,32 @@ from pgcraft_django.naming import quote_name
 
 DUMP_SETTINGS = ("row_security", "check_function_bodies")
 """What every dump switches off: then triggers leave rows as they are, see `guard`."""
+
+
+class LoadedModel(models.Model):
+    """Abstract base of models whose rows cannot come from a fixture by an UPDATE and an INSERT alone."""
+
+    class Meta:
+        abstract = True
+
+    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
+        """Save a row of a fixture, and tell whether it was there already."""
+        raise NotImplementedError
+
+    # Django tells nothing else that a model may define of where a row comes from.
+    def _save_table(
+        self,
+        raw: bool = False,
+        cls: Any = None,
+        force_insert: bool = False,
+        force_update: bool = False,
+        using: str | None = None,
+        update_fields: Any = None,
+    ) -> bool:
+        arguments = raw, cls, force_insert, force_update, using, update_fields
+        if raw and using:
+            return self.pgcraft_load(using, lambda: super(LoadedModel, self)._save_table(*arguments))  # type: ignore[misc]
+        return super()._save_table(*arguments)  # type: ignore[misc, no-any-return]
 
 
 def is_there(row: models.Model, using: str) -> bool:

@@ -14,7 +14,7 @@ from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
 from pgcraft_django.factories.base import Factory, PGCraftModel, is_redefined
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.fixtures import is_there
+from pgcraft_django.factories.fixtures import LoadedModel, is_there
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
@@ -104,7 +104,7 @@ def _share_default(field: Any) -> None:
         field._get_default = lambda: default
 
 
-class HistoryModel(Version, PGCraftModel):
+class HistoryModel(Version, LoadedModel, PGCraftModel):
     """Abstract base of histories: what is known of a former version beside its columns."""
 
     pgcraft_factory: ClassVar[Factory] = HistoryFactory()

@@ -9,6 +9,7 @@ from django.core.management.color import no_style
 from django.db import NotSupportedError, OperationalError, connections, models, router, transaction
 
 from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
+from pgcraft_django.factories.fixtures import LoadedModel
 
 
 class EAVQuerySet(models.QuerySet[Any]):
@@ -65,7 +66,7 @@ class EAVQuerySet(models.QuerySet[Any]):
 EAVManager = models.Manager.from_queryset(EAVQuerySet)
 
 
-class SavesEntities(models.Model):
+class SavesEntities(LoadedModel):
     """Abstract base: `save()` writes as `EAVQuerySet` does, and fixtures leave the next key free."""
 
     class Meta:

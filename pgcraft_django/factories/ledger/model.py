@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pgcraft_django.factories.base import Factory, PGCraftModel
-from pgcraft_django.factories.fixtures import is_there
+from pgcraft_django.factories.fixtures import LoadedModel, is_there
 from pgcraft_django.factories.ledger.shape import (
     KEY,
     add_constraint,
@@ -60,7 +60,7 @@ class LedgerFactory(Factory):
         return check_ledger(model)
 
 
-class PGCraftLedger(PGCraftModel):
+class PGCraftLedger(LoadedModel, PGCraftModel):
     """A table of entries that are never changed: what is booked stays booked, and is corrected by another entry."""
 
     pgcraft_factory: ClassVar[Factory] = LedgerFactory()

@@ -11,7 +11,7 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
-from pgcraft_django.factories.fixtures import DUMP_SETTINGS, as_from_a_dump, is_there
+from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump, is_there
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.factories.state_machine.validating import validate_state
@@ -29,7 +29,7 @@ class TransitionFactory(Factory):
     former = "former"
 
 
-class TransitionModel(PGCraftModel):
+class TransitionModel(LoadedModel, PGCraftModel):
     """Abstract base of the companion: one row for each state that a row of the model came to."""
 
     pgcraft_factory: ClassVar[Factory] = TransitionFactory()
@@ -109,7 +109,7 @@ class StateMachineFactory(Factory):
         return check_machine(model)
 
 
-class PGCraftStateMachine(PGCraftModel):
+class PGCraftStateMachine(LoadedModel, PGCraftModel):
     """A table whose rows go from state to state as `PGCraft.transitions` says, each step in a log beside it."""
 
     pgcraft_factory: ClassVar[Factory] = StateMachineFactory()
