@@ -63,9 +63,10 @@ def test_what_is_dumped_of_ledgers_comes_back_with_ids_and_times(tmp_path: Path,
         project.settings()
         project.manage("migrate")
         project.manage("loaddata", str(tmp_path / "dumped.json"))
-        assert project.manage("dumpdata", "shop") == dumped
+        dumped = dumped.replace(".000Z", "Z")  # Django writes no fraction where it has cut off all of it
+        assert project.manage("dumpdata", "shop").replace(".000Z", "Z") == dumped
         project.manage("loaddata", str(tmp_path / "dumped.json"))
-        assert project.manage("dumpdata", "shop") == dumped
+        assert project.manage("dumpdata", "shop").replace(".000Z", "Z") == dumped
         said = project.manage("loaddata", str(tmp_path / "below.json"), status=1)
         assert "The balance of warehouse A in parted would be -7; it cannot fall below 0." in said
         with administrator(project.database) as connection:
