@@ -455,7 +455,7 @@ def test_make_playground_serves_until_ctrl_c_and_keeps_the_data(playground: Play
         terminal = Terminal(*command, cwd=playground.folder, env=playground.environment)
         terminal.wait_for("press Ctrl-C")
         assert httpx.get(f"{url}/students?name=eq.Alice").json() == [{"id": 1, "name": "Alice", "user_id": 1}]
-        assert ("Loaded 14 sample rows" in terminal.seen) is (start == 1)
+        assert ("Loaded 16 sample rows" in terminal.seen) is (start == 1)
         assert "Installing" not in terminal.seen
         for query in (
             "just api",

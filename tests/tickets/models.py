@@ -36,7 +36,7 @@ class Ticket(PGCraftStateMachine):
         transition_fields = {
             "minutes": models.PositiveIntegerField(null=True, blank=True),
             # A class, and not its name: what it belongs to is not ready yet.
-            "helper": models.ForeignKey(User, models.PROTECT, null=True, blank=True, related_name="+"),
+            "helper": models.ForeignKey(User, models.DO_NOTHING, null=True, blank=True, related_name="+"),
         }
 
     def __str__(self) -> str:
