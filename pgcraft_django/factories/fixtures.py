@@ -13,14 +13,17 @@ DUMP_SETTINGS = ("row_security", "check_function_bodies")
 
 
 class LoadedModel(models.Model):
-    """Abstract base of models whose rows cannot come from a fixture by an UPDATE and an INSERT alone."""
+    """Abstract base of models whose rows do not come from a fixture as Django writes them: by an UPDATE first."""
 
     class Meta:
         abstract = True
 
     def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
-        """Save a row of a fixture, and tell whether it was there already."""
-        raise NotImplementedError
+        """Save a row of a fixture, and tell whether it was there already.
+
+        By default it is one that never changes: where it is there, the UPDATE would be refused.
+        """
+        return is_there(self, using) or save()
 
     # Django tells nothing else that a model may define of where a row comes from.
     def _save_table(

@@ -1,6 +1,6 @@
 """The declaration: two columns on the model, and the history beside it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, ClassVar, TypeVar
 
 from django.core.checks import CheckMessage
@@ -14,7 +14,7 @@ from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
 from pgcraft_django.factories.base import Factory, PGCraftModel, is_redefined
 from pgcraft_django.factories.companion import make_companion, plain_copy
-from pgcraft_django.factories.fixtures import LoadedModel, is_there
+from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
@@ -123,10 +123,6 @@ class HistoryModel(Version, LoadedModel, PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
-
-    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
-        # The UPDATE of a version that is there, with which Django begins, would be refused.
-        return is_there(self, using) or save()
 
 
 class PGCraftAppendOnly(PGCraftModel):

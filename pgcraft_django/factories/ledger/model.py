@@ -1,6 +1,6 @@
 """The abstract model, and the factory behind it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.postgres.functions import RandomUUID
@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from pgcraft_django.factories.base import Factory, PGCraftModel
-from pgcraft_django.factories.fixtures import LoadedModel, is_there
+from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.factories.ledger.shape import (
     KEY,
     add_constraint,
@@ -74,10 +74,6 @@ class PGCraftLedger(LoadedModel, PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
-
-    def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
-        # The UPDATE of an entry that is there, with which Django begins, would be refused.
-        return is_there(self, using) or save()
 
     def _do_insert(self, manager: Any, using: Any, fields: Any, returning_fields: Any, raw: Any) -> Any:
         """Take over what Django reads back: of a repetition, which inserts nothing, from the entry that is there.

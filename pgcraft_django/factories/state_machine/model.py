@@ -11,7 +11,7 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
-from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump, is_there
+from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.factories.state_machine.validating import validate_state
@@ -50,7 +50,7 @@ class TransitionModel(LoadedModel, PGCraftModel):
 
     def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
         with as_from_a_dump(using, type(self), *DUMP_SETTINGS):
-            return is_there(self, using) or save()
+            return super().pgcraft_load(using, save)
 
     def __str__(self) -> str:
         return f"{self.from_state} → {self.to_state}" if self.from_state else self.to_state
