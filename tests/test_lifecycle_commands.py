@@ -87,6 +87,7 @@ class Project:
             "bought": self.folder / ".venv" / "lib" / "site-packages",
             "lent": folder / "elsewhere",
         }
+        self.packages = ["pgcraft_django"]
         self.database = f"pgcraft life {tag}"
         self.roles = [f"auth_{tag}", f"anon_{tag}", f"web_{tag}"]
         self.entry: dict[str, Any] = {**connections.settings["default"], **ADMINISTRATOR, "NAME": self.database}
@@ -115,7 +116,7 @@ class Project:
         pgcraft = {"AUTHENTICATOR_ROLE": auth, "ANON_ROLE": anon, "ROLES": [anon, web], "DEFAULT_GRANTS": {}}
         known = ("ENGINE", "NAME", "USER", "PASSWORD", "HOST", "PORT")
         entry = {key: self.entry[key] for key in known if key in self.entry}
-        apps = ["pgcraft_django", *self.places]
+        apps = [*self.packages, *self.places]
         (self.folder / "conf.py").write_text(SETTINGS.format(apps=apps, databases={"default": entry}, pgcraft=pgcraft))
         inherited = {
             key: value for key, value in os.environ.items() if not key.startswith(("DJANGO", "PGRST", "DEBUG"))
@@ -211,6 +212,14 @@ def test_init_goes_from_nothing_to_a_migrated_database_and_says_so(project: Proj
     assert "Applying shop.0001_initial... OK" in said
     assert project.existing_roles() == set(project.roles)
     assert len(project.applied()) == 4
+
+
+def test_init_creates_the_database_beside_django_contrib_postgres(project: Project) -> None:
+    """That app asks each new connection for its types, by the alias: it must not ask the database that is missing."""
+    project.packages.append("django.contrib.postgres")
+    assert f'Created the database "{project.database}".' in project.succeed("pgcraft_init")
+    project.succeed("pgcraft_wipe_db", "--no-input")
+    assert project.exists()
 
 
 def test_init_again_keeps_what_is_there(started: Project) -> None:

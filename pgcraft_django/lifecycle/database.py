@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 
 from django.db import DatabaseError, connections
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 
 from pgcraft_django.diagnosis import DUPLICATE_DATABASE, UNIQUE_VIOLATION, server_words, sqlstate
 from pgcraft_django.errors import ConfigurationError, ServerError
@@ -67,14 +67,16 @@ def _unreachable(connection: BaseDatabaseWrapper, error: DatabaseError) -> Serve
 def maintenance_connection(connection: BaseDatabaseWrapper) -> Iterator[BaseDatabaseWrapper]:
     """Yield a connection to the maintenance database, with the credentials of `connection`.
 
+    Django's own alias for that says so to receivers of `connection_created`, which would ask the database that may be
+    missing, and to pools, which are kept by alias.
+
     Raises `django.db.DatabaseError` if there is no way in.
     """
     first_error = None
     for name in MAINTENANCE:
-        beside = connection.copy()
+        beside = connection.copy(NO_DB_ALIAS)
         beside.settings_dict.update(NAME=name, AUTOCOMMIT=True)
         beside.settings_dict["OPTIONS"].setdefault("connect_timeout", 10)
-        beside.settings_dict["OPTIONS"].pop("pool", None)  # pools are kept by alias: it would be the database's own
         try:
             beside.ensure_connection()
         except DatabaseError as error:
