@@ -106,6 +106,21 @@ def test_what_the_database_stamps_is_not_declared(apps: Apps, own: Any) -> None:
     expect(messages(apps), "E098", f"Remove {next(iter(own))} = …")
 
 
+@pytest.mark.parametrize("name", ["running_balance", "rolling_change"])
+def test_what_queries_give_entries_is_not_declared(apps: Apps, name: str) -> None:
+    model(apps, base=PGCraftLedger, **{name: models.IntegerField()})
+    expect(messages(apps), "E098", f"Remove {name} = …, or write person_{name} = … instead")
+
+
+@pytest.mark.parametrize("name", ["balance", "through"])
+def test_a_dimension_is_not_called_as_a_column_beside_it(apps: Apps, name: str) -> None:
+    model(apps, base=PGCraftLedger, pgcraft={"plugins": [Balance(["name"])]}, **{name: models.TextField()})
+    assert messages(apps) == []
+    other = {"plugins": [Balance(["name", name])]}
+    model(apps, "Other", base=PGCraftLedger, pgcraft=other, **{name: models.TextField()})
+    expect(messages(apps), "E098", f"Remove {name} = …, or write other_{name} = … instead")
+
+
 def test_the_key_is_not_declared(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, pgcraft={"idempotency": True}, idempotency_key=models.TextField())
     expect(messages(apps), "E098", "_idempotency_key = …")

@@ -21,7 +21,14 @@ from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.ledger.model import LedgerFactory
-from pgcraft_django.factories.ledger.shape import OWN, balances_of, constraint_name, total_field, value_field
+from pgcraft_django.factories.ledger.shape import (
+    OF_BALANCES,
+    OWN,
+    balances_of,
+    constraint_name,
+    total_field,
+    value_field,
+)
 from pgcraft_django.naming import is_identifier
 from pgcraft_django.plugins.base import Plugin
 
@@ -144,7 +151,7 @@ class Balance(Plugin):
         """Return the fields of the dimensions; none if something is wrong with them, which is left to the checks."""
         known: dict[str, AnyField] = {field.name: field for field in model._meta.local_concrete_fields}
         names = self.dimensions if isinstance(self.dimensions, list | tuple) else ()
-        if len(set(names)) < len(names) or any(name in OWN or name not in known for name in names):
+        if len(set(names)) < len(names) or any(name in (*OWN, *OF_BALANCES) or name not in known for name in names):
             return []
         return [known[name] for name in names]
 

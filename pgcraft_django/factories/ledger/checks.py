@@ -15,6 +15,7 @@ from pgcraft_django.factories.ledger.shape import (
     DIRECTION,
     INTERVALS,
     KEY,
+    OF_BALANCES,
     OWN,
     is_idempotent,
     partition_interval,
@@ -25,6 +26,9 @@ from pgcraft_django.plugins.base import get_plugins, option
 
 if TYPE_CHECKING:
     from pgcraft_django.factories.ledger.balance import Balance
+
+_ADDED = {"running_balance": "running_balance()", "rolling_change": "rolling()"}
+"""What queries give the entries that they return."""
 
 
 def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
@@ -50,6 +54,8 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
     for field in model._meta.local_fields:
         if field.name in ("entry_id", "created_at") and is_redefined(field, PGCraftLedger):
             yield taken(field.name, "PGCraftLedger", model)
+        if (what := _ADDED.get(field.name)) is not None:
+            yield taken(field.name, what, model)
     if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
         yield taken(KEY, "idempotency = True", model)
     yield from _deletions(model)
@@ -187,7 +193,9 @@ def _dimensions(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckM
         yield error("E092", "Balance names a dimension twice.", hint=f"Write Balance(dimensions={fixed})", obj=model)
     else:
         for name in names:
-            if name not in known:
+            if name in OF_BALANCES and name in known:
+                yield taken(name, "the table of a Balance", model)
+            elif name not in known:
                 near = nearest(name, known)
                 message = f"Balance has the dimension {name!r}, which is no field of the ledger's own."
                 hint = f"Write {source(near)}" if near else f"The fields are {listed(known)}"

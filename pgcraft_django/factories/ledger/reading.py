@@ -42,11 +42,13 @@ class Reading(RollingQuerySet):
     def balances(self, *dimensions: str) -> Any:
         """Return a queryset: a dict for each group of entries with the same `dimensions`, and their `balance`.
 
-        Without `dimensions`, those of the ledger's first `Balance`. If it has none, all entries are one group.
+        Without `dimensions`, those of the ledger's first `Balance`. If it has none, all entries are one group. Raises
+        `ValueError` for a dimension that is called `balance`.
         """
         names = self._names(dimensions)
+        self._check_names(names, "balance")
         if not names:
-            whole = self.order_by().values(whole=models.Value(True))
+            whole = self.order_by().values(whole_=models.Value(True))  # no field may be called so
             return whole.annotate(balance=self._sum()).values("balance")
         kept = None if self._is_restricted() else self._kept(frozenset(names))
         if kept is not None:

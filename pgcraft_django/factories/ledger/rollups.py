@@ -10,6 +10,7 @@ from django.db.models.functions import Trunc
 from django.utils import timezone
 
 from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
+from pgcraft_django.messages import renamed
 from pgcraft_django.naming import quote_name, quote_text
 
 PERIODS = ("minute", "hour", "day", "week", "month", "quarter", "year")
@@ -34,12 +35,15 @@ class RollingQuerySet(models.QuerySet[Any]):
 
         It has the beginning of the `period` in the current time zone, the dimensions, the `change` of the balance, and
         the number of `entries`. `period` is minute, hour, day, week, month, quarter or year. Raises
-        `ValueError` for anything else.
+        `ValueError` for anything else, and for a dimension that has one of these names.
         """
         if period not in PERIODS:
             raise ValueError(f"{period!r} is no period; the periods are {', '.join(PERIODS)}.")
+        self._check_names(dimensions, "period", "change", "entries")
         start = Trunc("created_at", period, tzinfo=timezone.get_current_timezone())
-        rows = self.annotate(period=start).order_by("period", *dimensions).values("period", *dimensions)
+        # Of values(), only these are in the way of other names: the ledger may have a field that is called `period`.
+        rows = self.values("created_at", *dimensions).annotate(period=start)
+        rows = rows.order_by("period", *dimensions).values("period", *dimensions)
         return rows.annotate(change=self._sum(), entries=Count("id"))
 
     def rollup_filled(self, period: str, *dimensions: str) -> list[dict[str, Any]]:
@@ -48,6 +52,7 @@ class RollingQuerySet(models.QuerySet[Any]):
         Each has a `balance` too, the sum of the changes until then.
         """
         dimensions = tuple(dict.fromkeys(dimensions))
+        self._check_names(dimensions, "balance")
         rows = self.rollup(period, *dimensions).order_by()
         try:
             sql, parameters = rows.query.sql_with_params()
@@ -129,6 +134,16 @@ class RollingQuerySet(models.QuerySet[Any]):
             return tuple(map(self._field_name, dimensions))
         kept = balances_of(self.model).values()
         return next((tuple(companion.pgcraft_dimensions) for companion in kept), ())
+
+    def _check_names(self, dimensions: tuple[str, ...], *added: str) -> None:
+        """Raise `ValueError` if a dimension is called like something that the rows of the result have beside it."""
+        for name in dimensions:
+            if name in added:
+                other = renamed(name, self.model)
+                raise ValueError(
+                    f"{name!r} is what the result itself calls one of its values. Write "
+                    f'annotate({other}=F("{name}")) before, and "{other}" as the dimension.'
+                )
 
     def _groups(self, dimensions: tuple[str, ...]) -> Any:
         """Return by what a window tells groups from each other, or None if there is but one."""

@@ -14,6 +14,8 @@ from pgcraft_django.plugins.base import get_plugins, option
 
 OWN = ("id", "entry_id", "created_at", "value")
 """Fields that every ledger has."""
+OF_BALANCES = ("balance", "through")
+"""Fields that the tables of balances have beside the dimensions."""
 DIRECTION = "direction"
 KEY = "idempotency_key"
 INTERVALS = {"day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months", "year": "1 year"}

@@ -95,11 +95,13 @@ def _balance_query(model: type[models.Model], companion: Any, *, full: bool) -> 
     noted = quote_name(companion.pgcraft_checkpoints._meta.db_table)
     before = "" if full else f" UNION ALL SELECT {columns}, 0, balance FROM {noted}"
     since = "" if full else f" WHERE id > {_through([companion])}"
+    group = ", ".join(f"group_{number}" for number, _ in enumerate(companion.pgcraft_dimensions))  # whatever they are
     return (
-        f"SELECT {columns}, sum(kept), sum(expected) FROM ("
-        f"SELECT {columns}, balance AS kept, 0 AS expected FROM {quote_name(companion._meta.db_table)}{before}"
+        f"SELECT {group}, sum(kept), sum(expected) FROM ("
+        f"SELECT {columns}, balance, 0 FROM {quote_name(companion._meta.db_table)}{before}"
         f" UNION ALL SELECT {columns}, 0, {signed_value(model)} FROM {quote_name(model._meta.db_table)}{since}"
-        f") AS entries GROUP BY {columns} HAVING sum(kept) <> sum(expected) ORDER BY {columns}"
+        f") AS entries ({group}, kept, expected)"
+        f" GROUP BY {group} HAVING sum(kept) <> sum(expected) ORDER BY {group}"
     )
 
 
