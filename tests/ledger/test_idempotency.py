@@ -150,6 +150,17 @@ def test_create_takes_over_the_entry_that_is_there(store: Store) -> None:
     assert values(store) == [7, 7, 5, 1, 2]
 
 
+def test_bulk_create_says_that_it_cannot_take_over_what_is_there(store: Store) -> None:
+    """Fewer rows come back than went, and nothing says which: the ids must not go to other instances."""
+    first = store.entries.create(warehouse="A", value=1, idempotency_key="a")
+    for values_and_keys in ([(1, "a")], [(1, "a"), (2, "b")], [(2, "b"), (1, "a")]):
+        rows = [store.model(warehouse="A", value=value, idempotency_key=key) for value, key in values_and_keys]
+        with pytest.raises(IntegrityError, match=r"bulk_create\(…, ignore_conflicts=True\) or record\(\)"):
+            store.entries.bulk_create(rows)
+        assert [row.pk for row in rows] == [None] * len(rows)
+    assert list(store.entries.values_list("pk", flat=True)) == [first.pk]
+
+
 def test_a_data_migration_books_once_too(store: Store) -> None:
     """Its models are Django's own, which know nothing of keys."""
     model = store.site.state.apps.get_model("shop", "Inventory")
