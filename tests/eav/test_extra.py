@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, IntegrityError, connections
+from django.core.exceptions import ValidationError
+from django.db import DatabaseError, IntegrityError, connections, transaction
 from psycopg.errors import RestrictViolation, UndefinedColumn
 
 from tests.eav.catalogue import OPEN, declare
@@ -24,6 +25,13 @@ VALUES = {
     "made": "2024-02-29",
     "seen": "2024-02-29T12:00:00+00:00",
 }
+
+CANDIDATES = [
+    *(True, 0, 1, -3, 1.5, 1.0, 10**30, None, [], {}, "", "x", "1", "true", "NaN", "infinity", "now"),
+    *("2024-02-29", "2023-02-29", "2024-13-01", "0000-01-01", "2024-2-9", "2024-02-29T12:00", "2024-02-29T12:00Z"),
+    *("2024-02-29T12:00:00.123456+02:00", "2024-02-29T12:00:00.1234567Z", "2024-02-29 12:00Z", "2023-02-29T12:00Z"),
+    *("2024-02-29T25:00Z", "2024-02-29T12:00+0200", "٢٠٢٤-٠٢-٢٩"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +84,41 @@ def test_what_is_not_defined_or_of_another_type_is_refused(shop: Shop, name: str
         shop.rows().create(sku="a", extra={name: value})
     with pytest.raises(IntegrityError, match="object of names and values"):
         shop.rows().create(sku="a", extra=[name])
+
+
+def test_full_clean_says_what_the_database_would_refuse(shop: Shop) -> None:
+    """So a form, as in the admin, has a message instead of an error page."""
+    for value in CANDIDATES:
+        for name in (*TYPES, "smell"):
+            product = shop.model("Product")(sku="a", extra={name: value})
+            product._state.db = shop.site.alias
+            refused = ""
+            try:
+                with transaction.atomic(using=shop.site.alias):
+                    product.save(using=shop.site.alias)
+                    transaction.set_rollback(True, using=shop.site.alias)
+            except DatabaseError as error:
+                refused = str(error)
+            product._state.adding = True
+            try:
+                product.validate_constraints()  # as full_clean() does
+            except ValidationError as error:
+                [message] = error.message_dict["extra"]
+                assert refused, (name, value, message)
+                assert message.removesuffix(".") in refused or "out of range" in refused or "not defined" in refused
+            else:
+                assert not refused, (name, value, refused)
+
+
+def test_full_clean_takes_an_empty_field_of_a_form_for_no_value(shop: Shop) -> None:
+    product = shop.model("Product")(sku="a", extra=None)
+    product._state.db = shop.site.alias
+    product.validate_constraints()
+    assert product.extra == {}
+    product.extra = [1]
+    with pytest.raises(ValidationError, match="an object of names and values"):
+        product.validate_constraints()
+    product.validate_constraints(exclude=["extra"])
 
 
 def test_a_definition_stays_while_there_are_values(shop: Shop) -> None:

@@ -52,7 +52,8 @@ def add_extra(model: type[models.Model], api: object) -> None:
         "verbose_name": f"definition for {model._meta.verbose_name_plural}",
         "verbose_name_plural": f"definitions for {model._meta.verbose_name_plural}",
     }
-    make_companion(model, "Extra", {}, meta=meta, api=api, base=DefinitionModel)
+    definitions = make_companion(model, "Extra", {}, meta=meta, api=api, base=DefinitionModel)
+    model.pgcraft_extra = definitions  # type: ignore[attr-defined]
 
 
 def extra_objects(parts: Parts) -> Iterator[DatabaseObject]:

@@ -21,6 +21,7 @@ from pgcraft_django.factories.eav.objects import Parts, as_column, relation_obje
 from pgcraft_django.factories.eav.orm import EAVManager, History, LogManager, SavesEntities
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.eav.upsert import upsert_objects
+from pgcraft_django.factories.eav.validating import validate_extra
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, database_action
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import DatabaseObject
@@ -225,3 +226,9 @@ class PGCraftEAV(SavesEntities, PGCraftModel):
 
     class Meta(PGCraftModel.Meta):
         abstract = True
+
+    def validate_constraints(self, exclude: Any = None) -> None:
+        """Raise `ValidationError` for what the database would refuse, values in `extra` included."""
+        super().validate_constraints(exclude=exclude)
+        if has_extra(type(self)):
+            validate_extra(self, exclude)
