@@ -45,6 +45,6 @@ def _is(type_: str, value: Any) -> bool:
         return isinstance(value, str)
     parse, form = (parse_date, _DATE) if type_ == "date" else (parse_datetime, _DATETIME)
     try:
-        return form.fullmatch(value) is not None and parse(value) is not None  # type: ignore[operator]
+        return form.fullmatch(value) is not None and parse(value) is not None
     except ValueError:  # no such day
         return False
