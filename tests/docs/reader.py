@@ -219,7 +219,7 @@ class Reader:
 
     def ask(self, command: str, shown: str) -> None:
         """Try again for a while if the answer is another: a running server reads a changed schema a little later."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while True:
             try:
                 return self.try_command(command, shown)

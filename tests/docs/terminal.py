@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-SECONDS = 60
+SECONDS = 180
 
 
 class Terminal:
