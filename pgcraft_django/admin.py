@@ -11,15 +11,19 @@ if TYPE_CHECKING:
     from pgcraft_django.factories.append_only.admin import AppendOnlyAdmin as AppendOnlyAdmin
     from pgcraft_django.factories.eav.admin import EAVAdmin as EAVAdmin
     from pgcraft_django.factories.ledger.admin import LedgerAdmin as LedgerAdmin
+    from pgcraft_django.factories.ledger.admin import LedgerInline as LedgerInline
     from pgcraft_django.factories.state_machine.admin import StateMachineAdmin as StateMachineAdmin
+    from pgcraft_django.factories.state_machine.admin import StateMachineInline as StateMachineInline
 
-__all__ = ["AppendOnlyAdmin", "EAVAdmin", "LedgerAdmin", "StateMachineAdmin"]
+__all__ = ["AppendOnlyAdmin", "EAVAdmin", "LedgerAdmin", "LedgerInline", "StateMachineAdmin", "StateMachineInline"]
 
 _HOMES = {
     "AppendOnlyAdmin": "pgcraft_django.factories.append_only.admin",
     "EAVAdmin": "pgcraft_django.factories.eav.admin",
     "LedgerAdmin": "pgcraft_django.factories.ledger.admin",
+    "LedgerInline": "pgcraft_django.factories.ledger.admin",
     "StateMachineAdmin": "pgcraft_django.factories.state_machine.admin",
+    "StateMachineInline": "pgcraft_django.factories.state_machine.admin",
 }
 
 if not TYPE_CHECKING:  # type checkers have the names above, and every other one is an error to them

@@ -89,6 +89,7 @@ Ledgers
     E099  A ledger cannot be partitioned as it is declared.
     E100  A foreign key of a ledger would change entries when what it refers to is deleted.
     W091  A foreign key of a ledger would delete entries.
+    W092  The admin offers to do with a ledger what PostgreSQL refuses.
 
 Row-level security
     E101  `policies` is not a list of policies.
@@ -158,6 +159,7 @@ def register() -> None:
     register_check(_Check("logins", "check_logins"), TAG)
     register_check(_Check("resources", "check_resources"), TAG, Tags.models)
     register_check(_Check("commands", "check_commands"), TAG, Tags.commands)
+    register_check(_Check("admin", "check_admin"), TAG, Tags.admin)
     register_check(_Check("deploy", "check_exposure"), TAG, Tags.security, deploy=True)
     register_check(_Check("deploy", "check_live"), Tags.database, deploy=True)
     # Not with our tag: Django from 6.1 on runs a check that has a tag asked for on all databases.

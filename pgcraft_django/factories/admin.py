@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib import admin
+from django.contrib.admin.options import BaseModelAdmin
 from django.contrib.admin.utils import display_for_field, flatten_fieldsets
 from django.db import IntegrityError
+from django.forms.models import BaseInlineFormSet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
@@ -16,10 +18,17 @@ from pgcraft_django.diagnosis import FOREIGN_KEY_VIOLATION, UNIQUE_VIOLATION, se
 
 if TYPE_CHECKING:
     from django.db import models
+    from django.forms import ModelForm
 
     Base: TypeAlias = admin.ModelAdmin[models.Model]
+    AnyAdmin: TypeAlias = BaseModelAdmin[models.Model]
+    InlineBase: TypeAlias = admin.TabularInline[models.Model, models.Model]
+    FormSetBase: TypeAlias = BaseInlineFormSet[models.Model, models.Model, ModelForm[models.Model]]
 else:
     Base = admin.ModelAdmin
+    AnyAdmin = BaseModelAdmin
+    InlineBase = admin.TabularInline
+    FormSetBase = BaseInlineFormSet
 
 
 class FactoryAdmin(Base):

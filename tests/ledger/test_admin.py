@@ -6,14 +6,18 @@ from unittest import mock
 import pytest
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import IntegrityError, connection
 from django.db.models import F
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from pgcraft_django.admin import LedgerAdmin
 from tests.records.models import Document
-from tests.vault.models import Gold
+from tests.support.forms import filled_in, serve
+from tests.vault.admin import IngotInline
+from tests.vault.models import Gold, Ingot, IngotBalance, Room
 
 pytestmark = pytest.mark.django_db
 
@@ -80,3 +84,66 @@ def test_tests_may_empty_ledgers() -> None:
                 cursor.execute(f'TRUNCATE "{table}"')
     assert Gold.objects.balance(vault="A", owner=None) == 0
     Gold.objects.record(vault="A", value=2, idempotency_key="k")
+
+
+@pytest.fixture
+def room() -> Room:
+    found = Room.objects.create(name="cellar")
+    Ingot.objects.record([{"room": found, "metal": "gold", "value": 7}, {"room": found, "metal": "tin", "value": 2}])
+    Ingot.objects.record(room=found, metal="gold", value=-3)
+    Ingot.objects.record(room=Room.objects.create(name="attic"), metal="gold", value=55)
+    return found
+
+
+def shown(page: Any) -> list[list[dict[str, str]]]:
+    """Return what the inlines of the page show: for each its rows, field -> text."""
+    return [
+        [{field.field["name"]: field.contents() for line in form for part in line for field in part} for form in inline]
+        for inline in page.context["inline_admin_formsets"]
+    ]
+
+
+def test_an_object_shows_its_entries_and_balances_to_read(root: Client, room: Room) -> None:
+    page = root.get(reverse("admin:vault_room_change", args=[room.pk]))
+    entries, balances = shown(page)
+    assert [(entry["metal"], entry["value"]) for entry in entries] == [("gold", "-3"), ("tin", "2"), ("gold", "7")]
+    assert entries[0].keys() == {"value", "created_at", "metal"}
+    assert [(balance["metal"], balance["balance"]) for balance in balances] == [("tin", "2"), ("gold", "4")]
+    inputs = {name for name in filled_in(page) if not name.endswith(("_FORMS", "-id", "-room"))}
+    assert inputs == {"name"}
+    assert "DELETE" not in page.content.decode()
+    with mock.patch.object(IngotInline, "fields", ["value"]):
+        assert shown(root.get(reverse("admin:vault_room_change", args=[room.pk])))[0][0] == {"value": "-3"}
+
+
+def test_what_is_sent_nevertheless_books_nothing(root: Client, room: Room) -> None:
+    url = reverse("admin:vault_room_change", args=[room.pk])
+    before = list(Ingot.objects.values_list("pk", "value", "metal"))
+    forged = {"ingot_set-0-value": 6, "ingot_set-0-metal": "lead", "ingot_set-1-DELETE": "on", "-1-0-DELETE": "on"}
+    further = {"ingot_set-TOTAL_FORMS": 4, "ingot_set-3-value": -60, "ingot_set-3-metal": "gold"}
+    answer = root.post(url, {**filled_in(root.get(url)), **forged, **further, "name": "vault"})
+    assert answer.status_code == 302
+    assert Room.objects.get(pk=room.pk).name == "vault"
+    assert list(Ingot.objects.values_list("pk", "value", "metal")) == before
+    assert Ingot.objects.verify(full=True) == []
+    url = reverse("admin:vault_room_add")
+    assert root.post(url, {**filled_in(root.get(url)), "name": "new"}).status_code == 302
+
+
+def test_entries_on_a_page_are_for_who_may_see_them(room: Room) -> None:
+    clerk = get_user_model().objects.create_user("clerk", is_staff=True)
+    client, url = Client(), reverse("admin:vault_room_change", args=[room.pk])
+    client.force_login(clerk)
+    for shown in ([], ["view_ingot"]):
+        clerk.user_permissions.set(Permission.objects.filter(codename__in=["change_room", *shown]))
+        assert len(client.get(url).context["inline_admin_formsets"]) == len(shown)
+
+
+def test_balances_have_a_page_of_their_own_to_read(root: Client, room: Room, settings: Settings) -> None:
+    serve(settings, {IngotBalance: LedgerAdmin})
+    page = root.get(reverse("admin:vault_ingotbalance_changelist")).content.decode()
+    assert page.count("field-balance") == 3
+    key = IngotBalance.objects.first().pk
+    assert root.get(reverse("admin:vault_ingotbalance_change", args=[key])).status_code == 200
+    for action, arguments in (("add", []), ("change", [key]), ("delete", [key])):
+        assert root.post(reverse(f"admin:vault_ingotbalance_{action}", args=arguments)).status_code == 403

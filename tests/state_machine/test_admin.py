@@ -6,15 +6,19 @@ from typing import Any
 from unittest import mock
 
 import pytest
+from django.contrib.admin import ModelAdmin, StackedInline, TabularInline
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from pytest_django import Settings
 
+from pgcraft_django.admin import StateMachineAdmin
+from tests.support.forms import errors, filled_in, serve
 from tests.tickets.admin import TicketAdmin
-from tests.tickets.models import Ticket, Urgent
+from tests.tickets.models import Desk, Errand, Ticket, Urgent
 
 pytestmark = pytest.mark.django_db
 
@@ -175,7 +179,7 @@ def test_a_proxy_is_led_on_as_its_model(root: Client, ticket: Ticket) -> None:
 
 def test_the_state_cannot_be_typed_in(root: Client, ticket: Ticket) -> None:
     form = root.get(url("change", ticket.pk)).context["adminform"].form
-    assert form.fields.keys() == {"title", "assignee"}
+    assert form.fields.keys() == {"title", "assignee", "desk"}
     values = {"title": "New", "assignee": "bob", "phase": "closed"}
     assert root.post(url("change", ticket.pk), values).status_code == 302
     assert Ticket.objects.values_list("title", "phase").get() == ("New", "open")
@@ -196,6 +200,17 @@ def test_saving_a_form_does_not_take_a_step_back(root: Client, ticket: Ticket) -
     assert Ticket.objects.values_list("title", "phase").get() == ("New", "taken")
 
 
+def test_a_row_keeps_its_key(root: Client) -> None:
+    assert root.post(reverse("admin:tickets_errand_add"), {"name": "one"}).status_code == 302
+    address = reverse("admin:tickets_errand_change", args=["one"])
+    assert filled_in(root.get(address)) == {"note": ""}
+    assert root.post(address, {"name": "two", "note": "new"}).status_code == 302
+    assert Errand.objects.values_list("name", "note").get() == ("one", "new")
+    with mock.patch.object(StateMachineAdmin, "prepopulated_fields", {"name": ["note"]}):
+        pages = [root.get(reverse("admin:tickets_errand_add")), root.get(address)]
+        assert [len(page.context["adminform"].prepopulated_fields) for page in pages] == [1, 0]
+
+
 def test_names_and_reasons_are_shown_as_text(root: Client, ticket: Ticket) -> None:
     confirm(root, ticket, "closed", reason="<script>alert(1)</script>")
     for page in (root.get(url("change", ticket.pk)), press(root, ticket, "closed", seen="<b>")):
@@ -209,3 +224,95 @@ def test_names_and_reasons_are_shown_as_text(root: Client, ticket: Ticket) -> No
 def test_a_step_is_in_the_log_of_the_admin(root: Client, ticket: Ticket) -> None:
     confirm(root, ticket, "taken")
     assert "Open → In work" in root.get(url("history", ticket.pk)).content.decode()
+
+
+# -- On the page of another object -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def desk(ticket: Ticket) -> Desk:
+    found = Desk.objects.create(name="left")
+    Ticket.objects.update(desk=found)
+    return found
+
+
+def address(desk: Desk) -> str:
+    return reverse("admin:tickets_desk_change", args=[desk.pk])
+
+
+def test_an_object_shows_states_to_read_and_leads_to_the_buttons(root: Client, ticket: Ticket, desk: Desk) -> None:
+    page = root.get(address(desk))
+    assert re.search(r'<td class="field-phase">\s*<p>Open</p>', page.content.decode())
+    assert url("change", ticket.pk) in page.content.decode()
+    values = filled_in(page)
+    assert values["ticket_set-0-title"] == "It's <broken>"
+    assert "ticket_set-0-phase" not in values
+    sent = {"ticket_set-0-title": "New", "ticket_set-0-phase": "closed", "ticket_set-1-title": "Other", "name": "right"}
+    assert root.post(address(desk), {**values, **sent, "ticket_set-1-phase": "taken"}).status_code == 302
+    assert Desk.objects.get().name == "right"
+    assert list(Ticket.objects.order_by("pk").values_list("title", "phase")) == [("New", "open"), ("Other", "open")]
+
+
+def test_saving_an_object_takes_no_step_of_its_rows_back(root: Client, ticket: Ticket, desk: Desk) -> None:
+    """Somebody leads the row on after this request has read it."""
+    values, save = {**filled_in(root.get(address(desk))), "ticket_set-0-title": "New"}, Ticket.save
+
+    def slow(self: Ticket, *args: Any, **options: Any) -> None:
+        Ticket.objects.get().state_machine.transition("taken")
+        save(self, *args, **options)
+
+    with mock.patch.object(Ticket, "save", slow):
+        assert root.post(address(desk), values).status_code == 302
+    assert Ticket.objects.values_list("title", "phase").get() == ("New", "taken")
+
+
+REFUSED = [
+    ("closed", "open", "It is closed, and cannot become open."),
+    ("open", "taken", "It cannot become taken as it is: the condition for that is not met."),
+    ("open", "lost", "Select a valid choice. lost is not one of the available choices."),
+]
+
+
+@pytest.mark.parametrize(("before", "to", "message"), REFUSED)
+@pytest.mark.parametrize("inline", [TabularInline, StackedInline])
+def test_where_django_lets_people_choose_the_state_the_form_says_what_is_refused(
+    root: Client, ticket: Ticket, desk: Desk, settings: Settings, inline: Any, before: str, to: str, message: str
+) -> None:
+    inlines = [type("Inline", (inline,), {"model": Ticket})]
+    serve(settings, {Desk: type("Page", (ModelAdmin,), {"inlines": inlines}), Ticket: ModelAdmin})
+    Ticket.objects.update(assignee="")
+    if before != "open":
+        ticket.state_machine.transition(before)
+    sent = {"ticket_set-0-phase": to, "ticket_set-0-title": "New", "name": "right"}
+    page = root.post(address(desk), {**filled_in(root.get(address(desk))), **sent})
+    assert errors(page) == [message]
+    assert filled_in(page).items() >= sent.items()
+    page = root.post(url("change", ticket.pk), {"title": "New", "phase": to})
+    assert errors(page) == [message]
+    assert filled_in(page).items() >= {"title": "New", "phase": to}.items()
+    assert Desk.objects.get().name == "left"
+    assert Ticket.objects.values_list("title", "phase").get() == ("It's <broken>", before)
+
+
+def test_where_django_lets_people_choose_it_a_step_is_taken_and_logged(
+    root: Client, ticket: Ticket, desk: Desk, settings: Settings
+) -> None:
+    inlines = [type("Inline", (TabularInline,), {"model": Ticket})]
+    serve(settings, {Desk: type("Page", (ModelAdmin,), {"inlines": inlines})})
+    values = {**filled_in(root.get(address(desk))), "ticket_set-0-phase": "closed"}
+    begun = root.post(address(desk), {**values, "ticket_set-1-title": "Other", "ticket_set-1-phase": "taken"})
+    assert errors(begun) == ["A new row cannot be taken: it begins as open."]
+    assert steps(ticket)[1:] == []
+    assert root.post(address(desk), values).status_code == 302
+    assert steps(ticket)[1:] == [("open", "closed", None, None)]
+
+
+def test_a_list_that_django_lets_people_edit_says_what_is_refused(
+    root: Client, ticket: Ticket, settings: Settings
+) -> None:
+    options = {"list_display": ["title", "phase"], "list_editable": ["phase"]}
+    serve(settings, {Ticket: type("Page", (ModelAdmin,), options)})
+    ticket.state_machine.transition("closed")
+    sent = {"form-TOTAL_FORMS": 1, "form-INITIAL_FORMS": 1, "form-0-id": ticket.pk, "form-0-phase": "open"}
+    page = root.post(url("changelist"), {**sent, "_save": "Save"})
+    assert page.context["cl"].formset.errors == [{"phase": ["It is closed, and cannot become open."]}]

@@ -2,8 +2,8 @@
 
 from django.contrib import admin
 
-from pgcraft_django.admin import StateMachineAdmin
-from tests.tickets.models import Ticket, Urgent
+from pgcraft_django.admin import StateMachineAdmin, StateMachineInline
+from tests.tickets.models import Desk, Errand, Ticket, Urgent
 
 
 @admin.register(Ticket)
@@ -16,4 +16,18 @@ class TicketAdmin(StateMachineAdmin):
         return super().has_transition_permission(request, obj, to) and (to != "closed" or request.user.is_superuser)
 
 
-admin.site.register(Urgent, StateMachineAdmin)
+admin.site.register([Errand, Urgent], StateMachineAdmin)
+
+
+class TicketInline(StateMachineInline):
+    """What lies on the desk."""
+
+    model = Ticket
+    extra = 1
+
+
+@admin.register(Desk)
+class DeskAdmin(admin.ModelAdmin):
+    """Desks, each with its tickets."""
+
+    inlines = [TicketInline]

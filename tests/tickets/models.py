@@ -6,6 +6,18 @@ from django.db import models
 from pgcraft_django.models import PGCraftStateMachine, Transition
 
 
+class Desk(models.Model):
+    """Where somebody sits."""
+
+    name = models.TextField()
+
+    class Meta:
+        db_table = "desks"
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Ticket(PGCraftStateMachine):
     """What somebody is to look at."""
 
@@ -18,6 +30,7 @@ class Ticket(PGCraftStateMachine):
 
     title = models.CharField(max_length=200)
     assignee = models.TextField(blank=True, default="")
+    desk = models.ForeignKey(Desk, models.CASCADE, null=True, blank=True)
     phase = models.CharField(max_length=10, choices=Phase, default=Phase.OPEN)
     size = models.GeneratedField(
         expression=models.functions.Length("title"), output_field=models.IntegerField(), db_persist=True
@@ -48,3 +61,18 @@ class Urgent(Ticket):
 
     class Meta:
         proxy = True
+
+
+class Errand(PGCraftStateMachine):
+    """Known by a name."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    note = models.TextField(blank=True)
+    state = models.TextField(default="open")
+
+    class Meta:
+        db_table = "errands"
+
+    class PGCraft:
+        api = None
+        transitions = {"open": ["done"]}

@@ -27,3 +27,29 @@ class Ounce(Gold):
 
     class Meta:
         proxy = True
+
+
+class Room(models.Model):
+    """Where bars lie."""
+
+    name = models.TextField()
+
+    class Meta:
+        db_table = "rooms"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Ingot(PGCraftLedger):
+    """Bars that came into a room or went."""
+
+    room = models.ForeignKey(Room, models.PROTECT)
+    metal = models.TextField()
+
+    class Meta:
+        db_table = "ingots"
+
+    class PGCraft:
+        api = None
+        plugins = [Balance(dimensions=["room", "metal"], minimum=0)]

@@ -1,15 +1,36 @@
-"""`LedgerAdmin`: entries and balances, to read. Who books does it by the application, which knows what is booked."""
+"""`LedgerAdmin` and `LedgerInline`: entries and balances, to read.
+
+Who books does it by the application, which knows what is booked.
+"""
 
 from typing import Any
 
 from django.http import HttpRequest
 
-from pgcraft_django.factories.admin import FactoryAdmin, named
+from pgcraft_django.factories.admin import AnyAdmin, FactoryAdmin, InlineBase, named
 from pgcraft_django.factories.ledger.shape import balances_of
 from pgcraft_django.factories.ledger.writing import LedgerQuerySet
 
 
-class LedgerAdmin(FactoryAdmin):
+class _ToRead(AnyAdmin):
+    """Shows all there is, and offers nothing that PostgreSQL would refuse."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        # Django leaves out what is not editable, and here that is the number and the time of an entry.
+        names = [field.name for field in self.opts.concrete_fields]
+        return list(dict.fromkeys([*names, *super().get_readonly_fields(request, obj)]))
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class LedgerAdmin(_ToRead, FactoryAdmin):
     """The admin of a `PGCraftLedger`. The list of entries has the balances below.
 
     They are those of the entries that `get_queryset()` returns. If that is not all of them, they are added up.
@@ -24,20 +45,6 @@ class LedgerAdmin(FactoryAdmin):
         if tuple(self.list_display) != ("__str__",):
             return super().get_list_display(request)
         return [field.name for field in self.opts.concrete_fields if field.name != "entry_id"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        # Django leaves out what is not editable, and here that is the number and the time of an entry.
-        names = [field.name for field in self.opts.concrete_fields]
-        return list(dict.fromkeys([*names, *super().get_readonly_fields(request, obj)]))
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         answer = super().changelist_view(request, extra_context)
@@ -69,3 +76,13 @@ class LedgerAdmin(FactoryAdmin):
             names = named(field, values)
             return [None if value is None else names.get(value, str(value)) for value in values]
         return [None if value is None else self._shown(field, value) for value in values]
+
+
+class LedgerInline(_ToRead, InlineBase):
+    """The entries of a `PGCraftLedger`, or its balances, on the page of an object that they refer to."""
+
+    ordering = ("-id",)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        names = [field.name for field in self.opts.concrete_fields if field.name not in ("id", "entry_id")]
+        return self.fields or [*names, *self.readonly_fields]

@@ -1,7 +1,7 @@
 """`StateMachineAdmin`: the state is led on by buttons, one for each transition that is open, and never typed in.
 
 What a button asks for is done by the database's function, which also tells who comes too late. The page has the log
-below.
+below. `StateMachineInline` shows rows on the page of what they belong to, without buttons.
 """
 
 from typing import Any
@@ -19,9 +19,16 @@ from django.urls import path
 from django.utils.translation import gettext as _
 
 from pgcraft_django.errors import TransitionError
-from pgcraft_django.factories.admin import FactoryAdmin
+from pgcraft_django.factories.admin import FactoryAdmin, FormSetBase, InlineBase
 from pgcraft_django.factories.state_machine.machine import extra_fields, state_field
 from pgcraft_django.messages import error, source
+
+
+def _save_without_state(obj: Any) -> None:
+    """Save all but the state, which somebody may have led on since the row was read."""
+    state = obj.state_machine.machine.field.name
+    fields = [field for field in obj._meta.concrete_fields if not field.primary_key and not field.generated]
+    obj.save(update_fields=[field.name for field in fields if field.name != state])
 
 
 class StateMachineAdmin(FactoryAdmin):
@@ -48,16 +55,20 @@ class StateMachineAdmin(FactoryAdmin):
         return self.has_change_permission(request, obj)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return [*super().get_readonly_fields(request, obj), self.model.state_machine.field.name]  # type: ignore[attr-defined]
+        # A row keeps its key, which Django would let people type in where it is not a number.
+        keys = [field.name for field in self.opts.pk_fields if obj is not None and field.formfield() is not None]
+        return [*super().get_readonly_fields(request, obj), *keys, self.model.state_machine.field.name]  # type: ignore[attr-defined]
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fixed = self.get_readonly_fields(request, obj)
+        found = super().get_prepopulated_fields(request, obj)
+        return {name: sources for name, sources in found.items() if name not in fixed}
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Save all but the state, which somebody may have led on since the row was read."""
-        if not change:
+        if change:
+            _save_without_state(obj)
+        else:
             super().save_model(request, obj, form, change)
-            return
-        state = self.model.state_machine.field.name  # type: ignore[attr-defined]
-        fields = [field for field in obj._meta.concrete_fields if not field.primary_key and not field.generated]
-        obj.save(update_fields=[field.name for field in fields if field.name != state])
 
     def get_urls(self) -> Any:
         view = self.admin_site.admin_view(self.transition_view)
@@ -175,3 +186,25 @@ class StateMachineAdmin(FactoryAdmin):
         else:
             message = _("The state is now %(state)s.") % {"state": self._label(to)}
             self.message_user(request, message, messages.SUCCESS)
+
+
+class _Rows(FormSetBase):
+    def save_existing(self, form: Any, obj: Any, commit: bool = True) -> Any:
+        changed = form.save(commit=False)
+        if commit:
+            _save_without_state(changed)
+            form.save_m2m()
+        return changed
+
+
+class StateMachineInline(InlineBase):
+    """The rows of a `PGCraftStateMachine` on the page of an object that they refer to, each with its state to read.
+
+    The buttons are on the row's own page, to which a link leads if the model is registered.
+    """
+
+    formset = _Rows
+    show_change_link = True
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        return [*super().get_readonly_fields(request, obj), self.model.state_machine.field.name]  # type: ignore[attr-defined]
