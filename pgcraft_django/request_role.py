@@ -16,6 +16,7 @@ from typing import Any
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
 
+from pgcraft_django.attribution.acting import acting
 from pgcraft_django.conf import get_config
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, server_message, sqlstate
 from pgcraft_django.errors import ConfigurationError, RoleError
@@ -78,7 +79,7 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
                 f"Django's database user may not switch to {role!r}. Let a DBA run: GRANT {quote_name(role)} TO {user}"
             ) from error
         try:
-            with _grouping_by_all_columns(using):
+            with acting(role, using), _grouping_by_all_columns(using):
                 yield
         except ProgrammingError as error:
             if sqlstate(error) in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):

@@ -124,6 +124,20 @@ class PGCraftModel(models.Model):
         return super()._do_update(base_qs, using, pk_val, values, *args)
 
 
+def fields_to_insert(rows: Sequence[models.Model], fields: Sequence[Any], stamped: Iterable[str] = ()) -> Sequence[Any]:
+    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT.
+
+    `rows` that were read bring what was `stamped` on their originals, which is not theirs.
+    """
+    given = [
+        field
+        for field in fields
+        if field.name not in stamped
+        and not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
+    ]
+    return given or fields
+
+
 def _prepare(sender: type[models.Model], **kwargs: Any) -> None:
     """Let the factory and the plugins of a new model add to it."""
     if issubclass(sender, PGCraftModel) and not sender._meta.proxy:

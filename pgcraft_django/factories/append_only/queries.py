@@ -1,16 +1,15 @@
 """The rows as they were: a queryset of the model itself whose table is what was valid at a time."""
 
 import datetime
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Self
 
 from django.db import models
-from django.db.models.expressions import DatabaseDefault
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 
 from pgcraft_django.factories.append_only.objects import STAMPS
-from pgcraft_django.factories.base import check_moment
+from pgcraft_django.factories.base import check_moment, fields_to_insert
 from pgcraft_django.naming import quote_name
 
 
@@ -72,20 +71,6 @@ class _PastQuery(Query):
         return compiler
 
 
-def _inserted_fields(rows: Sequence[models.Model], fields: Sequence[Any]) -> Sequence[Any]:
-    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT.
-
-    `rows` that were read bring the stamps of their originals, which are not theirs.
-    """
-    given = [
-        field
-        for field in fields
-        if field.name not in STAMPS
-        and not all(isinstance(getattr(row, field.attname), DatabaseDefault) for row in rows)
-    ]
-    return given or fields
-
-
 def former_rows(rows: models.QuerySet[Any], when: datetime.datetime | None) -> Any:
     """Return the queryset of the same rows as they were at `when`; without it, of those that are deleted."""
     clone: Any = rows._chain()  # type: ignore[attr-defined]
@@ -132,7 +117,8 @@ class HistoryQuerySet(models.QuerySet[Any]):
             raise TypeError("Rows of different times cannot be combined. Use union().")
 
     def _insert(self, objs: Any, fields: Any, **options: Any) -> Any:
-        return super()._insert(objs, fields if options.get("raw") else _inserted_fields(objs, fields), **options)  # type: ignore[misc]
+        given = fields if options.get("raw") else fields_to_insert(objs, fields, STAMPS)
+        return super()._insert(objs, given, **options)  # type: ignore[misc]
 
     def select_for_update(self, *args: Any, **options: Any) -> Self:
         self._refuse_past()

@@ -6,9 +6,10 @@ from typing import Any, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
-from django.db import NotSupportedError, OperationalError, connections, models, router, transaction
+from django.db import NotSupportedError, OperationalError, ProgrammingError, connections, models, router, transaction
 
-from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
+from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, SERIALIZATION_FAILURE, sqlstate
 from pgcraft_django.factories.fixtures import LoadedModel
 
 
@@ -57,8 +58,14 @@ class EAVQuerySet(models.QuerySet[Any]):
             sql, parameters = rows.query.get_compiler(self.db).as_sql()
         except EmptyResultSet:  # such as pk__in=[]
             return
-        with connections[self.db].cursor() as cursor:
-            cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
+        is_request = acting_role(self.db) is not None
+        try:
+            with transaction.atomic(using=self.db, savepoint=is_request), connections[self.db].cursor() as cursor:
+                cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
+        except ProgrammingError as error:
+            # Without policies, a request may write to the view alone, and is told if somebody else was faster.
+            if not is_request or sqlstate(error) != INSUFFICIENT_PRIVILEGE:
+                raise
 
     update.alters_data = True  # type: ignore[attr-defined]
 

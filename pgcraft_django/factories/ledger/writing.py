@@ -11,6 +11,7 @@ from django.utils.hashable import make_hashable
 
 from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
+from pgcraft_django.factories.base import fields_to_insert
 from pgcraft_django.factories.ledger.reading import Reading, conditions
 from pgcraft_django.factories.ledger.shape import (
     CREDIT,
@@ -136,6 +137,9 @@ class LedgerQuerySet(Reading):
         """Do what `reconcile()` does, in asynchronous code."""
         return await sync_to_async(self.reconcile)(desired, **common)
 
+    def _insert(self, objs: Any, fields: Any, **options: Any) -> Any:
+        return super()._insert(objs, fields_to_insert(objs, fields), **options)  # type: ignore[misc]
+
     def _batched_insert(self, objs: Any, *args: Any, on_conflict: Any = None, **options: Any) -> Any:
         rows = super()._batched_insert(objs, *args, on_conflict=on_conflict, **options)  # type: ignore[misc]
         if on_conflict is None and (len(rows) < len(objs) or None in rows):
@@ -226,8 +230,8 @@ class LedgerQuerySet(Reading):
         ]
 
     @property
-    def _rows(self) -> Any:
-        return self.model._base_manager.using(self._writing)
+    def _rows(self) -> "LedgerQuerySet":
+        return LedgerQuerySet(self.model, using=self._writing)
 
 
 LedgerManager = models.Manager.from_queryset(LedgerQuerySet)

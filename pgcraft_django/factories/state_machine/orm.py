@@ -5,6 +5,7 @@ from typing import Any, overload
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 
+from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
@@ -76,8 +77,10 @@ class InstanceMachine:
         using = instance._state.db or router.db_for_write(machine.model, instance=instance)
         expected = getattr(instance, machine.field.attname)
         given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
-        casts = ", ".join(f"%s::{kind}" for _, kind in signature.arguments)
-        sql = f"SELECT * FROM {quote_name(signature.name)}({casts}, NULL)"
+        casts = [f"%s::{kind}" for _, kind in signature.arguments]
+        if acting_role(using) is None:  # a request finds the function of the API, which says itself who asks
+            casts.append("NULL")
+        sql = f"SELECT * FROM {quote_name(signature.name)}({', '.join(casts)})"
         try:
             with transaction.atomic(using=using):
                 [entry] = self._log._base_manager.using(using).raw(sql, self._parameters(signature, given, using))
