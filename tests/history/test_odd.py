@@ -94,6 +94,38 @@ def test_the_order_of_rows_with_respect_to_another_has_versions(place: Place) ->
     assert place.rows("Page").get(pk=pages[0].pk).version == 3
 
 
+def test_what_django_fills_in_by_itself_is_restored_as_it_was(place: Place) -> None:
+    """Not the time of the restoring, nor a place behind the others, nor NULL where JSON's null was."""
+
+    def declare_pages(apps: Apps) -> None:
+        define(apps, "Folder", "folders", name=models.TextField())
+        fields = {
+            "folder": models.ForeignKey("shop.Folder", models.CASCADE),
+            "made": models.DateTimeField(auto_now_add=True),
+            "changed": models.DateTimeField(auto_now=True),
+            "data": models.JSONField(),
+            "more": models.JSONField(null=True),
+        }
+        define(apps, "Page", "pages", "folder", **fields)
+
+    place.evolve(declare_pages)
+    folder, null = place.rows("Folder").create(name="a"), models.Value(None, models.JSONField())
+    page = place.rows("Page").create(folder=folder, data=null)
+    place.rows("Page").create(folder=folder, data=1)
+    stored = f"SELECT made, changed, _order, data::text, more::text FROM pages WHERE id = {page.pk}"
+    [before] = place.query(stored)
+    assert before[3:] == ("null", None)
+    place.rows("Page").filter(pk=page.pk).update(data={"a": 1}, more=null)
+    [first] = page.history
+    first.restore()
+    assert place.query(stored) == [before]
+    place.rows("Page").filter(pk=page.pk).delete()
+    first.restore()
+    assert place.query(stored) == [before]
+    page.history.get(version=2).restore()
+    assert place.query(stored) == [(*before[:3], '{"a": 1}', "null")]
+
+
 def test_the_past_is_asked_for_inside_of_other_queries(folders: Place) -> None:
     rows = folders.rows("Folder")
     first, second = rows.create(name="first"), rows.create(name="second")

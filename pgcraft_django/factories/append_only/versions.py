@@ -64,19 +64,33 @@ class Version:
         return found
 
     def restore(self) -> Any:
-        """Make the row as it was in this version, also if it is deleted; return it. That makes a version, too."""
+        """Make the row as it was in this version, also if it is deleted; return it. That makes a version, too.
+
+        Like `update()`, it neither calls `save()` nor sends signals.
+        """
         keys = {field.attname: getattr(self, field.attname) for field in self.pgcraft_owner._meta.pk_fields}
-        values = {field.attname: getattr(self, field.attname) for field in self._copied() if not field.generated}
+        fields = [field for field in self._copied() if not field.generated]
+        values = {field.attname: self._stored(field) for field in fields}
         rows = self.pgcraft_owner._base_manager.using(self._state.db)
         with transaction.atomic(using=self._state.db):
             others = {name: value for name, value in values.items() if name not in keys}
             if not rows.filter(**keys).update(**others):
-                self.pgcraft_owner(**values).save(using=self._state.db, force_insert=True)
+                # Raw, as fixtures are: otherwise Django would fill in the time, and the place among others.
+                rows._insert([self.pgcraft_owner(**values)], fields, raw=True, using=self._state.db)
             return rows.get(**keys)
 
     async def arestore(self) -> Any:
         """Do what `restore()` does, in asynchronous code."""
         return await sync_to_async(self.restore)()
+
+    def _stored(self, field: Any) -> Any:
+        """Return a value as it is written: None may be SQL's NULL or JSON's null, and only PostgreSQL knows which."""
+        value = getattr(self, field.attname)
+        if value is None and isinstance(field, models.JSONField):
+            own = type(self)._base_manager.using(self._state.db).filter(pk=self.pk)  # type: ignore[attr-defined]
+            if own.filter(**{f"{field.attname}__isnull": False}).exists():
+                return models.Value(None, models.JSONField())
+        return value
 
     def _copied(self) -> list[Any]:
         fields = self.pgcraft_owner._meta.local_concrete_fields
