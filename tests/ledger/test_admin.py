@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from pgcraft_django.admin import LedgerAdmin
 from tests.records.models import Document
-from tests.support.forms import filled_in, serve
+from tests.support.forms import errors, filled_in, serve
 from tests.vault.admin import IngotInline
 from tests.vault.models import Gold, Ingot, IngotBalance, Room
 
@@ -128,6 +128,21 @@ def test_what_is_sent_nevertheless_books_nothing(root: Client, room: Room) -> No
     assert Ingot.objects.verify(full=True) == []
     url = reverse("admin:vault_room_add")
     assert root.post(url, {**filled_in(root.get(url)), "name": "new"}).status_code == 302
+
+
+def test_the_latest_entries_are_shown_and_nobody_has_to_wait_for_those_who_book(root: Client, room: Room) -> None:
+    url = reverse("admin:vault_room_change", args=[room.pk])
+    with mock.patch.object(IngotInline, "length", 2):
+        page = root.get(url)
+        assert [entry["value"] for entry in shown(page)[0]] == ["-3", "2"]
+        values = {**filled_in(page), "name": ""}
+        Ingot.objects.record([{"room": room, "metal": metal, "value": 1} for metal in ("gold", "lead", "gold")])
+        again = root.post(url, values)
+        assert errors(again) == ["This field is required."]
+        assert [entry["metal"] for entry in shown(again)[0]] == ["gold", "lead"]
+        assert root.post(url, {**values, "name": "vault"}).status_code == 302
+    assert Room.objects.get(pk=room.pk).name == "vault"
+    assert Ingot.objects.count() == 7
 
 
 def test_entries_on_a_page_are_for_who_may_see_them(room: Room) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from pgcraft_django.factories.admin import AnyAdmin, FactoryAdmin, InlineBase, named
+from pgcraft_django.factories.admin import AnyAdmin, FactoryAdmin, FormSetBase, InlineBase, named
 from pgcraft_django.factories.ledger.shape import balances_of
 from pgcraft_django.factories.ledger.writing import LedgerQuerySet
 
@@ -78,10 +78,35 @@ class LedgerAdmin(_ToRead, FactoryAdmin):
         return [None if value is None else self._shown(field, value) for value in values]
 
 
+class _Latest(FormSetBase):
+    """The first rows as they are now. What comes back with the page's form is not looked at."""
+
+    length: int
+
+    def __init__(self, data: Any = None, files: Any = None, **options: Any) -> None:
+        super().__init__(**options)
+
+    def is_valid(self) -> bool:
+        return True
+
+    def get_queryset(self) -> Any:
+        if not hasattr(self, "_queryset"):  # where Django keeps the rows
+            self._queryset = super().get_queryset()[: self.length]
+        return self._queryset
+
+
 class LedgerInline(_ToRead, InlineBase):
     """The entries of a `PGCraftLedger`, or its balances, on the page of an object that they refer to."""
 
+    formset = _Latest
     ordering = ("-id",)
+    length = 100
+    """How many are shown. Each is a part of the page's form, and Django takes no form of any size."""
+
+    def get_formset(self, request: HttpRequest, obj: Any = None, **options: Any) -> Any:
+        found: Any = super().get_formset(request, obj, **options)
+        found.length = self.length
+        return found
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         names = [field.name for field in self.opts.concrete_fields if field.name not in ("id", "entry_id")]
