@@ -68,6 +68,13 @@ def column_type(field: AnyField) -> str:
     return _column_type(field, postgresql())
 
 
+def is_set_anew(old: AnyField, new: AnyField) -> bool:
+    """Tell whether Django sets the type of the column, as it does for another type, and with another comment."""
+    if old.db_comment != new.db_comment or old.is_relation != new.is_relation:
+        return True
+    return not new.is_relation and column_type(old) != column_type(new)
+
+
 def _column_type(field: AnyField, connection: BaseDatabaseWrapper) -> str:
     parameters = field.db_parameters(connection)
     collation = parameters.get("collation")

@@ -19,7 +19,7 @@ from django.db.migrations.utils import resolve_relation
 from pgcraft_django.attribute_operations import AlterKey
 from pgcraft_django.autodetector.diff import Disturbance, States, make_plan
 from pgcraft_django.autodetector.tables import ModelKey, column, model_table
-from pgcraft_django.columns import column_type
+from pgcraft_django.columns import is_set_anew
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.operations import Create, Drop, ObjectOperation
@@ -81,9 +81,7 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     """Return the objects that are in the way of an operation, in the order in which they can be dropped."""
     key = ModelKey(app_label, operation.model_name_lower)
     old, new = state.models[key].fields[operation.name], operation.field
-    if old.is_relation or new.is_relation:
-        return []
-    if column_type(old) == column_type(new) and old.db_comment == new.db_comment:  # which sets the type anew
+    if old.is_relation or new.is_relation or not is_set_anew(old, new):
         return []
     known = recorded(state)
     homes = {

@@ -55,6 +55,12 @@ class DetectorMixin(MigrationAutodetector):
         super().generate_deleted_models()
         order_deletion(self)
 
+    def create_altered_constraints(self) -> None:
+        from pgcraft_django.autodetector.remade import remake_expressions
+
+        super().create_altered_constraints()
+        remake_expressions(self)
+
     def generate_altered_fields(self) -> None:
         from pgcraft_django.autodetector.defaults import with_default_aside
         from pgcraft_django.autodetector.kept import release_deleted, with_history
@@ -94,6 +100,7 @@ class DetectorMixin(MigrationAutodetector):
 
 def _suggest_name(migration: Migration) -> str:
     """Name the migration after what the user did to the models, or else after the resources that change."""
+    from pgcraft_django.autodetector.remade import without_remade
     from pgcraft_django.operations import ObjectOperation
 
     ours = [item for item in migration.operations if isinstance(item, ObjectOperation)]
@@ -102,7 +109,7 @@ def _suggest_name(migration: Migration) -> str:
         return type(migration).suggest_name(migration)
     if theirs:
         known = type(migration)(migration.name, migration.app_label)
-        known.operations = theirs
+        known.operations = without_remade(theirs)
         return known.suggest_name()
     names = list(dict.fromkeys(name for operation in ours for name in operation.names))
     more = "_and_more" if len(names) > 1 else ""

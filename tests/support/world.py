@@ -18,6 +18,7 @@ from django.db.migrations.writer import MigrationWriter
 
 from pgcraft_django import registry
 from pgcraft_django.autodetector.wiring import compose
+from pgcraft_django.drift import comparing, reading
 from tests.support.catalog import Catalog, read_catalog
 from tests.support.databases import temporary_database
 
@@ -107,6 +108,15 @@ class Site:
     def catalog(self) -> Catalog:
         """Return what is in the database."""
         return read_catalog(connections[self.alias])
+
+    def drift(self, other: "Site") -> list[str]:
+        """Say what `pgcraft_drift` tells of this database, if the migrations make what the other one is."""
+        schemas = sorted({name for site in (self, other) for name, _ in site.catalog()["schemas"]})
+        expected, found = (reading.read_catalog(connections[site.alias], schemas, []) for site in (other, self))
+        return [
+            f"{item.describe()}: {item.found}, and not {item.expected}"
+            for item in comparing.differences(expected, found)
+        ]
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Run a statement and return its rows, if any."""
