@@ -124,7 +124,7 @@ class _Functions:
             is_new = f"$3 IS NULL OR EXISTS (SELECT FROM {self.table} AS own WHERE own.entry_id = $1)"
             statements = [
                 insert,
-                f"SELECT *\n    FROM {self.table} AS entry\n"
+                f"SELECT entry.*::{self.table}\n    FROM {self.table} AS entry\n"
                 f"    WHERE entry.entry_id = CASE WHEN {is_new} THEN $1 ELSE (\n"
                 f"        SELECT {quote_name(repeated.schema, repeated.name)}($3, jsonb_agg({sent}))\n"
                 f"        FROM jsonb_to_recordset($2) AS leg ({typed})\n"
@@ -173,7 +173,7 @@ class _Functions:
             arguments=", ".join(needed),
             optional=optional,
             returns=f"SETOF {self.table}",
-            body=f"BEGIN ATOMIC\n    SELECT * FROM {call};\nEND",
+            body=f"BEGIN ATOMIC\n    SELECT {call};\nEND",
             requires=[tuple(record.key)],
             reads=self.reads,
         )
