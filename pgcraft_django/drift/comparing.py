@@ -1,5 +1,6 @@
 """Two catalogs side by side, and the SQL that makes the second like the first."""
 
+import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
@@ -13,6 +14,10 @@ ORDER = (
     *("view", "materialized view", "index", "view column default", "rule", "trigger"),
     *("owner", "row security", "policy"),
 )
+
+# Names that Django and PostgreSQL make up, of what table and column are called then. Django finds such a constraint, or
+# index, by its columns.
+MADE_UP = re.compile(r'(_(key|pkey|fkey|check)\d*|_[0-9a-f]{8}(_uniq|_like|_fk.*)?)"?$')
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,28 @@ class Difference:
 
 def differences(expected: Catalog, found: Catalog) -> list[Difference]:
     """Return in what `found` is not as `expected`, in the order in which it is mended."""
+    expected, found = _without_namesakes(expected, found)
     surplus = sorted(_whole(found.keys() - expected.keys()), key=_place, reverse=True)
     return [*(_surplus(found, key) for key in surplus), *_missing_or_changed(expected, found)]
+
+
+def _without_namesakes(expected: Catalog, found: Catalog) -> tuple[Catalog, Catalog]:
+    """Leave out what is the same but for a name that was made up, as of a column that came back to a renamed table."""
+    missing = {_unnamed(expected, key): key for key in expected.keys() - found.keys()}
+    surplus = {_unnamed(found, key): key for key in found.keys() - expected.keys()}
+    same = (missing.keys() & surplus.keys()) - {None}
+    left_out = {side[one] for one in same for side in (missing, surplus)}
+    return (
+        {key: thing for key, thing in expected.items() if key not in left_out},
+        {key: thing for key, thing in found.items() if key not in left_out},
+    )
+
+
+def _unnamed(catalog: Catalog, key: tuple[str, str]) -> str | None:
+    """Return the SQL that makes a constraint or an index, without its name; None if that was not made up."""
+    kind, name = key
+    own = name.partition(" ON ")[0] if kind == "constraint" else name.partition(".")[2] if kind == "index" else ""
+    return str(catalog[key].make).replace(own, "") if MADE_UP.search(own) else None
 
 
 def _place(key: tuple[str, str]) -> tuple[int, str, str]:

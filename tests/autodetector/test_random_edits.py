@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from pgcraft_django.api import API
 from tests.support.catalog import Catalog, differences, meaning
-from tests.support.project import FieldSpec, MachineSpec, ModelSpec, Project, build_project
+from tests.support.project import NUMBERS, FieldSpec, MachineSpec, ModelSpec, Project, build_project
 from tests.support.world import Site, World, new_site
 
 SCHEMAS = ("private", "other")
-KINDS = ("text", "50", "80", "integer", "big")
+KINDS = ("text", "50", "80", *NUMBERS)
 RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
 NOT_RENAMED = MigrationQuestioner({"ask_initial": True})
 
@@ -72,20 +73,20 @@ class Edits(RuleBasedStateMachine):
         self.numbers = itertools.count(1)
         self.project: Project = {}
         self.world = World()
-        self.manager = new_site()
-        self.site = self.manager.__enter__()
+        self.sites = ExitStack()
+        self.site = self.sites.enter_context(new_site())
+        self.straight = self.sites.enter_context(new_site())
+        """A database that never goes back."""
 
     def teardown(self) -> None:
         try:
-            with new_site() as other:
-                other.migrate(self.world.order)
-                assert differing(self.site, other) == {}
+            assert differing(self.site, self.straight) == {}
             for _ in self.world.order:
                 self.site.unmigrate()
             with new_site() as empty:
                 assert differing(self.site, empty) == {}
         finally:
-            self.manager.__exit__(None, None, None)
+            self.sites.close()
 
     def edit(self, project: Project, questioner: MigrationQuestioner = NOT_RENAMED) -> None:
         """Make `project` the project, and check all that must hold after any edit."""
@@ -97,7 +98,10 @@ class Edits(RuleBasedStateMachine):
         for _ in made:
             self.site.unmigrate()
         assert differing(self.site, before) == {}
+        assert self.site.drift(self.straight) == []
         self.site.migrate(made)
+        self.straight.migrate(made)
+        assert self.site.drift(self.straight) == []
         scratch = World()
         scratch.evolve(lambda apps: build_project(project, apps))
         with new_site() as other:
@@ -263,6 +267,13 @@ class Edits(RuleBasedStateMachine):
         self.change(key, spec.but(balance=tuple(chosen)))
 
     @precondition(lambda self: any(spec.balance is not None for spec in self.project.values()))
+    @rule(data=st.data())
+    def change_values(self, data: st.DataObject) -> None:
+        """Let the values of a ledger have decimal places, or be whole again."""
+        key = data.draw(st.sampled_from(sorted(key for key, spec in self.project.items() if spec.balance is not None)))
+        self.change(key, self.project[key].but(is_exact=not self.project[key].is_exact))
+
+    @precondition(lambda self: any(spec.balance is not None for spec in self.project.values()))
     @rule(data=st.data(), interval=st.sampled_from(["day", "month", "year", None]))
     def partition_ledger(self, data: st.DataObject, interval: str | None) -> None:
         """Put a ledger into partitions, into others, or into one table again."""
@@ -419,7 +430,7 @@ class Edits(RuleBasedStateMachine):
         if not plain:
             return
         name = data.draw(st.sampled_from(plain))
-        collation = None if kind in {"integer", "big"} else collation
+        collation = None if kind in NUMBERS else collation
         if spec.balance is not None:
             null = spec.fields[name].null  # no default is filled into entries
         altered = FieldSpec(kind, null, collation, help_text="It's 100% \\ new." if text else "", comment=comment)

@@ -106,7 +106,7 @@ def read_catalog(connection: BaseDatabaseWrapper) -> Catalog:
 def meaning(catalog: Catalog) -> Catalog:
     """Leave out what remembers the past without meaning anything, as Django does too when it renames a table.
 
-    Names of sequences, casts in defaults, and in which order the columns have come that a function returns all of.
+    Names of sequences, casts in defaults, and in which order the columns have come that RETURNING * names.
     """
     return {
         **catalog,
@@ -119,8 +119,8 @@ def meaning(catalog: Catalog) -> Catalog:
 
 
 def _regardless_of_order(definition: str) -> str:
-    """Return the words of a function that PostgreSQL has parsed: of `*` it keeps the columns in the table's order."""
-    return " ".join(sorted(re.findall(r"\w+", definition))) if "BEGIN ATOMIC" in definition else definition
+    """Return the definition of a function with the columns sorted that PostgreSQL has read for `RETURNING *`."""
+    return re.sub(r"(?<=RETURNING ).*?(?=;\n)", lambda all_of: str(sorted(all_of[0].split())), definition, flags=re.S)
 
 
 def differences(left: Catalog, right: Catalog) -> dict[str, dict[str, list[tuple[Any, ...]]]]:

@@ -1,8 +1,9 @@
 """A project as data: models that random edits change and that become real classes."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Self
 
 from django.apps.registry import Apps
@@ -21,6 +22,12 @@ from pgcraft_django.models import (
 )
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, Policy
+
+NUMBERS: Mapping[str, Callable[..., models.Field]] = {
+    "integer": models.IntegerField,
+    "big": models.BigIntegerField,
+    "exact": partial(models.DecimalField, max_digits=12, decimal_places=0),
+}
 
 
 @dataclass(frozen=True)
@@ -48,9 +55,9 @@ class FieldSpec:
             return kind(self.target, null=True, on_delete=models.SET_NULL, related_name=accessor)
         options: dict[str, Any] = {"null": self.null, "help_text": self.help_text, "db_comment": self.comment}
         if not self.null:
-            options["db_default" if self.of_database else "default"] = 7 if self.kind in {"integer", "big"} else "7"
-        if self.kind in {"integer", "big"}:
-            return (models.IntegerField if self.kind == "integer" else models.BigIntegerField)(**options)
+            options["db_default" if self.of_database else "default"] = 7 if self.kind in NUMBERS else "7"
+        if self.kind in NUMBERS:
+            return NUMBERS[self.kind](**options)
         options["db_collation"] = self.collation
         if self.kind == "text":
             return models.TextField(**options)
@@ -103,6 +110,8 @@ class ModelSpec:
     """Whether the fields are attributes."""
     balance: tuple[str, ...] | None = None
     """The dimensions of a ledger's balances, of which `()` has none; None for what is no ledger."""
+    is_exact: bool = False
+    """Whether the values of a ledger have decimal places."""
     partition_by: str | None = None
     """The period that a partition of a ledger is for."""
     machine: MachineSpec | None = None
@@ -131,6 +140,11 @@ class ModelSpec:
         own += [self.machine.field] if self.machine else []
         return [*own, *(name for name, spec in self.fields.items() if spec.kind != "many")]
 
+    @staticmethod
+    def _among(name: str) -> models.Q:
+        """Return a condition that PostgreSQL reads with casts for some types."""
+        return models.Q(**{f"{name}__in": ["7", "8"]}) | models.Q(**{f"{name}__gt": "9"})
+
     def build(self, apps: Apps) -> type[models.Model]:
         """Define the model class in `apps`."""
         meta = type(
@@ -142,11 +156,12 @@ class ModelSpec:
                 "db_table": self.table,
                 "db_table_comment": self.comment,
                 "indexes": [
-                    models.Index(fields=[name], name=f"{self.table}_{name}_ix") for name in sorted(self.indexes)
+                    models.Index(fields=[name], name=f"{self.table}_{name}_ix", condition=self._among(name))
+                    for name in sorted(self.indexes)
                 ],
                 "constraints": [
                     models.CheckConstraint(
-                        condition=~models.Q(**{name: None}) | models.Q(id__gt=0), name=f"{self.table}_{name}_ck"
+                        condition=self._among(name) | models.Q(id__gt=0), name=f"{self.table}_{name}_ck"
                     )
                     for name in sorted(self.checks)
                 ],
@@ -157,6 +172,8 @@ class ModelSpec:
         options = {"schema": self.schema, "api": list(self.apis), "plugins": plugins}
         if self.partition_by:
             options["partition_by"] = self.partition_by
+        if self.balance is not None and self.is_exact:
+            fields["value"] = models.DecimalField(max_digits=12, decimal_places=2)
         if self.balance is not None:
             options |= {"idempotency": self.is_open, "record_grants": ["webuser"] if self.is_open else []}
         if self.has_entities:
