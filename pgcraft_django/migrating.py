@@ -17,13 +17,13 @@ from typing import Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
-from django.db import DEFAULT_DB_ALIAS, OperationalError, connections, router, transaction
+from django.db import DEFAULT_DB_ALIAS, IntegrityError, OperationalError, connections, router, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
 
-from pgcraft_django.diagnosis import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, server_message, sqlstate
+from pgcraft_django.diagnosis import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, NOT_NULL_VIOLATION, server_message, sqlstate
 from pgcraft_django.errors import MigrationError, ServerError
 
 LOCK_TIMEOUT = "300ms"
@@ -108,8 +108,17 @@ class CarefulMigrations(MigrationExecutor):
     def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
         unapply = super().unapply_migration
         aside = migration if fake else self._with_objects_aside(state, migration, backwards=True)
-        # Backwards the state is not changed.
-        return self._careful(migration, lambda again: unapply(state, aside, fake))
+        try:
+            # Backwards the state is not changed.
+            return self._careful(migration, lambda again: unapply(state, aside, fake))
+        except IntegrityError as error:
+            if sqlstate(error) != NOT_NULL_VIOLATION or not migration.atomic:
+                raise
+            raise MigrationError(
+                f"{migration} cannot be taken back, and stays applied: {server_message(error)}. If the migration has "
+                "removed the column, its values are lost: instead of going back, declare again what was removed, and "
+                "run makemigrations, which asks for a value. If the column is there, fill it and try again."
+            ) from error
 
     def _with_objects_aside(self, state: ProjectState, migration: Migration, backwards: bool = False) -> Migration:
         """Return a migration from `state` on that is not stopped by objects over the columns that it changes.

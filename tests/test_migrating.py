@@ -225,3 +225,37 @@ def test_a_package_changes_types_under_views_functions_and_policies_and_back(pro
         assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]
         assert "No changes" in project.manage("makemigrations", "--check")
         assert seen() == [(1, "b")]
+
+
+BOOKED = """
+from django.db import models
+from pgcraft_django.models import PGCraftLedger
+from pgcraft_django.plugins import DoubleEntry
+
+class Entry(PGCraftLedger):
+    class Meta:
+        db_table = "entries"
+
+    class PGCraft:
+        plugins = [DoubleEntry()]
+"""
+
+
+def test_a_column_whose_values_are_gone_is_told_in_one_message(project: ManagedProject) -> None:
+    """As `direction`, when `DoubleEntry` was removed from a ledger with entries."""
+    project.models(MODELS + BOOKED)
+    project.manage("makemigrations", "shop", "--verbosity", "0")
+    project.manage("migrate")
+    with administrator(project.database) as connection:
+        connection.execute(
+            "INSERT INTO private.entries (entry_id, value, direction) SELECT entry, 5, direction"
+            " FROM (SELECT gen_random_uuid()) AS one (entry), (VALUES ('debit'), ('credit')) AS legs (direction)"
+        )
+    project.models(MODELS + BOOKED.replace("DoubleEntry()", ""))
+    project.manage("makemigrations", "shop", "--name", "single")
+    project.manage("migrate")
+    said = project.manage("migrate", "shop", "0002", status=1)
+    assert 'shop.0003_single cannot be taken back, and stays applied: column "direction" of relation' in said
+    assert "makemigrations, which asks for a value" in said
+    assert "Traceback" not in said
+    assert "No migrations to apply" in project.manage("migrate")

@@ -191,12 +191,15 @@ def test_entries_in_the_default_partition_move_to_their_own_while_others_book(un
 
 
 def test_a_ledger_with_entries_becomes_partitioned_and_whole_again(unblocked: None) -> None:
-    whole = {"idempotency": True, "plugins": [DoubleEntry(), Balance(["warehouse"])]}
-    with new_store(**whole) as store:
+    fields = {"note": models.TextField(null=True, db_comment="It stays with the former table.")}
+    whole: dict[str, Any] = {"idempotency": True, "plugins": [DoubleEntry(), Balance(["warehouse"])], "fields": fields}
+    with new_store(**whole) as store, new_site() as straight:
         legs = [{"warehouse": name, "value": 4, "direction": way} for name, way in (("A", "debit"), ("B", "credit"))]
         store.entries.record(legs, idempotency_key="k")
         rows, catalog = hashes(store.site, TABLES), store.site.catalog()
         store.evolve(lambda apps: declare(apps, **whole, partition_by="month"))
+        straight.migrate(store.world.order)
+        assert store.site.drift(straight) == []
         assert hashes(store.site, TABLES) == rows
         assert with_rows(store) == {"inventory_before"}
         make_partitions(store.model, store.site.alias)

@@ -1,4 +1,4 @@
--- Comments on tables, views and their columns: PostgREST shows them.
+-- Comments on tables, views and their columns: PostgREST shows them. A table that became a partition has kept its own.
 SELECT
     noted.name,
     noted.text,
@@ -17,5 +17,5 @@ FROM (
     JOIN pg_catalog.pg_class c ON c.oid = d.objoid AND d.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute t ON (t.attrelid, t.attnum) = (c.oid, d.objsubid)
-    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND c.oid = ANY (%(relations)s)
+    WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND c.oid = ANY (%(relations)s)
 ) AS noted
