@@ -6,16 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, connections, models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
 from pgcraft_django.drift.comparing import differences
 from pgcraft_django.drift.detecting import find_drift
 from pgcraft_django.drift.reading import read_catalog
+from pgcraft_django.models import PGCraftSimple
 from tests.ledger.conftest import new_store
 from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
+from tests.support.world import Declare, evolved, new_site
 
 # What somebody does by hand -> what is said of it.
 TAMPERING = {
@@ -293,3 +296,37 @@ def test_a_partition_that_somebody_attached_is_found_and_guarded(unblocked: None
         assert read_catalog(connection, ["private"], []) == before
         with pytest.raises(IntegrityError, match="it is a partition of"):
             store.query("INSERT INTO private.sly (value, warehouse, created_at) VALUES (-9, 'A', '2001-05-05')")
+
+
+def test_names_that_were_made_up_are_no_difference_but_those_that_were_given(unblocked: None) -> None:
+    """A column that comes back to a renamed table gets constraints and indexes that are named after that."""
+
+    def people(table: str, **fields: Any) -> Declare:
+        def declare(apps: Apps) -> None:
+            given = [models.UniqueConstraint(fields=["title"], name="given_key")]
+            meta = {"apps": apps, "app_label": "shop", "db_table": table, "constraints": given}
+            attributes = {"Meta": type("Meta", (), meta), "title": models.TextField(), **fields}
+            type("Person", (PGCraftSimple,), {"__module__": __name__, **attributes})
+
+        return declare
+
+    fields: dict[str, Any] = {
+        "code": models.CharField(max_length=9, unique=True, null=True),
+        "boss": models.ForeignKey("self", models.CASCADE, null=True),
+        "size": models.PositiveIntegerField(null=True),
+    }
+    with evolved(people("people", **fields), people("Other people", **fields)) as (world, site), new_site() as straight:
+        straight.migrate(world.order)
+        for _ in (made := world.evolve(people("Other people"))):
+            site.migrate(made)
+            site.unmigrate()
+        names = "SELECT count(*) FROM pg_constraint WHERE conname ~ '^Other people_(code|boss|size)'"
+        assert (site.query(names), straight.query(names)) == ([(3,)], [(0,)])
+        assert site.drift(straight) == []
+        for name in ("given_key", "Other people_code_key"):
+            rename = 'ALTER TABLE private."Other people" RENAME CONSTRAINT "{}" TO "{}"'
+            site.query(rename.format(name, "mine"))
+            told = [line.partition(":")[2].split()[1] for line in site.drift(straight)]
+            assert told == ["mine", "given_key" if name == "given_key" else "people_code_key"]
+            site.query(rename.format("mine", name))
+        assert site.drift(straight) == []
