@@ -3,6 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +16,13 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.drift.comparing import differences
 from pgcraft_django.drift.detecting import find_drift
 from pgcraft_django.drift.reading import read_catalog
+from pgcraft_django.drift.rereading import as_read_again
 from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.policies import Policy
 from tests.ledger.conftest import new_store
 from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
-from tests.support.world import Declare, evolved, new_site
+from tests.support.dumps import run_tool
+from tests.support.world import Declare, Site, evolved, new_site
 
 # What somebody does by hand -> what is said of it.
 TAMPERING = {
@@ -124,6 +128,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     assert {item["problem"] for item in found} == {"not declared"}
     assert set(found[0]) == {"kind", "name", "problem", "expected", "found", "repair"}
     execute(alias, "DROP TABLE private.stray")
+    execute(alias, 'ALTER VIEW api.presets ALTER COLUMN "integer" SET DEFAULT (- 7)')  # as a dump says it
     assert find_drift(connections[alias]) == []
     scratch = f"{connections[alias].settings_dict['NAME']}_drift_"  # other tests may have theirs meanwhile
     assert [name for name in databases() if name.startswith(scratch)] == []
@@ -330,3 +335,37 @@ def test_names_that_were_made_up_are_no_difference_but_those_that_were_given(unb
             assert told == ["mine", "given_key" if name == "given_key" else "people_code_key"]
             site.query(rename.format("mine", name))
         assert site.drift(straight) == []
+
+
+def test_a_database_that_was_restored_from_a_dump_has_no_drift(unblocked: None, tmp_path: Path) -> None:
+    """PostgreSQL reads some of its own words otherwise than it has written them."""
+    among = models.Q(code__in=["a", "b"])
+
+    def declare(apps: Apps) -> None:
+        meta = {
+            "apps": apps,
+            "app_label": "shop",
+            "db_table": "things",
+            "constraints": [models.CheckConstraint(condition=among, name="things_code")],
+            "indexes": [models.Index(fields=["id"], condition=among, name="things_among")],
+        }
+        pgcraft = type("PGCraft", (), {"policies": [Policy("among", using=among)], "api": API()})
+        attributes = {"Meta": type("Meta", (), meta), "PGCraft": pgcraft, "code": models.CharField(max_length=9)}
+        type("Thing", (PGCraftSimple,), {"__module__": __name__, **attributes})
+
+    with evolved(declare) as (_, site), temporary_database() as alias:
+        restored, schemas = Site(alias), ["private", "api"]
+        run_tool("pg_dump", site, "--format=custom", f"--file={tmp_path / 'archive'}")
+        run_tool("pg_restore", restored, "--exit-on-error", tmp_path / "archive")
+        expected = read_catalog(connections[site.alias], schemas, [])
+
+        def told() -> list[str]:
+            found = read_catalog(connections[alias], schemas, [])
+            wanted = as_read_again(connections[site.alias], expected, found, schemas, [])
+            return [item.describe() for item in differences(wanted, found)]
+
+        assert expected != read_catalog(connections[alias], schemas, [])
+        assert told() == []
+        restored.query("ALTER POLICY among ON private.things USING (code IN ('a', 'b', 'c'))")
+        assert told() == ["changed: policy among ON private.things"]
+        assert read_catalog(connections[site.alias], schemas, []) == expected

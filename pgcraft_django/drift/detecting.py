@@ -7,6 +7,7 @@ from pgcraft_django.autodetector.aside import objects_made_by
 from pgcraft_django.conf import get_config
 from pgcraft_django.drift.comparing import Difference, differences
 from pgcraft_django.drift.reading import read_catalog
+from pgcraft_django.drift.rereading import as_read_again
 from pgcraft_django.drift.roles import read_roles
 from pgcraft_django.drift.scratch import migrated_scratch
 from pgcraft_django.naming import DEFAULT_SCHEMA
@@ -23,6 +24,7 @@ def find_drift(connection: BaseDatabaseWrapper) -> list[Difference]:
     wanted_roles, roles = read_roles(connection, get_config())
     with migrated_scratch(connection):
         expected = read_catalog(connection, schemas, tables)
+        expected = as_read_again(connection, expected, found, schemas, tables)
     return differences(wanted_roles, roles) + differences(expected, found)
 
 
