@@ -6,6 +6,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.apps import apps as global_apps
 from django.core.checks import CheckMessage
+from django.utils.text import get_text_list
 
 from pgcraft_django.factories.ledger.shape import is_double_entry, is_idempotent
 from pgcraft_django.messages import of_apps, warning
@@ -43,12 +44,12 @@ def _check_page(page: Any, model: Any, parent: Any) -> Iterator[CheckMessage]:
         face = "LedgerInline" if parent else "LedgerAdmin"
         is_own = page.__module__ != DJANGO
         line = f"class {page.__name__}({face})" if is_own else f"admin.site.register({model.__name__}, {face})"
-        methods = " and ".join(f"has_{what}_permission()" for what in found)
+        methods = get_text_list([f"has_{what}_permission()" for what in found], "and")
         yield warning(
             "W092",
-            f"{page.__name__} offers to {', '.join(found)}: PostgreSQL refuses that, or what breaks a rule of the "
+            f"{page.__name__} offers to {get_text_list(found, 'and')}: PostgreSQL refuses what breaks a rule of the "
             "ledger, and Django answers with an error 500.",
-            hint=f"Write {line}, with the one of pgcraft_django.admin, or let {methods} return False",
+            hint=f"Write {line}, with {face} from pgcraft_django.admin, or let {methods} return False",
             obj=model,
         )
 

@@ -35,7 +35,7 @@ def found(kind: type[models.Model], page: type[ModelAdmin], parent: type[models.
 
 def offered(messages: list[Any]) -> list[str]:
     [message] = messages
-    return message.msg.partition("offers to ")[2].partition(":")[0].split(", ")
+    return message.msg.partition("offers to ")[2].partition(":")[0].replace(" and ", ", ").split(", ")
 
 
 @pytest.mark.parametrize(

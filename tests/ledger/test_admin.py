@@ -145,6 +145,13 @@ def test_the_latest_entries_are_shown_and_nobody_has_to_wait_for_those_who_book(
     assert Ingot.objects.count() == 7
 
 
+def test_an_object_of_many_entries_can_be_saved(root: Client, room: Room) -> None:
+    """Django takes 1,000 values of a form."""
+    Ingot.objects.record([{"room": room, "metal": "gold", "value": 1}] * 600)
+    url = reverse("admin:vault_room_change", args=[room.pk])
+    assert root.post(url, {**filled_in(root.get(url)), "name": "vault"}).status_code == 302
+
+
 def test_entries_on_a_page_are_for_who_may_see_them(room: Room) -> None:
     clerk = get_user_model().objects.create_user("clerk", is_staff=True)
     client, url = Client(), reverse("admin:vault_room_change", args=[room.pk])
