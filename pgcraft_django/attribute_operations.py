@@ -24,8 +24,8 @@ from pgcraft_django.factories.eav.document import (
     DocumentField,
 )
 from pgcraft_django.naming import quote_name, quote_text
-from pgcraft_django.objects.trigger import GUARD, SETTLED
-from pgcraft_django.operations import AlterFieldType
+from pgcraft_django.objects.trigger import GUARD
+from pgcraft_django.operations import AlterFieldType, change_rows
 
 _CONVERTED = "pgcraft_converted"
 
@@ -103,7 +103,7 @@ class _OfAttribute:
             target, place = (column, column) if field.is_relation else (f"{DATA}.{column}", f"({DATA}).{column}")
             table = quote_name(entity._meta.db_table)
             target, place, table = (item.replace("%", "%%") for item in (target, place, table))
-            _change(editor, f"UPDATE {table} SET {target} = {sql} WHERE {place} IS NULL", parameters)
+            change_rows(editor, f"UPDATE {table} SET {target} = {sql} WHERE {place} IS NULL", parameters)
 
 
 class AddAttribute(_OfAttribute, AddField):
@@ -158,7 +158,7 @@ class AlterAttribute(_OfAttribute, AlterField):
         before, after = (quote_name(column_name(field)) for field in (old, new))
         source = before if old.is_relation else f"({DATA}).{before}"
         target = after if new.is_relation else f"{DATA}.{after}"
-        _change(
+        change_rows(
             editor,
             f"UPDATE {quote_name(entity._meta.db_table)} SET {target} = {source}::{_plain_type(new)}\n"
             f"WHERE {source} IS NOT NULL",
@@ -189,7 +189,7 @@ class RemoveAttribute(_OfAttribute, RemoveField):
             key, column = quote_name(entity._meta.pk.column), quote_name(field.column)
             named = f"pg_catalog.jsonb_build_object({quote_text(field.column)}, former.new_value)"
             record = f"pg_catalog.jsonb_populate_record(NULL::{quote_name(document._meta.db_table)}, {named})"
-            _change(
+            change_rows(
                 schema_editor,
                 f"UPDATE {quote_name(entity._meta.db_table)} AS entity SET {DATA}.{column} = ({record}).{column}\n"
                 f"FROM (SELECT DISTINCT ON ({key}) {key}, new_value FROM {quote_name(log._meta.db_table)}\n"
@@ -250,7 +250,7 @@ class AlterAttributeType(_OfAttribute, AlterField):
         converted.model = model
         schema_editor.add_field(model, converted)
         kind = _plain_type(new)
-        _change(
+        change_rows(
             schema_editor,
             f"UPDATE {entity} SET {DATA}.{between} = ({DATA}).{before}::{kind} WHERE ({DATA}).{before} IS NOT NULL",
         )
@@ -259,13 +259,6 @@ class AlterAttributeType(_OfAttribute, AlterField):
             f"ALTER TABLE {document} RENAME COLUMN {between} TO {after}",
         ):
             schema_editor.execute(statement, params=None)
-
-
-def _change(editor: BaseDatabaseSchemaEditor, statement: str, parameters: Any = None) -> None:
-    """Change entities, and check their foreign keys now: as long as that is to be done, ALTER TABLE fails."""
-    editor.execute(statement, parameters)
-    for settling in SETTLED:
-        editor.execute(settling, params=None)
 
 
 def _plain_type(field: AnyField) -> str:

@@ -10,6 +10,7 @@ from django.db.migrations.operations.fields import AddField, RemoveField
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.naming import quote_name
+from pgcraft_django.operations import change_rows
 
 HISTORY = "history"
 """What the name of the companion model ends with."""
@@ -27,12 +28,12 @@ class _GoesOn:
         keys = [quote_name(field.column) for field in model._meta.pk_fields]
         listed = ", ".join(keys)
         same = " AND ".join(f"former.{key} = entity.{key}" for key in keys)
-        editor.execute(
+        change_rows(
+            editor,
             f"UPDATE {quote_name(model._meta.db_table)} AS entity SET {version} = former.{version} + 1\n"
             f"FROM (SELECT {listed}, max({version}) AS {version} FROM {quote_name(history._meta.db_table)}\n"
             f"    GROUP BY {listed}) AS former\n"
             f"WHERE {same}",
-            params=None,
         )
 
 

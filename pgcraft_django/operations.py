@@ -33,7 +33,7 @@ from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
-from pgcraft_django.objects.trigger import without_guards_sql
+from pgcraft_django.objects.trigger import SETTLED, without_guards_sql
 from pgcraft_django.recorded import forget, record
 from pgcraft_django.writer import ObjectSerializer
 
@@ -119,6 +119,13 @@ def _settle(schema_editor: BaseDatabaseSchemaEditor) -> None:
     for statement in schema_editor.deferred_sql:
         schema_editor.execute(statement, None)
     schema_editor.deferred_sql.clear()
+
+
+def change_rows(editor: BaseDatabaseSchemaEditor, statement: str, parameters: Sequence[Any] | None = None) -> None:
+    """Run an UPDATE, and check its foreign keys now: as long as that is to be done, ALTER TABLE fails."""
+    editor.execute(statement, parameters)
+    for settling in SETTLED:
+        editor.execute(settling, params=None)
 
 
 def _explain(error: ProgrammingError, missing_hint: str) -> str:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 import pytest
 from django.apps.registry import Apps
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.functions import RandomUUID
 from django.db import Error, IntegrityError, connection, models
 from django.db.migrations import CreateModel, DeleteModel, Migration, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
@@ -306,6 +308,20 @@ def test_a_history_that_was_kept_goes_on(students: Place) -> None:
     assert set(versions(students)) == kept
     students.query("DELETE FROM students WHERE id = 1")
     assert set(versions(students)) - kept == {(1, 3, "d", "delete")}
+
+
+def test_a_history_goes_on_beside_other_changes_of_rows_with_foreign_keys(students: Place) -> None:
+    """The checks of foreign keys, which wait for the end, must not be in the way of what else the migration alters."""
+    students.query("INSERT INTO schools (name) VALUES ('s')")
+    students.query(INSERT, ["a"])
+    students.query("UPDATE students SET school_id = 1")
+    students.evolve(lambda apps: define(apps, base=PGCraftSimple))
+    marks = ArrayField(models.DecimalField(max_digits=6, decimal_places=2), default=list)
+    more = {"code": models.UUIDField(db_default=RandomUUID()), "marks": marks}
+    assert len(students.evolve(lambda apps: define(apps, **more))) == 1
+    assert students.query("SELECT name, school_id, version, code IS NOT NULL FROM students") == [("a", 1, 2, True)]
+    students.site.unmigrate()
+    assert students.query("SELECT name, school_id FROM students") == [("a", 1)]
 
 
 def test_a_history_that_was_kept_follows_what_was_renamed_meanwhile(students: Place) -> None:
