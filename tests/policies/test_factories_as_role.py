@@ -68,6 +68,7 @@ def test_entries_are_recorded_transferred_and_repeated(shop: Shop, name: str) ->
         first = rows.record(warehouse="A", value=1, idempotency_key="k")
         assert rows.record(warehouse="A", value=1, idempotency_key="k") == first
         assert (first.created_at is not None, rows.balance(warehouse="A")) == (True, 4)
+        assert (rows.balance(warehouse="A", sku=None), rows.balances().count()) == (4, 2)  # summed up, if not exposed
         rows.bulk_create([rows.model(warehouse="C", value=value) for value in (1, 2)])
         with pytest.raises(IdempotencyConflict), transaction.atomic(using=shop.site.alias):
             rows.record(warehouse="A", value=2, idempotency_key="k")

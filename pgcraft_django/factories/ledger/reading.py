@@ -8,10 +8,12 @@ from asgiref.sync import sync_to_async
 from django.db import models, router
 from django.db.models import Window
 
+from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.factories.base import check_moment
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
+from pgcraft_django.plugins.base import option
 
 
 class Reading(RollingQuerySet):
@@ -105,7 +107,9 @@ class Reading(RollingQuerySet):
 
     def _kept(self, names: frozenset[str]) -> Any:
         """Return the model whose rows are the balances of these dimensions, or None."""
-        found = balances_of(self.model).values()
+        found: Any = balances_of(self.model).values()
+        if acting_role(self.db) is not None:  # a request finds what is exposed, and otherwise adds up the entries
+            found = [companion for companion in found if option(companion, "api")]
         return next((companion for companion in found if frozenset(companion.pgcraft_dimensions) == names), None)
 
     def _is_restricted(self) -> bool:
