@@ -267,14 +267,13 @@ def test_saving_an_object_takes_no_step_of_its_rows_back(root: Client, ticket: T
 
 
 REFUSED = [
-    ("closed", "open", "It is closed, and cannot become open."),
-    ("open", "taken", "It cannot become taken as it is: the condition for that is not met."),
-    ("open", "lost", "Select a valid choice. lost is not one of the available choices."),
+    (TabularInline, "closed", "open", "It is closed, and cannot become open."),
+    (StackedInline, "open", "taken", "It cannot become taken as it is: the condition for that is not met."),
+    (TabularInline, "open", "lost", "Select a valid choice. lost is not one of the available choices."),
 ]
 
 
-@pytest.mark.parametrize(("before", "to", "message"), REFUSED)
-@pytest.mark.parametrize("inline", [TabularInline, StackedInline])
+@pytest.mark.parametrize(("inline", "before", "to", "message"), REFUSED)
 def test_where_django_lets_people_choose_the_state_the_form_says_what_is_refused(
     root: Client, ticket: Ticket, desk: Desk, settings: Settings, inline: Any, before: str, to: str, message: str
 ) -> None:
