@@ -111,7 +111,8 @@ class Site:
 
     def drift(self, other: "Site") -> list[str]:
         """Say what `pgcraft_drift` tells of this database, if the migrations make what the other one is."""
-        schemas = sorted({name for site in (self, other) for name, _ in site.catalog()["schemas"]})
+        query = "SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        schemas = sorted({str(name) for site in (self, other) for (name,) in site.query(query)})
         expected, found = (reading.read_catalog(connections[site.alias], schemas, []) for site in (other, self))
         return [
             f"{item.describe()}: {item.found}, and not {item.expected}"
