@@ -112,6 +112,8 @@ CHANGES: dict[str, tuple[models.Field, models.Field, dict[str, Any]]] = {
         models.TextField(default="a"),
         {"constraints": [models.UniqueConstraint(Upper("value"), "id", name="one_name")]},
     ),
+    "a key alone": (code(20, unique=True), code(20), {}),
+    "a check alone": (models.PositiveIntegerField(default=0), exact(), {}),
     "an index": (whole(), exact(), {"indexes": [models.Index(fields=["id"], condition=Q(value__gt=5), name="big")]}),
     "an index of an expression": (whole(), exact(), {"indexes": [models.Index(models.F("value") + 1, name="more")]}),
 }
