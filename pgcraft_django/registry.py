@@ -117,11 +117,14 @@ def get_resources(apps: Apps = global_apps) -> list[Resource]:
     ]
 
 
+def is_concerned(model: type[models.Model]) -> bool:
+    """Tell whether a model is one of a factory, or a many-to-many table of one, or registered."""
+    return is_factory_model(model) or model in _registrations or is_factory_model(_owner(model) or models.Model)
+
+
 def concerned_models(apps: Apps = global_apps) -> Iterator[type[models.Model]]:
-    """Yield the models of factories with their many-to-many tables, and those that are registered."""
-    for model in apps.get_models(include_auto_created=True):
-        if is_factory_model(model) or model in _registrations or is_factory_model(_owner(model) or models.Model):
-            yield model
+    """Yield the models that the package has to do with."""
+    return filter(is_concerned, apps.get_models(include_auto_created=True))
 
 
 def login_models(apps: Apps = global_apps) -> list[type[models.Model]]:

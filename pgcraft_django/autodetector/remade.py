@@ -18,7 +18,7 @@ from django.db.models import Model
 
 from pgcraft_django.autodetector.tables import ModelKey
 from pgcraft_django.columns import AnyField, is_set_anew
-from pgcraft_django.registry import is_factory_model, registrations
+from pgcraft_django.registry import is_concerned
 
 
 def remake_expressions(detector: Any) -> None:
@@ -61,10 +61,7 @@ def _what(operation: Any) -> tuple[str, str] | None:
 
 
 def _is_concerned(detector: Any, key: ModelKey) -> bool:
-    if key in detector.views:
-        return False
-    model = detector.declared_apps.get_model(*key)
-    return is_factory_model(model) or bool(registrations(model))
+    return key not in detector.views and is_concerned(detector.declared_apps.get_model(*key))
 
 
 def _reads_changed(item: Any, old: ModelState, new: ModelState) -> bool:
