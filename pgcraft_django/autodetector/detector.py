@@ -46,13 +46,14 @@ class DetectorMixin(MigrationAutodetector):
         return super()._detect_changes(convert_apps, graph)
 
     def generate_deleted_models(self) -> None:
-        from pgcraft_django.autodetector.kept import kept_models, refuse_kept_tables
+        from pgcraft_django.autodetector.kept import delete_as_a_whole, kept_models, refuse_kept_tables
         from pgcraft_django.autodetector.views import order_deletion
 
         self.kept_logs = kept_models(self.old_model_keys - self.new_model_keys, self.from_state)
         refuse_kept_tables(self)
         self.old_model_keys.difference_update(self.kept_logs)
         super().generate_deleted_models()
+        delete_as_a_whole(self)
         order_deletion(self)
 
     def create_altered_constraints(self) -> None:

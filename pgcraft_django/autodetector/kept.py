@@ -114,6 +114,28 @@ def without_dropped_tables(known: dict[str, ObjectMap], state: ProjectState) -> 
     }
 
 
+def delete_as_a_whole(detector: Any) -> None:
+    """Let a model that nothing refers to go with its foreign keys, where constraints or indexes may be over these.
+
+    Django removes foreign keys first. Backwards, it makes the table without them, and then fails on such a constraint.
+    """
+    state = detector.from_state
+    deleted = (detector.old_model_keys | detector.old_unmanaged_keys) - (
+        detector.new_model_keys | detector.new_unmanaged_keys
+    )
+
+    def goes_along(label: str, operation: Operation) -> bool:
+        key = (label, getattr(operation, "model_name_lower", ""))
+        if type(operation) is not RemoveField or key not in deleted or state.relations[key]:
+            return False
+        options, field = state.models[key].options, state.models[key].get_field(operation.name)
+        target = resolve_relation(field.remote_field.model, *key)
+        return target not in deleted and bool(options.get("constraints") or options.get("indexes"))
+
+    for label, operations in detector.generated_operations.items():
+        operations[:] = [operation for operation in operations if not goes_along(label, operation)]
+
+
 def with_history(detector: Any, label: str, operation: Operation) -> Operation:
     """Return an operation after which versions go on where a kept history ends, if that is what `operation` needs.
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
 from django.db import IntegrityError, connections, models
 from django.db.migrations import AddField, Migration, RemoveField
 from django.db.migrations.questioner import MigrationQuestioner
@@ -13,6 +14,7 @@ from pgcraft_django.drift.reading import read_catalog
 from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.operations import WithoutGuards
 from pgcraft_django.plugins import Balance, DoubleEntry
+from tests.eav.catalogue import define
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
 from tests.support.catalog import differences
@@ -86,6 +88,27 @@ def test_a_minimum_that_is_broken_already_is_not_migrated_to(unblocked: None) ->
         store.add(-2)
         with pytest.raises(IntegrityError, match="inventory_balance_minimum"):
             store.evolve(lambda apps: declare(apps))
+
+
+def test_balances_by_foreign_keys_that_go_together_come_back(unblocked: None) -> None:
+    """Django would remove their foreign keys first, and backwards find a unique constraint over none."""
+    by_place = [Balance(["place"], name="by_place"), Balance(["place", "sku"], name="by_both")]
+
+    def with_balances(apps: Apps, *plugins: Balance) -> None:
+        define(apps, "Place", "places", PGCraftSimple, {"name": models.TextField()})
+        place = models.ForeignKey("shop.Place", models.PROTECT)
+        declare(apps, fields={"place": place}, plugins=[KEPT, *plugins])
+
+    world = World()
+    with new_site() as site:
+        site.migrate(world.evolve(lambda apps: with_balances(apps, *by_place)))
+        site.query("INSERT INTO places (name) VALUES ('p')")
+        site.query("INSERT INTO inventory (value, warehouse, place_id) VALUES (5, 'A', 1)")
+        before = site.catalog()
+        site.migrate(world.evolve(with_balances))
+        site.unmigrate()
+        assert differences(site.catalog(), before) == {}
+        assert site.query("SELECT place_id, sku, balance FROM inventory_by_both") == [(1, None, 5)]
 
 
 def test_a_renamed_dimension_and_ledger_keep_their_balances(store: Store) -> None:
