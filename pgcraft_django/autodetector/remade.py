@@ -46,10 +46,10 @@ def remake_expressions(detector: Any) -> None:
 
 
 def without_remade(operations: list[Operation]) -> list[Operation]:
-    """Return the operations of a migration without those that remove what others of them add again."""
+    """Return the operations of a migration without those that make something anew, unless there are no others."""
     removed = {_what(item) for item in operations if isinstance(item, RemoveConstraint | RemoveIndex)}
     added = {_what(item) for item in operations if isinstance(item, AddConstraint | AddIndex)}
-    return [item for item in operations if _what(item) not in removed & added]
+    return [item for item in operations if _what(item) not in removed & added] or operations
 
 
 def _what(operation: Any) -> tuple[str, str] | None:
@@ -69,10 +69,11 @@ def _reads_changed(item: Any, old: ModelState, new: ModelState) -> bool:
 
     A foreign key that takes over the new type of its target is not looked at.
     """
+    named = set(_named(item))
     return any(
         name in old.fields and is_set_anew(old.fields[name], field)
         for name, field in new.fields.items()
-        if _names(name, field) & set(_named(item))
+        if named & _names(name, field)
     )
 
 

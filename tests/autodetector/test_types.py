@@ -170,3 +170,17 @@ def test_the_migration_says_what_is_made_anew_and_is_named_after_what_changes(wo
     assert [type(item).__name__ for item in made.operations] == [
         *("Drop", "RemoveConstraint", "AlterFieldType", "AddConstraint", "Create")
     ]
+
+
+def test_a_check_that_changes_by_itself_still_gives_the_migration_its_name(world: World) -> None:
+    def declare(least: int, role: str) -> Declare:
+        def define_and_expose(apps: Apps) -> None:
+            checked = models.CheckConstraint(condition=Q(value__gte=least), name="least")
+            made = define(apps, "things", whole(), constraints=[checked])
+            registry.register(made, api=API("more", grants={role: ["select"]}), app_label="shop")
+
+        return define_and_expose
+
+    world.evolve(declare(0, "anon"))
+    [made] = world.evolve(declare(1, "webuser"))
+    assert made.name == "0002_remove_things_least_things_least"
