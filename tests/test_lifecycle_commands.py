@@ -222,6 +222,15 @@ def test_init_creates_the_database_beside_django_contrib_postgres(project: Proje
     assert project.exists()
 
 
+def test_a_generated_field_asks_no_database_before_there_is_one(project: Project) -> None:
+    """From Django 6.0 on, its check asks the server for its version."""
+    field = "models.GeneratedField(expression=models.F('name'), output_field=models.TextField(), db_persist=True)"
+    project.write("shop", "models.py", f"{MODELS}    same = {field}\n")
+    assert "CREATE ROLE" in project.succeed("pgcraft_roles", "--sql")
+    assert not project.exists()
+    assert f'Created the database "{project.database}".' in project.succeed("pgcraft_init")
+
+
 def test_init_again_keeps_what_is_there(started: Project) -> None:
     started.query("INSERT INTO shop_item (name) VALUES ('mine')")
     said = started.succeed("pgcraft_init")
