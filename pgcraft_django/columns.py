@@ -26,16 +26,24 @@ def postgresql() -> BaseDatabaseWrapper:
     return next((connections[alias] for alias in aliases if connections[alias].vendor == "postgresql"), _offline())
 
 
-def compiling() -> BaseDatabaseWrapper:
-    """Return a connection like that one, which takes the server for the oldest: what it compiles is for all of them."""
+def compiling(major: int = OLDEST_POSTGRESQL) -> BaseDatabaseWrapper:
+    """Return a connection like that one, which takes the server for the oldest: what it compiles is for all of them.
+
+    With `major`, it takes the server for that release.
+    """
     connection: Any = postgresql().copy()
-    connection.pg_version = OLDEST_POSTGRESQL * 10000  # otherwise Django asks the server
+    connection.pg_version = major * 10000  # otherwise Django asks the server
     return connection  # type: ignore[no-any-return]
 
 
 def column_name(field: AnyField) -> str:
     """Return the name of the column of a field that has one."""
     return str(field.column)
+
+
+def is_virtual(field: Any) -> bool:
+    """Tell whether PostgreSQL computes the column when it is read. In triggers it is NULL."""
+    return bool(field.generated and not field.db_persist)
 
 
 def is_indexed(model: type[models.Model], field: Any, *, ordered: bool = False) -> bool:

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet, ValidationError
-from django.db import models
+from django.db import NotSupportedError, models
 from django.db.models.expressions import Col, Subquery
 from django.db.models.sql import Query
 
 from pgcraft_django.columns import AnyField, column_name, compiling
 from pgcraft_django.naming import quote_value
+
+NEWER_POSTGRESQL = 99  # than any that Django tells apart
 
 
 def condition_sql(model: type[models.Model], condition: models.Q, row: str = "") -> tuple[str, list[AnyField]]:
@@ -30,9 +32,17 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
 
 
 def compiled(expression: Any, compiler: Any) -> str:
-    """Return a condition or an expression as SQL. Django has none for what an empty list makes always true or false."""
+    """Return a condition or an expression as SQL. Django has none for what an empty list makes always true or false.
+
+    What the oldest PostgreSQL does not have, such as `UUID7()`, is as a newer one has it.
+    """
     try:
         return literal(*compiler.compile(expression))
+    except NotSupportedError:
+        if compiler.connection.pg_version >= NEWER_POSTGRESQL * 10000:
+            raise
+        compiler.connection = compiling(NEWER_POSTGRESQL)
+        return compiled(expression, compiler)
     except EmptyResultSet:
         return "false"
     except FullResultSet:

@@ -53,6 +53,7 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
 Histories
     E061  A field or column has a name that its history needs.
     E062  `history_api` is not an API.
+    E063  A field is computed when it is read, so that a history cannot keep it.
 
 State machines
     E071  No field can hold the state.

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.functions import RandomUUID
-from django.db import models
+from django.db import NotSupportedError, models
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from pgcraft_django.api import API
+from pgcraft_django.factories.base import view_defaults
 from pgcraft_django.registry import register
 from tests.checks.declare import expect, messages, model
 
@@ -61,6 +62,23 @@ def test_a_default_that_only_python_knows_is_a_warning_where_the_api_may_insert(
 def test_a_default_that_postgresql_knows_too_is_no_message(apps: Apps, field: "models.Field[Any, Any]") -> None:
     model(apps, pgcraft={"api": WRITE}, field=field)
     assert messages(apps) == []
+
+
+class Newer(models.Func):
+    """A function that PostgreSQL has from release 18 on, as Django writes its UUID7."""
+
+    function, arity, output_field = "uuidv7", 0, models.UUIDField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        if connection.pg_version < 180000:
+            raise NotSupportedError
+        return self.as_sql(compiler, connection, **context)
+
+
+def test_a_default_of_newer_servers_alone_is_one_too(apps: Apps) -> None:
+    person = model(apps, pgcraft={"api": WRITE}, key=models.UUIDField(db_default=Newer(), primary_key=True))
+    assert messages(apps) == []
+    assert view_defaults(person._meta.concrete_fields) == {"key": "uuidv7()"}
 
 
 def test_defaults_do_not_matter_where_the_api_only_reads(apps: Apps) -> None:

@@ -35,6 +35,13 @@ def test_a_field_of_the_kind_that_is_stamped_is_refused_too(apps: Apps, own: Any
     expect(messages(apps), "E061", f"person_{next(iter(own))} = …")
 
 
+def test_what_is_computed_when_it_is_read_is_refused(apps: Apps) -> None:
+    """PostgreSQL has it as NULL in triggers, and NULL is what the history would say it was."""
+    field = models.GeneratedField(expression=models.F("name"), output_field=models.TextField(), db_persist=False)
+    model(apps, base=PGCraftAppendOnly, same=field)
+    expect(messages(apps), "E063", "same = …(db_persist=True)")
+
+
 @pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])
 def test_history_api_is_an_api(apps: Apps, wrong: Any) -> None:
     model(apps, base=PGCraftAppendOnly, pgcraft={"history_api": wrong})

@@ -44,6 +44,13 @@ def test_dimensions_are_fields(apps: Apps, names: Any) -> None:
     expect(messages(apps), "E092", '"name"')
 
 
+def test_a_dimension_is_known_while_it_is_booked(apps: Apps) -> None:
+    """PostgreSQL has what it computes later as NULL in triggers, and all entries would be one group."""
+    field = models.GeneratedField(expression=models.F("name"), output_field=models.TextField(), db_persist=False)
+    model(apps, base=PGCraftLedger, pgcraft={"plugins": [Balance(["same"])]}, same=field)
+    expect(messages(apps), "E092", "same = …(db_persist=True)")
+
+
 def test_balances_have_names_of_their_own(apps: Apps) -> None:
     ledger(apps, Balance(["name"]), Balance(["name"]))
     expect(messages(apps), "E093", 'Balance(…, name="by_name")')

@@ -92,6 +92,19 @@ def test_a_guard_is_about_columns_of_the_row(apps: Apps, guard: Any) -> None:
     expect(messages(apps), "E075", 'Transition("b", guard=Q(…)) over columns of Person')
 
 
+def test_a_guard_is_about_columns_that_a_trigger_sees(apps: Apps) -> None:
+    """PostgreSQL has what it computes when it is read as NULL there, and the guard would never be met."""
+    model(
+        apps,
+        base=PGCraftStateMachine,
+        pgcraft={"transitions": {"a": [Transition("b", guard=Q(same="x"))]}},
+        state=models.TextField(default="a"),
+        same=models.GeneratedField(expression=models.F("name"), output_field=models.TextField(), db_persist=False),
+    )
+    expect(found := messages(apps), "E075", 'Transition("b", guard=Q(…))')
+    assert "'same' is computed when it is read. It takes db_persist=True." in found[0].msg
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -9,6 +9,7 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.models.functions import Now
 
 from pgcraft_django.api import API, as_apis, is_api
+from pgcraft_django.columns import is_virtual
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
@@ -70,6 +71,14 @@ class AppendOnlyFactory(Factory):
                     "E061",
                     f"The {what} has a name that the history needs for itself.",
                     hint=f"Write {name} = …{column}",
+                    obj=model,
+                )
+            if is_virtual(field):
+                yield error(
+                    "E063",
+                    f"PostgreSQL computes the field {field.name!r} when it is read, so its former values are not known "
+                    "to the history.",
+                    hint=f"Write {field.name} = …(db_persist=True)",
                     obj=model,
                 )
         api = option(model, "history_api")

@@ -7,6 +7,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import is_api
+from pgcraft_django.columns import is_virtual
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import is_redefined
 from pgcraft_django.factories.foreign_key import KEEPING
@@ -200,3 +201,6 @@ def _dimensions(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckM
                 message = f"Balance has the dimension {name!r}, which is no field of the ledger's own."
                 hint = f"Write {source(near)}" if near else f"The fields are {listed(known)}"
                 yield error("E092", message, hint=hint, obj=model)
+            elif is_virtual(model._meta.get_field(name)):
+                message = f"PostgreSQL computes the dimension {name!r} when it is read, so not while it is booked."
+                yield error("E092", message, hint=f"Write {name} = …(db_persist=True)", obj=model)

@@ -8,7 +8,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 
 from pgcraft_django.api import ALL, is_api
-from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.columns import AnyField, column_name, is_virtual
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.conf import get_config
 from pgcraft_django.factories.foreign_key import KEEPING
@@ -135,10 +135,11 @@ def _guards(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 def _wrong_guard(model: type[models.Model], way: Transition) -> str:
     try:
-        condition_sql(model, way.guard)  # type: ignore[arg-type]
+        _, fields = condition_sql(model, way.guard)  # type: ignore[arg-type]
     except FieldError as wrong:
         return str(wrong)
-    return ""
+    virtual = next((field.name for field in fields if is_virtual(field)), "")
+    return f"{virtual!r} is computed when it is read. It takes db_persist=True." if virtual else ""
 
 
 def _extras(model: type[models.Model]) -> Iterator[CheckMessage]:
