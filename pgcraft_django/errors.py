@@ -36,7 +36,7 @@ class MigrationError(PGCraftError, CommandError):
 
 
 class RoleError(PGCraftError):
-    """A role that no request can switch to, or that Django's database user may not."""
+    """A role that no request can switch to, or Django's database user may not, or that may not do what is asked."""
 
 
 class LoginEnded(PGCraftError):  # noqa: N818 - what it is, is what it is called
@@ -52,7 +52,7 @@ class TransitionConflict(TransitionError):  # noqa: N818 - what it is, is what i
 
 
 class IdempotencyConflict(PGCraftError):  # noqa: N818 - what it is, is what it is called
-    """An idempotency key that belongs to an entry with another content."""
+    """An idempotency key that belongs to an entry with another content, or one that a request may not see."""
 
 
 class ServerError(PGCraftError):

@@ -16,7 +16,7 @@ from django.db.models.signals import class_prepared
 from django.db.models.sql import Query
 from django.utils import timezone
 
-from pgcraft_django.api import API, Resource, as_apis, is_written
+from pgcraft_django.api import API, Resource, as_apis, is_written, make_resource
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
 from pgcraft_django.conditions import compiled, compiler_of, condition_sql
 from pgcraft_django.messages import error
@@ -168,6 +168,14 @@ def check_moment(when: object) -> None:
 def first_api(model: type[models.Model]) -> API:
     """Return the API whose schema and name functions go by; without one, what an API has by itself."""
     return next(iter(as_apis(option(model, "api", API()))), API())
+
+
+def readable_columns(model: type[models.Model], role: str) -> set[str]:
+    """Return the columns that a request as `role` finds by the name of the model's table, as `as_role()` does."""
+    apis = as_apis(option(model, "api", API()))
+    resources = [make_resource(model, api, app_label=model._meta.app_label, table_schema="") for api in apis]
+    named = [item for item in resources if item.name == model._meta.db_table and role in item.roles("select")]
+    return {column for resource in named for column in resource.columns}
 
 
 def constant_default(field: "models.Field[Any, Any]") -> Any:

@@ -74,7 +74,9 @@ class Version:
         rows = self.pgcraft_owner._base_manager.using(self._state.db)
         with transaction.atomic(using=self._state.db):
             others = {name: value for name, value in values.items() if name not in keys}
-            if not rows.filter(**keys).update(**others):
+            there = rows.filter(**keys)
+            # Asked first, because a request that may only insert is refused an UPDATE, also of no rows.
+            if not (there.exists() and there.update(**others)):
                 # Raw, as fixtures are: otherwise Django would fill in the time, and the place among others.
                 rows._insert([self.pgcraft_owner(**values)], fields, raw=True, using=self._state.db)
             return rows.get(**keys)

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable
-from typing import Any, overload
+from typing import Any, Self, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
@@ -11,6 +11,7 @@ from django.db import NotSupportedError, OperationalError, ProgrammingError, con
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, SERIALIZATION_FAILURE, sqlstate
 from pgcraft_django.factories.fixtures import LoadedModel
+from pgcraft_django.plugins.base import option
 
 
 class EAVQuerySet(models.QuerySet[Any]):
@@ -34,6 +35,12 @@ class EAVQuerySet(models.QuerySet[Any]):
 
     def _update(self, values: Any, *args: Any) -> Any:
         return self._write(lambda: super(EAVQuerySet, self)._update(values, *args))  # type: ignore[misc]
+
+    def update_or_create(self, *args: Any, **values: Any) -> tuple[Any, bool]:
+        rows: Any = self
+        if acting_role(self.db) is not None and not option(self.model, "policies"):
+            rows = _WithoutLocks(self.model, self.query, self.db, self._hints)  # type: ignore[attr-defined]
+        return super(EAVQuerySet, rows).update_or_create(*args, **values)
 
     def _write(self, write: Callable[[], Any]) -> Any:
         if not connections[self.db].in_atomic_block:
@@ -68,6 +75,14 @@ class EAVQuerySet(models.QuerySet[Any]):
                 raise
 
     update.alters_data = True  # type: ignore[attr-defined]
+    update_or_create.alters_data = True  # type: ignore[attr-defined]
+
+
+class _WithoutLocks(EAVQuerySet):
+    """For a request that writes to the view, and may not lock the rows behind it: without policies, none may."""
+
+    def select_for_update(self, *args: Any, **options: Any) -> Self:
+        return self._chain()  # type: ignore[attr-defined, no-any-return]
 
 
 EAVManager = models.Manager.from_queryset(EAVQuerySet)

@@ -9,7 +9,9 @@ from django.db import models, router
 from django.db.models import Window
 
 from pgcraft_django.attribution.acting import acting_role
-from pgcraft_django.factories.base import check_moment
+from pgcraft_django.columns import column_name
+from pgcraft_django.errors import RoleError
+from pgcraft_django.factories.base import check_moment, readable_columns
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
@@ -30,10 +32,11 @@ class Reading(RollingQuerySet):
         It is read from its row if a `Balance` of the ledger has exactly these dimensions, and else summed up.
         """
         kept = None if self._is_restricted() else self._kept(frozenset(map(self._field_name, dimensions)))
+        total = None
         if kept is not None:
             found = kept._base_manager.using(self.db).filter(**conditions(dimensions))
             total = found.values_list("balance", flat=True).first()
-        else:
+        if kept is None or (total is None and self._may_hide_balances()):
             total = self.filter(**conditions(dimensions)).aggregate(total=self._sum())["total"]
         return total_field(value_field(self.model)).to_python(0 if total is None else total)
 
@@ -53,7 +56,7 @@ class Reading(RollingQuerySet):
             whole = self.order_by().values(whole_=models.Value(True))  # no field may be called so
             return whole.annotate(balance=self._sum()).values("balance")
         kept = None if self._is_restricted() else self._kept(frozenset(names))
-        if kept is not None:
+        if kept is not None and not self._may_hide_balances():
             rows = kept._base_manager.using(self.db)
             return rows.order_by(*names).values(*names, "balance")
         return self.order_by(*names).values(*names).annotate(balance=self._sum())
@@ -90,15 +93,17 @@ class Reading(RollingQuerySet):
         """Return the balances of the whole ledger that are not what the entries add up to; none if all is right.
 
         With `DoubleEntry`, entries whose debits and credits differ too. It begins at the last `checkpoint()`, or with
-        the first entry if `full`.
+        the first entry if `full`. Raises `RoleError` in `as_role()`: a request sees a part.
         """
+        self._check_whole("verify", self.db)
         return verify(self.model, self.db, full=full)
 
     def checkpoint(self) -> list[Difference]:
         """Verify, and if all is right, let `verify()` begin here the next time. Returns what it does.
 
-        Raises Django's `OperationalError` if somebody has been booking for too long.
+        Raises Django's `OperationalError` if somebody has been booking for too long, and `RoleError` in `as_role()`.
         """
+        self._check_whole("checkpoint", self._writing)
         return checkpoint(self.model, self._writing)
 
     @property
@@ -108,14 +113,30 @@ class Reading(RollingQuerySet):
     def _kept(self, names: frozenset[str]) -> Any:
         """Return the model whose rows are the balances of these dimensions, or None."""
         found: Any = balances_of(self.model).values()
-        if acting_role(self.db) is not None:  # a request finds what is exposed, and otherwise adds up the entries
-            found = [companion for companion in found if option(companion, "api")]
+        if (role := acting_role(self.db)) is not None:  # a request reads what it may, and otherwise adds up the entries
+            needed = {"balance", *names}
+            found = [item for item in found if needed <= _readable_names(item, role)]
         return next((companion for companion in found if frozenset(companion.pgcraft_dimensions) == names), None)
+
+    def _may_hide_balances(self) -> bool:
+        """Tell whether policies may hide a balance from a request that sees entries of it."""
+        role = acting_role(self.db)
+        return role is not None and bool(option(self.model, "policies") and readable_columns(self.model, role))
+
+    def _check_whole(self, method: str, using: str) -> None:
+        """Raise `RoleError` in `as_role()`."""
+        if acting_role(using) is not None:
+            raise RoleError(f"{method}() looks at the whole ledger, which no request may: call it outside as_role().")
 
     def _is_restricted(self) -> bool:
         """Tell whether other entries than all of them are meant."""
         query = self.query
         return bool(query.where or query.is_sliced or query.distinct or query.combinator or query.is_empty())
+
+
+def _readable_names(model: Any, role: str) -> set[str]:
+    columns = readable_columns(model, role)
+    return {field.name for field in model._meta.local_concrete_fields if column_name(field) in columns}
 
 
 def conditions(dimensions: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.utils.hashable import make_hashable
 
+from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
 from pgcraft_django.factories.base import fields_to_insert
@@ -25,6 +26,7 @@ from pgcraft_django.factories.ledger.shape import (
     written_fields,
 )
 from pgcraft_django.naming import quote_name
+from pgcraft_django.plugins.base import option
 
 _GROUPS = (
     "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
@@ -87,9 +89,10 @@ class LedgerQuerySet(Reading):
 
         Books the differences, as one entry whose legs are returned; where there is none, nothing. `common` is what all
         legs have beside the dimensions. Nobody else can book until the transaction ends. Raises `ValueError` if
-        the groups have not all the same dimensions or one comes twice, `TypeError` for a part of the ledger, and what
-        `record()` raises.
+        the groups have not all the same dimensions or one comes twice, `TypeError` for a part of the ledger,
+        `RoleError` in `as_role()`, and what `record()` raises.
         """
+        self._check_whole("reconcile", self._writing)
         if self._is_restricted():
             raise TypeError(
                 "reconcile() looks at the whole ledger: call it without filter(), as_of() or a related object."
@@ -198,6 +201,8 @@ class LedgerQuerySet(Reading):
 
     def _booked(self, entry: uuid.UUID, key: str, instances: Sequence[Any]) -> list[Any]:
         rows = list(self._rows.filter(**{KEY: key}).order_by("id"))
+        if not rows and option(self.model, "policies"):
+            _check_hidden(key, self._writing)
         if any(row.entry_id == entry for row in rows) or not rows:
             if len(rows) < len(instances):
                 raise IntegrityError(f"A leg of the entry {entry} breaks a unique constraint of {self.model.__name__}.")
@@ -241,8 +246,16 @@ def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any,
     """Return the values of `fields` in the leg that `instance` repeats: same key, same content."""
     rows = type(instance)._base_manager.using(using)
     rows = rows.filter(**conditions({**_said(instance), KEY: getattr(instance, KEY)}))
-    [row] = rows.order_by("id").values_list(*(field.attname for field in fields))[:1]
+    row: Any = rows.order_by("id").values_list(*(field.attname for field in fields)).first()
+    if row is None:
+        _check_hidden(getattr(instance, KEY), using)
     return row  # type: ignore[no-any-return]
+
+
+def _check_hidden(key: str, using: str) -> None:
+    """Raise `IdempotencyConflict` in `as_role()`, whose role does not see the entry that has the key already."""
+    if (role := acting_role(using)) is not None:
+        raise IdempotencyConflict(f"The idempotency key {key!r} belongs to an entry that {role} may not see.")
 
 
 def _said(instance: Any) -> dict[str, Any]:
