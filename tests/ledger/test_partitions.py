@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, models
+from django.db import DatabaseError, IntegrityError, connections, models
 from django.db.migrations.state import AppConfigStub
 
 from pgcraft_django.api import API
@@ -388,3 +388,14 @@ def test_coming_partitions_are_made_while_others_book_and_read(kept: Store) -> N
             after.execute("ROLLBACK")
         maker.execute("ROLLBACK")
         before.execute("ROLLBACK")
+
+
+def test_a_test_run_may_empty_all_partitions(unblocked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`TransactionTestCase` does, after each test, also those that were made after the migrations."""
+    with new_store(partition_by="day") as store:
+        settings = connections[store.site.alias].settings_dict
+        monkeypatch.setitem(settings, "TEST", {"NAME": settings["NAME"]})
+        store.add(5)
+        assert make_partitions(store.model, store.site.alias, 1)
+        store.query("TRUNCATE inventory, inventory_balance")
+        assert store.entries.count() == 0

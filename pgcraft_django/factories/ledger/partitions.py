@@ -15,6 +15,7 @@ from django.db import OperationalError, connections, models, transaction
 
 from pgcraft_django.bodies import read_body
 from pgcraft_django.diagnosis import server_message
+from pgcraft_django.factories.guard import let_tests_truncate
 from pgcraft_django.factories.ledger.balance import is_ledger
 from pgcraft_django.factories.ledger.shape import INTERVALS, partition_interval
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
@@ -91,7 +92,9 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [PATIENCE])
         cursor.execute(f"SELECT * FROM {quote_name(_function(model._meta.db_table))}(%s)", [ahead])
-        return [name for (name,) in cursor.fetchall()]
+        made = [name for (name,) in cursor.fetchall()]
+    let_tests_truncate(using)  # each partition has guards of its own
+    return made
 
 
 def make_partitions_after_migrate(using: str, *, stdout: Any = None, **kwargs: Any) -> None:
