@@ -1,18 +1,19 @@
 """What each factory adds to the ORM where a request is granted a part: some columns, rows, balances or definitions."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
 from django.core.exceptions import ValidationError
-from django.db import IntegrityError, ProgrammingError, models, transaction
+from django.db import IntegrityError, ProgrammingError, connections, models, transaction
 from django.utils import timezone
 
 import pgcraft_django
 from pgcraft_django.api import API
 from pgcraft_django.errors import IdempotencyConflict, RoleError
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftStateMachine
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import OwnerPolicy
 from tests.eav.catalogue import define
@@ -64,6 +65,16 @@ def declare(apps: Apps) -> None:
         {"name": text(unique=True), "price": models.IntegerField(null=True)},
         api=API(grants={"webuser": "all"}),
         extra=True,
+    )
+    define(
+        apps,
+        "Ticket",
+        "tickets",
+        PGCraftStateMachine,
+        {"state": text(default="new")},
+        api=[API(name="requests", grants={"webuser": "all"}), API(grants={"webuser": "all"})],
+        transitions={"new": ["done"]},
+        transition_grants={"webuser": "all"},
     )
 
 
@@ -184,3 +195,33 @@ def test_forms_leave_it_to_the_database_what_definitions_say_that_a_role_may_not
         goods.validate_constraints()
         goods.save()
     assert rows.get(pk=goods.pk).extra == {"colour": "blue"}
+
+
+def test_the_function_of_a_machine_is_called_like_its_first_api(shop: Shop) -> None:
+    ticket = shop.rows("Ticket").create()
+    with shop.request():
+        assert ticket.state_machine.transition("done").to_state == "done"
+
+
+def test_of_two_requests_that_update_an_attribute_none_is_lost(made: Shop, unblocked: None) -> None:
+    rows = made.rows("Goods")
+    goods = rows.create(name="both", price=1)
+    failed: list[Exception] = []
+
+    def update() -> None:
+        try:
+            with made.request():
+                rows.filter(pk=goods.pk).update(price=models.F("price") + 1)
+        except Exception as error:
+            failed.append(error)
+        finally:
+            connections[made.site.alias].close()
+
+    rival = threading.Thread(target=update)
+    with made.request():
+        rows.filter(pk=goods.pk).update(price=models.F("price") + 1)
+        rival.start()
+        rival.join(0.3)  # it waits for this transaction
+        assert rival.is_alive()
+    rival.join()
+    assert (failed, rows.get(pk=goods.pk).price) == ([], 3)

@@ -6,12 +6,15 @@ from typing import Any, Self, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
-from django.db import NotSupportedError, OperationalError, ProgrammingError, connections, models, router, transaction
+from django.db import NotSupportedError, OperationalError, connections, models, router, transaction
 
 from pgcraft_django.attribution.acting import acting_role
-from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, SERIALIZATION_FAILURE, sqlstate
+from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
 from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.plugins.base import option
+
+ATTEMPTS = 10
+"""How often a request writes that cannot lock."""
 
 
 class EAVQuerySet(models.QuerySet[Any]):
@@ -38,11 +41,13 @@ class EAVQuerySet(models.QuerySet[Any]):
 
     def update_or_create(self, *args: Any, **values: Any) -> tuple[Any, bool]:
         rows: Any = self
-        if acting_role(self.db) is not None and not option(self.model, "policies"):
+        if self._cannot_lock():
             rows = _WithoutLocks(self.model, self.query, self.db, self._hints)  # type: ignore[attr-defined]
         return super(EAVQuerySet, rows).update_or_create(*args, **values)
 
     def _write(self, write: Callable[[], Any]) -> Any:
+        if self._cannot_lock():
+            return self._repeat(write)
         if not connections[self.db].in_atomic_block:
             try:
                 return write()
@@ -52,6 +57,21 @@ class EAVQuerySet(models.QuerySet[Any]):
         with transaction.atomic(using=self.db, savepoint=False):
             self._lock()
             return write()
+
+    def _cannot_lock(self) -> bool:
+        """Tell whether a request asks that, without policies, writes to the view and not to the table behind it."""
+        return acting_role(self.db) is not None and not option(self.model, "policies")
+
+    def _repeat(self, write: Callable[[], Any]) -> Any:
+        """Write again if others were faster, as PostgREST does."""
+        for _ in range(ATTEMPTS - 1):
+            try:
+                with transaction.atomic(using=self.db):
+                    return write()
+            except OperationalError as error:
+                if sqlstate(error) != SERIALIZATION_FAILURE:
+                    raise
+        return write()
 
     def _lock(self) -> None:
         query = self.query
@@ -65,21 +85,15 @@ class EAVQuerySet(models.QuerySet[Any]):
             sql, parameters = rows.query.get_compiler(self.db).as_sql()
         except EmptyResultSet:  # such as pk__in=[]
             return
-        is_request = acting_role(self.db) is not None
-        try:
-            with transaction.atomic(using=self.db, savepoint=is_request), connections[self.db].cursor() as cursor:
-                cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
-        except ProgrammingError as error:
-            # Without policies, a request may write to the view alone, and is told if somebody else was faster.
-            if not is_request or sqlstate(error) != INSUFFICIENT_PRIVILEGE:
-                raise
+        with connections[self.db].cursor() as cursor:
+            cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
 
     update.alters_data = True  # type: ignore[attr-defined]
     update_or_create.alters_data = True  # type: ignore[attr-defined]
 
 
 class _WithoutLocks(EAVQuerySet):
-    """For a request that writes to the view, and may not lock the rows behind it: without policies, none may."""
+    """For a request that may not lock."""
 
     def select_for_update(self, *args: Any, **options: Any) -> Self:
         return self._chain()  # type: ignore[attr-defined, no-any-return]

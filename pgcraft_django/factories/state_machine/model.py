@@ -8,14 +8,13 @@ from django.db import models
 
 from pgcraft_django.api import as_apis
 from pgcraft_django.columns import column_name
-from pgcraft_django.conf import get_config
-from pgcraft_django.factories.base import Factory, PGCraftModel, first_api
+from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
 from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.factories.state_machine.validating import validate_state
-from pgcraft_django.naming import is_identifier, plain_text, shorten
+from pgcraft_django.naming import is_identifier, shorten
 from pgcraft_django.plugins.base import ColumnGrant, option
 
 if TYPE_CHECKING:
@@ -84,14 +83,14 @@ class StateMachineFactory(Factory):
 
     def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":
         from pgcraft_django.factories.state_machine.objects import Parts, api_objects, machine_objects
+        from pgcraft_django.factories.state_machine.signature import exposed_at
 
         machine = get_machine(model)
         if machine is None:
             return
         parts = Parts(machine, schema)
         yield from machine_objects(parts)
-        api = first_api(model)
-        place, name = plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
+        place, name = exposed_at(model)
         if is_identifier(place) and is_identifier(name):
             yield from api_objects(parts, place, name)
 

@@ -9,8 +9,8 @@ from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
-from pgcraft_django.factories.state_machine.signature import Signature
-from pgcraft_django.naming import plain_text, quote_name
+from pgcraft_django.factories.state_machine.signature import Signature, exposed_at
+from pgcraft_django.naming import plain_text, quote_name, shorten
 
 
 class StateMachineAccess:
@@ -78,9 +78,13 @@ class InstanceMachine:
         expected = getattr(instance, machine.field.attname)
         given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
         casts = [f"%s::{kind}" for _, kind in signature.arguments]
-        if acting_role(using) is None:  # a request finds the function of the API, which says itself who asks
+        if acting_role(using) is None:
+            function = quote_name(signature.name)
             casts.append("NULL")
-        sql = f"SELECT * FROM {quote_name(signature.name)}({', '.join(casts)})"
+        else:  # a request calls the function of the API, which says itself who asks
+            schema, name = exposed_at(machine.model)
+            function = quote_name(schema, shorten(f"{name}_transition"))
+        sql = f"SELECT * FROM {function}({', '.join(casts)})"
         try:
             with transaction.atomic(using=using):
                 [entry] = self._log._base_manager.using(using).raw(sql, self._parameters(signature, given, using))
