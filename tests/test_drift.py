@@ -13,10 +13,11 @@ from django.db import IntegrityError, connections, models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
-from pgcraft_django.drift.comparing import differences
+from pgcraft_django.drift.comparing import Difference, differences
 from pgcraft_django.drift.detecting import find_drift
 from pgcraft_django.drift.reading import read_catalog
 from pgcraft_django.drift.rereading import as_read_again
+from pgcraft_django.management.commands.pgcraft_drift import _shown
 from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.policies import Policy
 from tests.ledger.conftest import new_store
@@ -369,3 +370,12 @@ def test_a_database_that_was_restored_from_a_dump_has_no_drift(unblocked: None, 
         restored.query("ALTER POLICY among ON private.things USING (code IN ('a', 'b', 'c'))")
         assert told() == ["changed: policy among ON private.things"]
         assert read_catalog(connections[site.alias], schemas, []) == expected
+
+
+def test_long_texts_are_shown_where_they_differ() -> None:
+    key = f"FOREIGN KEY (owner_id) REFERENCES private.owners(id) {'ON DELETE CASCADE ' * 3}DEFERRABLE"
+    shown = _shown(Difference("constraint", "a ON b", "changed", key, f"{key} NOT VALID", None)).splitlines()
+    assert [line.partition("…")[2][-20:] for line in shown[1:3]] == [
+        "DEFERRABLE NOT VALID",
+        "E CASCADE DEFERRABLE",
+    ]

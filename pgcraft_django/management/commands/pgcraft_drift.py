@@ -3,6 +3,7 @@
 import json
 from argparse import ArgumentParser
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Any
 
 from django.core.management.base import CommandError
@@ -43,11 +44,16 @@ def _shown(item: Difference) -> str:
     # A comment ends with the line, and whatever a name has behind it would be SQL.
     lines = [f"-- {' '.join(item.describe().splitlines())}"]
     if item.problem == "changed":
-        lines += [f"--   is         {_flat(item.found)}", f"--   should be  {_flat(item.expected)}"]
+        found, expected = _apart(item.found, item.expected)
+        lines += [f"--   is         {found}", f"--   should be  {expected}"]
     lines.append(f"{item.repair};" if item.repair else "--   no statement repairs this by itself")
     return "\n".join(lines)
 
 
-def _flat(text: str | None) -> str:
-    line = " ".join((text or "").split())
-    return line if len(line) <= 100 else f"{line[:97]}…"
+def _apart(*texts: str | None) -> list[str]:
+    """Return each text in a line, cut to where they begin to differ if that would not be seen."""
+    lines = [" ".join((text or "").split()) for text in texts]
+    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(*lines, strict=False))))
+    begin = alike - 30 if alike > 60 else 0
+    parts = [f"…{line[begin:]}" if begin else line for line in lines]
+    return [part if len(part) <= 100 else f"{part[:97]}…" for part in parts]
