@@ -282,6 +282,8 @@ class Edits(RuleBasedStateMachine):
         referring = {item.target for other in self.project.values() for item in other.fields.values()}
         if spec.path in referring or {item.kind for item in spec.fields.values()} & {"one", "many"}:
             return  # no constraint reaches over partitions
+        if {spec.fields[name].kind for name in spec.indexes} & {"50", "80"}:
+            return  # the index is made anew from what PostgreSQL has printed, and gets other casts: no drift, but no equal
         self.change(key, spec.but(partition_by=interval))
 
     @precondition(lambda self: len(self.project) < 4)

@@ -144,12 +144,13 @@ class LedgerQuerySet(Reading):
         return super()._insert(objs, fields_to_insert(objs, fields), **options)  # type: ignore[misc]
 
     def _batched_insert(self, objs: Any, *args: Any, on_conflict: Any = None, **options: Any) -> Any:
-        rows = super()._batched_insert(objs, *args, on_conflict=on_conflict, **options)  # type: ignore[misc]
-        if on_conflict is None and (len(rows) < len(objs) or None in rows):
-            raise IntegrityError(
-                f"An entry of {self.model.__name__} with one of these idempotency keys is there already, and nothing "
-                "says which are new: use bulk_create(…, ignore_conflicts=True) or record()."
-            )
+        with transaction.atomic(using=self.db, savepoint=False):
+            rows = super()._batched_insert(objs, *args, on_conflict=on_conflict, **options)  # type: ignore[misc]
+            if on_conflict is None and (len(rows) < len(objs) or None in rows):
+                raise IntegrityError(
+                    f"An entry of {self.model.__name__} with one of these idempotency keys is there already, and "
+                    "nothing says which are new: use bulk_create(…, ignore_conflicts=True) or record()."
+                )
         return rows
 
     def _leg(self, difference: Any) -> dict[str, Any]:
