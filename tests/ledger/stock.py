@@ -1,5 +1,6 @@
 """An inventory whose balances never fall below zero: the ledger that most tests run."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.apps.registry import Apps
@@ -18,10 +19,11 @@ def declare(
     table: str = "inventory",
     fields: dict[str, Any] | None = None,
     base: type[models.Model] = PGCraftLedger,
+    indexes: Sequence[models.Index] = (),
     **options: Any,
 ) -> type[models.Model]:
     """Define `Inventory` in `apps`; `options` are what its `class PGCraft` says."""
-    meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": table})
+    meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": table, "indexes": [*indexes]})
     own = {
         "value": models.DecimalField(max_digits=20, decimal_places=2),
         "warehouse": models.TextField(),

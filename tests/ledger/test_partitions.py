@@ -16,6 +16,9 @@ from django.db import DatabaseError, IntegrityError, connections, models
 from django.db.migrations.state import AppConfigStub
 
 from pgcraft_django.api import API
+from pgcraft_django.drift.comparing import differences as drift
+from pgcraft_django.drift.reading import read_catalog
+from pgcraft_django.drift.rereading import as_read_again
 from pgcraft_django.errors import IdempotencyConflict, MigrationError
 from pgcraft_django.factories.ledger import partitions as making
 from pgcraft_django.factories.ledger.checks import check_ledger
@@ -218,6 +221,20 @@ def test_a_ledger_with_entries_becomes_partitioned_and_whole_again(unblocked: No
         store.evolve(lambda apps: declare(apps, **whole))
         assert hashes(store.site, TABLES) == rows
         assert differences(meaning(store.site.catalog()), meaning(catalog)) == {}
+
+
+def test_an_index_that_came_back_with_other_casts_is_no_drift(unblocked: None) -> None:
+    """It is made anew from what PostgreSQL has printed, which PostgreSQL reads otherwise: `IN` over a varchar."""
+    index = models.Index(fields=["code"], condition=models.Q(code__in=["a", "b"]), name="inventory_among")
+    whole: dict[str, Any] = {"fields": {"code": models.CharField(max_length=9)}, "indexes": [index]}
+    with new_store(**whole) as store, new_site() as straight:
+        straight.migrate(store.world.order)
+        store.evolve(lambda apps: declare(apps, **whole, partition_by="month"))
+        store.site.unmigrate()
+        here, wanted = connections[store.site.alias], connections[straight.alias]
+        found, expected = (read_catalog(connection, ["private"], []) for connection in (here, wanted))
+        assert [item.kind for item in drift(expected, found)] == ["index"]
+        assert drift(as_read_again(wanted, expected, found, ["private"], []), found) == []
 
 
 def test_step_by_step_is_the_same_as_at_once(unblocked: None) -> None:
