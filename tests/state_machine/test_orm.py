@@ -9,6 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.forms import modelform_factory
 
@@ -167,6 +168,21 @@ def test_a_form_says_before_the_database_what_is_not_possible(orders: Any) -> No
     assert errors(order, state="confirmed", total=5) == {}
     assert errors(order, note="x") == errors(order, state="confirmed") == {}
     assert steps(order) == [(None, "pending"), ("pending", "confirmed")]
+
+
+def test_a_form_takes_a_guard_that_is_neither_true_nor_false_for_not_met(unblocked: None) -> None:
+    guard = models.Q(paid__gte=models.F("total"))
+    paid = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    world = World()
+    with new_site() as site:
+        ways = {"pending": [Transition("confirmed", guard=guard)]}
+        site.migrate(world.evolve(lambda apps: declare(apps, fields={"paid": paid}, transitions=ways)))
+        order = world.apps.get_model("shop", "Order")._base_manager.using(site.alias).create()
+        order.state = "confirmed"
+        with pytest.raises(ValidationError, match="the condition for that is not met"):
+            order.full_clean(exclude=["paid"])
+        order.paid = 0
+        order.full_clean()
 
 
 def test_asynchronous_code_leads_on_too(shop: Shop, orders: Any) -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import router
+from django.db import models, router
+from django.db.models.functions import Coalesce
 
 from pgcraft_django.factories.state_machine.machine import Machine
 
@@ -27,5 +28,7 @@ def validate_state(machine: Machine, instance: Any, exclude: Any) -> None:
         raise ValidationError({name: f"It is {before}, and cannot become {state}."})
     if way.guard is not None:
         values = instance._get_field_expression_map(meta=instance._meta)
-        if not way.guard.check(values, using=using):
+        # To Q.check(), as to a CHECK, what is neither true nor false is met. To a guard it is not.
+        met = models.Q(Coalesce(way.guard, False, output_field=models.BooleanField()))
+        if not met.check(values, using=using):
             raise ValidationError({name: f"It cannot become {state} as it is: the condition for that is not met."})
