@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import models
 from django.db.models.fields.proxy import OrderWrt
+from django.utils.text import format_lazy
 
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.fixtures import LoadedModel
@@ -107,6 +108,15 @@ def _named(output: "models.Field[Any, Any]", field: "models.Field[Any, Any]") ->
     copied.db_column = field.db_column
     copied.model = field.model
     return copied
+
+
+def titles(model: type[models.Model], one: str, many: str) -> dict[str, Any]:
+    """Return what `class Meta` of a companion says of its name: texts in which `{name}` and `{names}` are the model's.
+
+    They are put together when somebody reads them, in their language, and in that of the source for migrations.
+    """
+    names = {"name": model._meta.verbose_name, "names": model._meta.verbose_name_plural}
+    return {"verbose_name": format_lazy(one, **names), "verbose_name_plural": format_lazy(many, **names)}
 
 
 class Derived(LoadedModel):

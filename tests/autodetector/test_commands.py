@@ -39,6 +39,31 @@ class Migration(migrations.Migration):
         )),
     ]
 """
+TRANSLATED = """
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger
+from pgcraft_django.plugins import Balance
+
+class Contract(PGCraftAppendOnly):
+    class Meta:
+        verbose_name = _("Yes")
+
+class Edition(PGCraftEAV):
+    class Meta:
+        verbose_name = _("Yes")
+
+    class PGCraft:
+        extra = True
+
+class Stock(PGCraftLedger):
+    sku = models.TextField()
+
+    class Meta:
+        verbose_name = _("Yes")
+
+    class PGCraft:
+        idempotency = True
+        plugins = [Balance(["sku"], name="by_sku")]
+"""
 ROUTER = """
 class Router:
     def allow_migrate(self, db, app_label, **hints):
@@ -233,12 +258,18 @@ def test_django_pgtrigger_works_beside_it_in_both_orders(project: ManagedProject
     project.manage("migrate", "shop", "zero")
 
 
-def test_translations_of_help_texts_are_not_baked_into_migrations(project: ManagedProject) -> None:
+def test_translations_are_not_baked_into_migrations(project: ManagedProject) -> None:
     project.settings(LANGUAGE_CODE="de", USE_I18N=True)
     lazy = "from django.utils.translation import gettext_lazy as _\n"
-    project.models(lazy + MODELS.replace("models.TextField()", "models.TextField(help_text=_('Yes'))"))
+    project.models(lazy + MODELS.replace("models.TextField()", "models.TextField(help_text=_('Yes'))") + TRANSLATED)
     project.manage("makemigrations")
-    assert "'name': 'Yes'" in project.migrations()["0001_initial"]
+    migration = project.migrations()["0001_initial"]
+    assert "'name': 'Yes'" in migration
+    for name in ("version of Yes", "changes of Yess", "definitions for Yess", "keys of Yess", "balance of Yes: by sku"):
+        assert f"'{name}'" in migration
+    assert "Ja" not in migration
+    project.settings(LANGUAGE_CODE="fr", USE_I18N=True)
+    assert "No changes" in project.manage("makemigrations", "--check")
 
 
 def test_a_swapped_user_model_is_exposed_like_any_other(project: ManagedProject) -> None:

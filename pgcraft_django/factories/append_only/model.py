@@ -14,7 +14,7 @@ from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
 from pgcraft_django.factories.base import Factory, PGCraftModel, is_redefined
-from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.companion import make_companion, plain_copy, titles
 from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
@@ -49,8 +49,7 @@ class AppendOnlyFactory(Factory):
             "constraints": [models.UniqueConstraint(fields=[*keys, "version"], name=name)],
             "indexes": [models.Index(fields=["valid_to"])],
             "ordering": [*keys, "version"],
-            "verbose_name": f"version of {model._meta.verbose_name}",
-            "verbose_name_plural": f"versions of {model._meta.verbose_name_plural}",
+            **titles(model, "version of {name}", "versions of {names}"),
         }
         history = make_companion(model, "History", fields, meta=meta, api=_apis(model), base=HistoryModel)
         model.history = History(history)  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from django.db import models
 
 from pgcraft_django.bodies import read_body
 from pgcraft_django.factories.base import Factory, PGCraftModel
-from pgcraft_django.factories.companion import make_companion
+from pgcraft_django.factories.companion import make_companion, titles
 from pgcraft_django.factories.eav.document import ENTITY, EXTRA, place
 from pgcraft_django.factories.eav.objects import Parts
 from pgcraft_django.factories.guard import RESTORING, guard_truncate
@@ -49,8 +49,7 @@ def add_extra(model: type[models.Model], api: object) -> None:
                 condition=models.Q(type__in=TYPES), name=shorten(f"{model._meta.db_table}{DEFINITIONS}_type")
             )
         ],
-        "verbose_name": f"definition for {model._meta.verbose_name_plural}",
-        "verbose_name_plural": f"definitions for {model._meta.verbose_name_plural}",
+        **titles(model, "definition for {names}", "definitions for {names}"),
     }
     definitions = make_companion(model, "Extra", {}, meta=meta, api=api, base=DefinitionModel)
     model.pgcraft_extra = definitions  # type: ignore[attr-defined]

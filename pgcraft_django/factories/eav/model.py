@@ -12,7 +12,7 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
-from pgcraft_django.factories.companion import Derived, make_companion, plain_copy
+from pgcraft_django.factories.companion import Derived, make_companion, plain_copy, titles
 from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
@@ -132,8 +132,7 @@ class EAVFactory(Factory):
                 )
             ],
             "ordering": ["log_id"],
-            "verbose_name": f"change of {model._meta.verbose_name}",
-            "verbose_name_plural": f"changes of {model._meta.verbose_name_plural}",
+            **titles(model, "change of {name}", "changes of {names}"),
         }
         api = declared_apis(model, "attribute_api")
         log = make_companion(model, "Attribute", {key.name: plain_copy(key)}, meta=meta, api=api, base=LogModel)

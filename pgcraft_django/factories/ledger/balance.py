@@ -19,7 +19,7 @@ from django.db.models import Q
 from pgcraft_django.api import API, as_apis
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel
-from pgcraft_django.factories.companion import make_companion, plain_copy
+from pgcraft_django.factories.companion import make_companion, plain_copy, titles
 from pgcraft_django.factories.ledger.model import LedgerFactory
 from pgcraft_django.factories.ledger.shape import (
     OF_BALANCES,
@@ -98,8 +98,7 @@ class Balance(Plugin):
                 "constraints": constraints,
                 "ordering": names,
                 "default_permissions": ["view"],
-                "verbose_name": f"balance of {model._meta.verbose_name}{which}",
-                "verbose_name_plural": f"balances of {model._meta.verbose_name_plural}{which}",
+                **titles(model, f"balance of {{name}}{which}", f"balances of {{names}}{which}"),
             },
             api=self._exposed(),
             base=BalanceModel,

@@ -12,7 +12,7 @@ from django.db import models
 from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
-from pgcraft_django.factories.companion import Derived, make_companion
+from pgcraft_django.factories.companion import Derived, make_companion, titles
 from pgcraft_django.factories.guard import by_hand, guard_truncate
 from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, written_fields
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
@@ -49,8 +49,7 @@ def add_keys(model: type[models.Model]) -> None:
     index_entries(model)
     meta = {
         "default_permissions": ["view"],
-        "verbose_name": f"key of {model._meta.verbose_name}",
-        "verbose_name_plural": f"keys of {model._meta.verbose_name_plural}",
+        **titles(model, "key of {name}", "keys of {names}"),
     }
     model.pgcraft_keys = make_companion(model, "Key", {}, meta=meta, base=KeyModel)  # type: ignore[attr-defined]
 
