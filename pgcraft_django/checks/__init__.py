@@ -51,7 +51,7 @@ Commands and databases (E052 to E054 run with `migrate` and with `check --databa
     E054  The search path does not lead to the tables.
 
 Histories
-    E061  A field or column has a name that its history needs.
+    E061  A field, a column or something else has a name that its history needs.
     E062  `history_api` is not an API.
     E063  A field is computed when it is read, so that a history cannot keep it.
 
@@ -70,7 +70,7 @@ State machines
 Attributes
     E081  A `ForeignKey` leads to a model whose relation is a view.
     E082  The key of an entity is not one plain column.
-    E083  A field or column has a name that the model or the tables behind it need.
+    E083  A field, a column or something else has a name that the model or the tables behind it need.
     E084  A many-to-many field is on a model whose relation is a view, or leads to one.
     E085  An attribute cannot be a generated field.
     E086  A constraint or index is not possible over attributes.

@@ -4,16 +4,19 @@ They are made when the model's class is, so that `makemigrations` follows them a
 """
 
 import copy
+import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from django.core.checks import CheckMessage
 from django.db import models
 from django.db.models.fields.proxy import OrderWrt
 from django.utils.text import format_lazy
 
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.fixtures import LoadedModel
+from pgcraft_django.messages import error, renamed
 
 _INTEGERS: dict[type["models.Field[Any, Any]"], type["models.Field[Any, Any]"]] = {
     models.AutoField: models.IntegerField,
@@ -170,3 +173,21 @@ def make_companion(
     )
     setattr(sys.modules[model.__module__], name, companion)
     return companion
+
+
+def add_history(model: Any, history: object) -> None:
+    """Let `model.history` be `history`, unless something else of the model has this name, which the check tells."""
+    if inspect.getattr_static(model, "history", None) is None:
+        model.history = history
+
+
+def check_history(model: type[models.Model], kind: type, number: str) -> Iterator[CheckMessage]:
+    """Find what else is called `history`: a field, a manager, a `related_name`, or what another package adds."""
+    if not isinstance(inspect.getattr_static(model, "history", None), kind):
+        name = renamed("history", model)
+        yield error(
+            number,
+            "Something else of the model is called 'history', which is the name of what its rows were before.",
+            hint=f'Write {name} = …, or related_name="{name}" if it is a reference to the model',
+            obj=model,
+        )

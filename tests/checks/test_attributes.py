@@ -63,11 +63,6 @@ def test_names_that_the_tables_need_are_refused_for_a_key(apps: Apps, name: str)
     expect(messages(apps), "E083", f'person_{name} = …(db_column="person_{name}")')
 
 
-def test_the_name_of_the_changes_is_refused_for_a_field(apps: Apps) -> None:
-    model(apps, base=PGCraftEAV, history=models.TextField())
-    expect(messages(apps), "E083", "Write person_history = …")
-
-
 def test_names_that_the_table_needs_are_refused_for_a_foreign_key(apps: Apps) -> None:
     model(apps, "House")
     model(apps, base=PGCraftEAV, house=models.ForeignKey("shop.House", models.CASCADE, db_column="data"))

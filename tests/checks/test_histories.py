@@ -1,12 +1,13 @@
 """`PGCraftAppendOnly`: what its history cannot take."""
 
+import copy
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
 from django.db import models
 
-from pgcraft_django.models import PGCraftAppendOnly
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftForeignKey
 from tests.checks.declare import expect, messages, model
 
 
@@ -19,6 +20,21 @@ def test_a_model_with_a_history_is_right(apps: Apps) -> None:
 def test_names_that_the_history_needs_are_refused(apps: Apps, name: str) -> None:
     model(apps, base=PGCraftAppendOnly, **{name: models.TextField(null=True)})
     expect(messages(apps), "E061", f"person_{name} = …")
+
+
+@pytest.mark.parametrize("base", [PGCraftAppendOnly, PGCraftEAV])
+@pytest.mark.parametrize("other", [models.TextField(), models.Manager(), property(lambda person: [])])
+def test_the_name_of_the_history_is_refused_for_anything_else(apps: Apps, base: Any, other: Any) -> None:
+    """It would be lost, or taken for the history, as that of django-simple-history: triggers would write into it."""
+    model(apps, base=base, history=copy.copy(other))
+    expect(messages(apps), "E061" if base is PGCraftAppendOnly else "E083", "Write person_history = …")
+
+
+@pytest.mark.parametrize("base", [PGCraftAppendOnly, PGCraftEAV])
+def test_the_name_of_the_history_is_refused_for_a_way_back(apps: Apps, base: Any) -> None:
+    person = model(apps, base=base)
+    model(apps, "Note", person=PGCraftForeignKey(person, models.CASCADE, related_name="history"))
+    expect(messages(apps), "E061" if base is PGCraftAppendOnly else "E083", 'related_name="person_history"')
 
 
 def test_columns_that_the_history_needs_are_refused(apps: Apps) -> None:

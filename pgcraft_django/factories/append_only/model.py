@@ -14,7 +14,7 @@ from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
 from pgcraft_django.factories.append_only.versions import History, Version, VersionManager
 from pgcraft_django.factories.base import Factory, PGCraftModel, is_redefined
-from pgcraft_django.factories.companion import make_companion, plain_copy, titles
+from pgcraft_django.factories.companion import add_history, check_history, make_companion, plain_copy, titles
 from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
@@ -52,13 +52,15 @@ class AppendOnlyFactory(Factory):
             **titles(model, "version of {name}", "versions of {names}"),
         }
         history = make_companion(model, "History", fields, meta=meta, api=_apis(model), base=HistoryModel)
-        model.history = History(history)  # type: ignore[attr-defined]
+        model.pgcraft_history = history  # type: ignore[attr-defined]
+        add_history(model, History(history))
 
     def objects(self, model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
-        return history_objects(model, model.history.model, schema)  # type: ignore[attr-defined]
+        return history_objects(model, model.pgcraft_history, schema)  # type: ignore[attr-defined]
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
-        own = {field.name for field in HistoryModel._meta.local_fields} | {"history"}
+        yield from check_history(model, History, "E061")
+        own = {field.name for field in HistoryModel._meta.local_fields}
         for field in model._meta.local_fields:
             taken = is_redefined(field, PGCraftAppendOnly) if field.name in STAMPS else field.name in own
             if taken or field.db_column in own:

@@ -87,13 +87,6 @@ def _key(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 
 def _field(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
-    if field.name == "history":
-        yield error(
-            "E083",
-            "The field 'history' has the name of the changes of the attributes.",
-            hint=f"Write {renamed(field.name, model)} = …",
-            obj=model,
-        )
     if field.generated:
         yield error(
             "E085",

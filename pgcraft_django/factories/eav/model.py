@@ -12,7 +12,7 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
-from pgcraft_django.factories.companion import Derived, make_companion, plain_copy, titles
+from pgcraft_django.factories.companion import Derived, add_history, check_history, make_companion, plain_copy, titles
 from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
 from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
@@ -136,7 +136,7 @@ class EAVFactory(Factory):
         }
         api = declared_apis(model, "attribute_api")
         log = make_companion(model, "Attribute", {key.name: plain_copy(key)}, meta=meta, api=api, base=LogModel)
-        model.history = History(log)  # type: ignore[attr-defined]
+        add_history(model, History(log))
 
     def source(self, model: type[models.Model], schema: str, fields: Sequence[AnyField]) -> Source:
         table = f"{model._meta.db_table}{ENTITY}"
@@ -173,7 +173,9 @@ class EAVFactory(Factory):
         return condition_sql(model, condition)
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
-        return check_model(model)
+        yield from check_model(model)
+        if is_possible(model):
+            yield from check_history(model, History, "E083")
 
 
 def _write_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
