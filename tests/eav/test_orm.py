@@ -7,7 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 from django.core.serializers.base import DeserializedObject
-from django.db import IntegrityError, NotSupportedError, OperationalError, connections, models, transaction
+from django.db import (
+    IntegrityError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connections,
+    models,
+    transaction,
+)
 from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 from model_bakery import baker
@@ -333,6 +341,24 @@ def test_raw_updates_that_would_undo_another_are_refused(shop: Shop) -> None:
 
     done = in_threads(shop, add, 100)
     assert shop.rows().get(pk=key).stock == done.count(True) > 0
+
+
+def test_a_row_that_a_statement_finds_more_than_once_is_changed_once_or_refused_for_good(shop: Shop) -> None:
+    """To do it again, as after `40001`, would not help."""
+    product = shop.rows().create(sku="a")
+    for amount in (5, 5, 7):
+        shop.rows("Line").create(product=product, amount=amount)
+    found = "UPDATE products SET stock = amount FROM lines WHERE product_id = products.id AND amount < %s"
+    with transaction.atomic(using=shop.site.alias), transaction.atomic(using=shop.site.alias):
+        assert shop.query(f"{found} RETURNING stock", 7) == [(5,)]
+    assert [change[:3] for change in shop.log(product) if change[3] == "update"] == [("stock", 0, 5)]
+    shop.rows().update(stock=0)
+    twice = "WITH first AS (UPDATE products SET stock = 1) UPDATE products SET stock = 2"
+    for statement in (found.replace("%s", "8"), twice):
+        with pytest.raises(ProgrammingError, match="twice, to different values") as refused:
+            shop.query(statement)
+        assert refused.value.__cause__.sqlstate == "21000"  # type: ignore[union-attr]
+    assert shop.rows().get().stock == 0
 
 
 def test_fixtures_bring_the_rows_and_leave_the_next_key_free(shop: Shop) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 from django.apps.registry import Apps
-from django.db import IntegrityError, OperationalError, connections, models
+from django.db import IntegrityError, OperationalError, ProgrammingError, connections, models
 from django.db.models import F
 
 from pgcraft_django.models import PGCraftAppendOnly
@@ -145,6 +145,21 @@ def test_an_insert_that_was_overtaken_is_refused_to_be_done_again(counter: Place
     assert isinstance(refused, OperationalError)
     assert (state_of(refused), "given up by others" in str(refused)) == (SERIALIZATION_FAILURE, True)
     insert_again(counter)
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ"])
+def test_a_statement_that_gives_a_key_up_and_uses_it_is_refused_for_good(counter: Place, isolation: str) -> None:
+    """To do it again, as after `40001`, would not help."""
+    moved = "WITH gone AS (DELETE FROM students RETURNING *) INSERT INTO students (id, marks) SELECT id, 2 FROM gone"
+    counter.query(f"BEGIN ISOLATION LEVEL {isolation}")
+    counter.query("SAVEPOINT part")
+    with pytest.raises(ProgrammingError, match="One statement cannot delete a key of students"):
+        counter.query(moved)
+    counter.query("ROLLBACK TO part")
+    counter.query("DELETE FROM students")
+    counter.query("INSERT INTO students (id) VALUES (1)")
+    counter.query("COMMIT")
+    assert counter.query("SELECT marks, version FROM students") == [(0, 2)]
 
 
 STORIES = {

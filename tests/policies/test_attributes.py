@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 from django.apps.registry import Apps
-from django.db import Error, connections, models, transaction
+from django.db import Error, ProgrammingError, connections, models, transaction
 from django.db.models import F, Q
 from django.db.models.lookups import Exact
 
@@ -332,6 +332,16 @@ def test_changes_at_once_are_all_made(stock: Stock) -> None:
         assert set(pool.map(write, range(40))) == {200}
     counted = "SELECT attribute, count(*) FROM things_attribute WHERE operation = 'update' GROUP BY 1 ORDER BY 1"
     assert stock.site.query(counted) == [("Größe, order", 20), ("stock", 20)]
+
+
+def test_who_finds_a_row_twice_changes_it_once_or_is_refused_for_good(stock: Stock) -> None:
+    stock.new(ANN)
+    twice = "UPDATE api.things SET stock = given.stock FROM (VALUES (1), ({})) AS given (stock) RETURNING things.stock"
+    with stock.session(ANN):
+        assert stock.site.query(twice.format(1)) == [(1,)]
+        with pytest.raises(ProgrammingError, match="twice, to different values"), transaction.atomic(stock.site.alias):
+            stock.site.query(twice.format(2).replace("(1)", "(3)"))
+    assert stock.site.query("SELECT stock FROM things") == [(1,)]
 
 
 def test_an_index_finds_the_entities_of_a_claim(stock: Stock) -> None:

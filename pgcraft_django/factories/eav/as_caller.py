@@ -13,7 +13,7 @@ from django.db import models
 from pgcraft_django.api import Resource
 from pgcraft_django.bodies import indent_lines, read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, postgresql
-from pgcraft_django.factories.eav.document import DATA, ENTITY, is_column, place
+from pgcraft_django.factories.eav.document import DATA, ENTITY, is_column, place, stored
 from pgcraft_django.factories.eav.objects import (
     Parts,
     inserted,
@@ -54,7 +54,8 @@ def columns_behind(parts: Parts, fields: Sequence[AnyField], privilege: str) -> 
 
 def caller_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyField]) -> Iterator[DatabaseObject]:
     """Yield what lets a view with `fields` be written to. Without the key, rows can only be added."""
-    functions = [*(function for _, function in _functions(parts, schema, view, fields)), *_new_key(parts)]
+    functions = [function for _, function in _functions(parts, schema, view, fields)]
+    functions += [*_new_key(parts), _changed_here(parts)]
     yield from functions
     if (schema, view) == (parts.schema, parts.name):
         yield from (_grant(function, WRITERS) for function in functions)
@@ -68,6 +69,7 @@ def caller_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFie
         same_key=same(parts.key_field, of("OLD", parts.key_field), of("NEW", parts.key_field)),
         refuse_other_key=parts.refuse_other_key,
         conflict_message=parts.conflict_message,
+        refuse_twice=parts.refuse_twice,
     )
     function = Function(
         schema=parts.schema,
@@ -89,9 +91,10 @@ def caller_objects(parts: Parts, schema: str, view: str, fields: Sequence[AnyFie
 
 def caller_grants(parts: Parts, resource: Resource) -> Iterator[FunctionGrant]:
     """Yield what the roles of an API need to write."""
+    behind = {"insert": [*_new_key(parts)], "update": [_changed_here(parts)]}
     for privilege, function in _functions(parts, resource.schema, resource.name, resource.fields):
         for role in sorted(resource.roles(privilege)):
-            for called in (function, *(_new_key(parts) if privilege == "insert" else ())):
+            for called in (function, *behind.get(privilege, ())):
                 yield _grant(called, role)
 
 
@@ -108,6 +111,7 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
     key = parts.key_field
     kind = str(key.rel_db_type(postgresql()))
     row = quote_name(schema, view)
+    changed_here = _changed_here(parts)
 
     def function(privilege: str, command: str, returns: str, statement: str) -> tuple[str, Function]:
         made = Function(
@@ -116,7 +120,7 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
             arguments=f"{row}, {row}",
             returns=returns,
             body=f"BEGIN ATOMIC\n    {indent_lines(statement, '    ')};\nEND",
-            requires=[("relation", schema, view), *(tuple(item.key) for item in _new_key(parts))],
+            requires=[("relation", schema, view), *(tuple(item.key) for item in (*_new_key(parts), changed_here))],
             reads=parts.reads,
         )
         return privilege, made
@@ -130,10 +134,26 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
     where = f"WHERE entity.{parts.key} = {of(OLD, key)}"
     yield function("delete", "delete", "boolean", f"DELETE FROM {parts.entity} AS entity\n{where}\nRETURNING true")
     written = [field for field in fields if not field.primary_key]
-    as_found = [f"({_unchanged(field)} OR {same(field, place(field, 'entity'), of(OLD, field))})" for field in written]
-    found = "\n    AND ".join(as_found) or "true"
-    locked = f"SELECT\n    {found}\nFROM {parts.entity} AS entity\n{where}\nFOR NO KEY UPDATE"
-    yield function("update", "lock", "boolean", locked)
+    as_found, as_wanted = (
+        "\n        AND ".join(
+            f"({_unchanged(field)} OR {same(field, place(field, 'entity'), of(row, field))})" for field in written
+        )
+        or "true"
+        for row in (OLD, NEW)
+    )
+    is_changed_here = f"{quote_name(changed_here.schema, changed_here.name)}(entity.{parts.key})"
+    locked = (
+        f"SELECT CASE\n"
+        f"    WHEN {as_found} THEN 'as found'\n"
+        f"    WHEN NOT {is_changed_here} THEN 'overtaken'\n"
+        f"    WHEN {as_wanted} THEN 'as wanted'\n"
+        f"    ELSE 'changed here'\n"
+        f"END\n"
+        f"FROM {parts.entity} AS entity\n"
+        f"{where}\n"
+        f"FOR NO KEY UPDATE"
+    )
+    yield function("update", "lock", "text", locked)
     # What the statement does not change, it does not overwrite.
     assigned = ",\n    ".join(
         f"{target(field)} = CASE WHEN {_unchanged(field)} THEN {place(field, 'entity')} ELSE {of(NEW, field)} END"
@@ -175,3 +195,16 @@ def _new_key(parts: Parts) -> Iterator[Function]:
             body=f"AS {dollar_quote(f'SELECT {key}')}",
             requires=[("relation", parts.schema, f"{parts.name}{ENTITY}")],
         )
+
+
+def _changed_here(parts: Parts) -> Function:
+    """Return the function that looks where a caller may not: who writes has no privilege on `xmin`."""
+    return Function(
+        schema=parts.schema,
+        name=shorten(f"{parts.name}_changed_here"),
+        arguments=str(parts.key_field.rel_db_type(postgresql())),
+        returns="boolean",
+        security_definer=True,
+        body=f"AS {dollar_quote(f'SELECT {parts.changed_here(OLD)}')}",
+        reads=stored(parts.model, parts.schema, [parts.key_field]),
+    )

@@ -6,10 +6,12 @@ IF NOT {same_key} THEN
     {refuse_other_key}
 END IF;
 -- This waits for whoever is changing the row. OLD is as it was before.
-SELECT compared INTO is_as_found FROM {lock}(OLD, NEW) AS compared;
-IF is_as_found IS NULL THEN
+SELECT compared INTO entity_is FROM {lock}(OLD, NEW) AS compared;
+IF entity_is IS NULL OR entity_is = 'as wanted' THEN
     RETURN NULL;
-ELSIF NOT is_as_found THEN
+ELSIF entity_is = 'changed here' THEN
+    {refuse_twice}
+ELSIF entity_is = 'overtaken' THEN
     RAISE EXCEPTION USING
         ERRCODE = 'serialization_failure',
         MESSAGE = {conflict_message},

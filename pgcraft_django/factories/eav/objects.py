@@ -49,6 +49,27 @@ class Parts:
         return quote_text(f"could not serialize access to {self.name} due to concurrent update")
 
     @property
+    def refuse_twice(self) -> str:
+        message = quote_text(f"One statement cannot change a row of {self.name} twice, to different values.")
+        return (
+            "RAISE EXCEPTION USING\n"
+            "    ERRCODE = 'cardinality_violation',\n"
+            f"    MESSAGE = {message},\n"
+            "    HINT = 'Let it find each row once, as a subquery with DISTINCT ON does.';"
+        )
+
+    def changed_here(self, key: str) -> str:
+        """Return SQL of whether a row that is visible was last changed by the present transaction, or a part of it."""
+        return (
+            "EXISTS (\n"
+            "    SELECT\n"
+            f"    FROM {self.entity} AS present\n"
+            "    JOIN pg_catalog.pg_locks AS held ON held.transactionid = present.xmin\n"
+            f"    WHERE present.{self.key} = {key} AND held.pid = pg_catalog.pg_backend_pid()\n"
+            ")"
+        )
+
+    @property
     def reads(self) -> dict[str, dict[str, str]]:
         return stored(self.model, self.schema, self.fields)
 
@@ -135,6 +156,8 @@ def _write_body(parts: Parts, fields: Sequence[AnyField]) -> str:
         values=",\n".join(values.values()),
         changes="\n".join(_written(parts, field) for field in fields),
         conflict_message=parts.conflict_message,
+        changed_here=parts.changed_here(f"OLD.{parts.key}"),
+        refuse_twice=parts.refuse_twice,
         assignments=",\n".join(f"{name} = entity.{name}" for name in assigned or [parts.key]),
     )
 
@@ -146,7 +169,7 @@ def _written(parts: Parts, field: AnyField) -> str:
         return f"IF NOT {same(field, old, new)} THEN\n    {parts.refuse_other_key}\nEND IF;"
     return (
         f"IF NOT {same(field, old, new)} THEN\n"
-        f"    is_changed := true;\n"
+        f"    is_changed := is_changed OR NOT {same(field, place(field, 'entity'), new)};\n"
         f"    is_overtaken := is_overtaken OR NOT {same(field, place(field, 'entity'), old)};\n"
         f"    entity.{target(field)} := {new};\n"
         f"END IF;"

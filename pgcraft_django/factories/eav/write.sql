@@ -28,6 +28,13 @@ BEGIN
         RETURN NULL;
     END IF;
     {changes}
+    IF is_overtaken AND {changed_here} THEN
+        -- The statement has found the row more than once. Where all say the same, a table takes one of them, too.
+        IF NOT is_changed THEN
+            RETURN NULL;
+        END IF;
+        {refuse_twice}
+    END IF;
     IF is_overtaken THEN
         RAISE EXCEPTION USING
             ERRCODE = 'serialization_failure',
