@@ -71,14 +71,15 @@ class Version:
         keys = {field.attname: getattr(self, field.attname) for field in self.pgcraft_owner._meta.pk_fields}
         fields = [field for field in self._copied() if not field.generated]
         values = {field.attname: self._stored(field) for field in fields}
-        rows = self.pgcraft_owner._base_manager.using(self._state.db)
-        with transaction.atomic(using=self._state.db):
+        using = router.db_for_write(self.pgcraft_owner, instance=self)  # the version may be from a replica
+        rows = self.pgcraft_owner._base_manager.using(using)
+        with transaction.atomic(using=using):
             others = {name: value for name, value in values.items() if name not in keys}
             there = rows.filter(**keys)
             # Asked first, because a request that may only insert is refused an UPDATE, also of no rows.
             if not (there.exists() and there.update(**others)):
                 # Raw, as fixtures are: otherwise Django would fill in the time, and the place among others.
-                rows._insert([self.pgcraft_owner(**values)], fields, raw=True, using=self._state.db)
+                rows._insert([self.pgcraft_owner(**values)], fields, raw=True, using=using)
             return rows.get(**keys)
 
     async def arestore(self) -> Any:

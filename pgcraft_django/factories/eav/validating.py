@@ -24,7 +24,7 @@ def validate_extra(instance: Any, exclude: Any) -> None:
         instance.extra = {}
     if not isinstance(instance.extra, dict):
         raise ValidationError({EXTRA: "It is an object of names and values."})
-    using = instance._state.db or router.db_for_write(type(instance), instance=instance)
+    using = router.db_for_write(type(instance), instance=instance)
     defined = type(instance).pgcraft_extra
     role = acting_role(using)
     if role is not None and not readable_columns(defined, role) >= {"name", "type"}:

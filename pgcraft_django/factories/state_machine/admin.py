@@ -12,7 +12,7 @@ from django.contrib.admin.utils import quote, unquote
 from django.contrib.admin.widgets import AdminTextInputWidget
 from django.core.checks import CheckMessage
 from django.core.exceptions import ObjectDoesNotExist, PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -176,7 +176,7 @@ class StateMachineAdmin(FactoryAdmin):
         setattr(obj, obj.state_machine.machine.field.attname, expected)
         said = {name: value for name, value in said.items() if value not in (None, "")}
         try:
-            with transaction.atomic(using=obj._state.db):
+            with transaction.atomic(using=router.db_for_write(self.model, instance=obj)):
                 obj.state_machine.transition(to, **said)
                 self.log_change(request, obj, f"{self._label(expected)} → {self._label(to)}")
         except ObjectDoesNotExist as refused:

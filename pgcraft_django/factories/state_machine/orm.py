@@ -74,7 +74,7 @@ class InstanceMachine:
         machine, instance = self.machine, self.instance
         signature = Signature(machine)
         values = self._extra_values(signature, extra)
-        using = instance._state.db or router.db_for_write(machine.model, instance=instance)
+        using = router.db_for_write(machine.model, instance=instance)
         expected = getattr(instance, machine.field.attname)
         given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
         casts = [f"%s::{kind}" for _, kind in signature.arguments]

@@ -18,7 +18,7 @@ def validate_state(machine: Machine, instance: Any, exclude: Any) -> None:
         if state != machine.initial:
             raise ValidationError({name: f"A new row cannot be {state}: it begins as {machine.initial}."})
         return
-    using = instance._state.db or router.db_for_write(machine.model, instance=instance)
+    using = router.db_for_write(machine.model, instance=instance)
     rows = machine.model._base_manager.using(using).filter(pk=instance.pk)
     before = rows.values_list(machine.field.attname, flat=True).first()
     if before in (None, state):
