@@ -270,6 +270,24 @@ def test_reconcile_knows_a_group_by_whatever_its_dimensions_are_written(unblocke
         assert entries.reconcile([{"notes": {"a": [1]}, "balance": 7}], warehouse="A") == []
 
 
+def test_reconcile_books_nothing_for_a_group_that_is_held_in_another_way(unblocked: None) -> None:
+    weight = models.DecimalField(max_digits=5, decimal_places=1, null=True)
+    with new_store(fields={"weight": weight}, plugins=[Balance(["weight"])]) as store:
+        for wanted in (1, 2):
+            [leg] = store.entries.reconcile([{"weight": Decimal("7.7"), "balance": wanted}], warehouse="A")
+            assert leg.value == 1
+            with pytest.raises(ValueError, match="as balances"):
+                store.entries.reconcile([{"weight": Decimal("7.74"), "balance": 9}], warehouse="A")
+        assert store.query("SELECT weight, balance FROM inventory_balance") == [(Decimal("7.7"), 2)]
+
+
+def test_reconcile_without_dimensions_is_about_all_entries(store: Store) -> None:
+    store.add(5), store.add(3, "B", None)
+    [leg] = store.entries.reconcile([{"balance": 10}], warehouse="C")
+    assert leg.value == 2
+    assert store.entries.reconcile([{"balance": 10}], warehouse="C") == []
+
+
 def test_an_entry_belongs_to_the_object_by_way_of_which_it_is_booked(unblocked: None) -> None:
     owner = models.ForeignKey("shop.Inventory", models.PROTECT, null=True, related_name="owned")
     with new_store(fields={"owner": owner}, plugins=[Balance(["owner"])]) as store:

@@ -32,6 +32,10 @@ _GROUPS = (
     "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
     '[{"warehouse": "A", "balance": 40}].'
 )
+_WRITTEN_OTHERWISE = (
+    "reconcile() got a dimension that PostgreSQL does not hold as it is written, such as a number that it rounds, or "
+    "a text in upper case that it has in lower case: write it as balances() has it."
+)
 
 
 class LedgerQuerySet(Reading):
@@ -88,9 +92,10 @@ class LedgerQuerySet(Reading):
         """Make balances what they should be: `reconcile([{"warehouse": "A", "balance": 40}])`.
 
         Books the differences, as one entry whose legs are returned; where there is none, nothing. `common` is what all
-        legs have beside the dimensions. Nobody else can book until the transaction ends. Raises `ValueError` if
-        the groups have not all the same dimensions or one comes twice, `TypeError` for a part of the ledger,
-        `RoleError` in `as_role()`, and what `record()` raises.
+        legs have beside the dimensions. Without dimensions, the one balance is that of all entries. Nobody else can
+        book until the transaction ends. Raises `ValueError` if the groups have not all the same dimensions, one comes
+        twice or is not written as it is held, `TypeError` for a part of the ledger, `RoleError` in `as_role()`, and
+        what `record()` raises.
         """
         self._check_whole("reconcile", self._writing)
         if self._is_restricted():
@@ -119,14 +124,20 @@ class LedgerQuerySet(Reading):
             with connections[self._writing].cursor() as cursor:
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             asked = models.Q(*(models.Q(**conditions(group)) for group in wanted), _connector=models.Q.OR)
-            found = self.using(self._writing).balances(*names).filter(asked) if names else ()
-            there = {make_hashable([row[name] for name in names]): row["balance"] for row in found}
+            there = self._balances_there(names, asked)
             legs = [
                 {**common, **dict(zip(attributes, group, strict=True)), **self._leg(balance - there.get(key, 0))}
                 for group, key, balance in zip(values, keys, balances, strict=True)
                 if balance != there.get(key, 0)
             ]
-            return self._book(legs, None) if legs else []
+            if not legs:
+                return []
+            rows = self._book(legs, None)
+            # Which groups are the same is for PostgreSQL to say.
+            there = self._balances_there(names, asked)
+            if any(there.get(key, 0) != balance for key, balance in zip(keys, balances, strict=True)):
+                raise ValueError(_WRITTEN_OTHERWISE)
+            return rows
 
     async def arecord(self, *legs: Any, **said: Any) -> Any:
         """Do what `record()` does, in asynchronous code."""
@@ -152,6 +163,12 @@ class LedgerQuerySet(Reading):
                     "nothing says which are new: use bulk_create(…, ignore_conflicts=True) or record()."
                 )
         return rows
+
+    def _balances_there(self, names: Sequence[str], asked: models.Q) -> dict[Any, Any]:
+        """Return the values of the dimensions -> the balance of each group that is asked for."""
+        entries = self.using(self._writing)
+        found = entries.balances(*names).filter(asked) if names else [{"balance": entries.balance()}]
+        return {make_hashable([row[name] for name in names]): row["balance"] for row in found}
 
     def _leg(self, difference: Any) -> dict[str, Any]:
         if not is_double_entry(self.model):
