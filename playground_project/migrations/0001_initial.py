@@ -612,6 +612,7 @@ class Migration(migrations.Migration):
                         "            MESSAGE = pg_catalog.format('A leg of %I has no %s.', 'inventory', unknown),\n"
                         "            HINT = 'Each leg has the names value, warehouse, sku.';\n"
                         "    END IF;\n"
+                        "    -- A fraction of a whole number is refused by its type.\n"
                         "    RETURN $1;\n"
                         "END\n"
                         "$body$"

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -129,7 +130,7 @@ def test_as_many_other_legs_are_a_conflict(api: Served) -> None:
     assert [row["value"] for row in again.json()] == [5, 2]
     for other in ([one, one], [two, {**two, "value": "2.00"}]):
         answer = record(api, "inventory_record_legs", legs=other, idempotency_key="legs")
-        assert (answer.status_code, "which has other legs" in answer.text) == (409, True), answer.text
+        assert (answer.status_code, "belongs to another entry of" in answer.text) == (409, True), answer.text
 
 
 def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:
@@ -146,6 +147,7 @@ def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:
         ({"value": 1}, 404, "Could not find the function api.inventory_record(value)"),
         ({"value": "much", "warehouse": "bad"}, 400, "invalid input syntax"),
         ({"value": "NaN", "warehouse": "bad"}, 400, "inventory_value"),
+        ({"value": 1.105, "warehouse": "bad"}, 400, "1.105 is no amount of inventory, which has 2 decimal places."),
         ({"value": -1, "warehouse": "bad"}, 400, "would be -1.00; it cannot fall below 0"),
         ({"value": 1, "warehouse": "bad", "created_at": "2000-01-01"}, 404, "created_at"),
         ({"legs": [{"value": 1, "warehouse": "bad", "id": 7}]}, 400, "A leg of inventory has no id"),
@@ -155,6 +157,7 @@ def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:
         ({"legs": [None]}, 400, "A leg of inventory is an object, and not null."),
         ({"legs": [{"value": 5, "warehouse": "bad"}, {"value": -6, "warehouse": "bad"}]}, 400, "cannot fall below 0"),
         ({"legs": [{"value": 5}]}, 400, "null value in column"),
+        ({"legs": [{"value": 1, "warehouse": "bad"}, {"value": "1e-3"}]}, 400, "1e-3 is no amount of inventory"),
     ],
 )
 def test_what_is_wrong_is_said_and_nothing_is_booked(
@@ -171,10 +174,10 @@ def test_the_same_key_gives_the_same_entry_and_another_content_a_conflict(api: S
     assert len(first) == 1
     for other in ({"value": 6, "warehouse": "key"}, {"value": 5, "warehouse": "other"}):
         answer = record(api, **other, idempotency_key="a")
-        assert (answer.status_code, "belongs to the entry" in answer.text) == (409, True), answer.text
+        assert (answer.status_code, "a belongs to another entry of inventory" in answer.text) == (409, True)
     legs = [{"value": 5, "warehouse": "key"}] * 2
     answer = record(api, "inventory_record_legs", legs=legs, idempotency_key="a")
-    assert (answer.status_code, "has 1 legs and not 2" in answer.text) == (409, True), answer.text
+    assert (answer.status_code, "a belongs to another entry of inventory" in answer.text) == (409, True), answer.text
     rows = [record(api, "inventory_record_legs", legs=legs, idempotency_key="b").json() for _ in range(2)]
     assert rows[0] == rows[1]
     assert len(rows[0]) == 2
@@ -245,18 +248,41 @@ def test_debits_and_credits_of_a_call_are_equal(api: Served) -> None:
     assert record(api, "accounts_record_legs", legs=legs).status_code == 200
     answer = record(api, "accounts_record_legs", legs=legs[:1])
     assert (answer.status_code, "Debits and credits" in answer.text) == (400, True), answer.text
+    assert record(api, "accounts_record", **legs[0]).status_code == 404  # one leg alone can never be booked
 
 
 def test_row_level_security_is_not_passed_by(api: Served) -> None:
-    api.execute("""
-        ALTER TABLE inventory ENABLE ROW LEVEL SECURITY;
-        CREATE POLICY own ON inventory USING (warehouse = 'mine');
-    """)
-    try:
+    with policies(api, "CREATE POLICY own ON inventory USING (warehouse = 'mine')"):
         assert record(api, value=1, warehouse="theirs").status_code == 403
         assert record(api, value=1, warehouse="mine").status_code == 200
+
+
+def test_a_key_of_a_hidden_entry_is_a_conflict_that_does_not_tell_what_is_in_it(api: Served) -> None:
+    legs = [{"value": 1, "warehouse": "theirs"}, {"value": 2, "warehouse": "theirs"}]
+    record(api, "inventory_record_legs", legs=legs, idempotency_key="theirs")
+    with policies(api, "CREATE POLICY own ON inventory USING (warehouse = 'mine')"):
+        guesses = (legs, legs[:1], legs[:1] * 2, [{"value": 3, "warehouse": "theirs"}])
+        answers = [record(api, "inventory_record_legs", legs=guess, idempotency_key="theirs") for guess in guesses]
+        assert {(answer.status_code, answer.text) for answer in answers} == {(409, answers[0].text)}
+        assert "theirs belongs to another entry of inventory" in answers[0].text
+    assert balance(api, "theirs") == [3]
+
+
+def test_who_sees_no_entries_books_all_the_same(api: Served) -> None:
+    with policies(api, "CREATE POLICY blind ON inventory FOR INSERT WITH CHECK (true)"):
+        answer = record(api, value=1, warehouse="blind", idempotency_key="blind")
+        assert (answer.status_code, answer.json()) == (200, [])
+    assert balance(api, "blind") == [1]
+
+
+@contextmanager
+def policies(api: Served, policy: str) -> Iterator[None]:
+    api.execute(f"ALTER TABLE inventory ENABLE ROW LEVEL SECURITY; {policy}")
+    try:
+        yield
     finally:
-        api.execute("DROP POLICY own ON inventory; ALTER TABLE inventory DISABLE ROW LEVEL SECURITY")
+        name = policy.split()[2]
+        api.execute(f"DROP POLICY {name} ON inventory; ALTER TABLE inventory DISABLE ROW LEVEL SECURITY")
 
 
 def test_a_partitioned_ledger_is_served_as_any_other(api: Served) -> None:

@@ -8,12 +8,19 @@ from collections.abc import Iterator
 
 from django.db import models
 
-from pgcraft_django.bodies import one_line, read_body
+from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import default_sql, first_api
-from pgcraft_django.factories.ledger.keys import as_content
-from pgcraft_django.factories.ledger.shape import KEY, is_computed, is_idempotent, written_fields
+from pgcraft_django.factories.ledger.keys import as_content, conflict
+from pgcraft_django.factories.ledger.shape import (
+    KEY,
+    is_computed,
+    is_double_entry,
+    is_idempotent,
+    value_field,
+    written_fields,
+)
 from pgcraft_django.naming import is_identifier, plain_text, quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant
 from pgcraft_django.plugins.base import ColumnGrant, option
@@ -57,6 +64,7 @@ def recording_objects(model: type[models.Model], schema: str) -> Iterator[Databa
 
 class _Functions:
     def __init__(self, model: type[models.Model], schema: str) -> None:
+        self.model = model
         self.schema = schema
         self.name = model._meta.db_table
         self.table = quote_name(schema, self.name)
@@ -75,6 +83,7 @@ class _Functions:
             "ledger_name": quote_text(self.name),
             "names": f"ARRAY[{', '.join(map(quote_text, names))}]",
             "example": quote_text(f"Each leg has the names {', '.join(names)}."),
+            "exact": self._exact(),
         }
         legs = Function(
             schema=self.schema,
@@ -96,12 +105,20 @@ class _Functions:
                 returns="uuid",
                 language="plpgsql",
                 security_definer=True,
-                body=read_body(__file__, "repeated", **parts, key_line=one_line("$1")),
+                body=read_body(__file__, "repeated", **parts, conflict=conflict(self.name, "$1")),
                 reads=self.reads,
             )
             yield repeated
             requires.append(tuple(repeated.key))
         yield self._record(legs, repeated if self.keyed else None, requires)
+
+    def _exact(self) -> str:
+        """Return what refuses an amount that the column would round, as `record()` of the ORM does."""
+        value = value_field(self.model)
+        if not isinstance(value, models.DecimalField) or value.decimal_places is None:
+            return "-- A fraction of a whole number is refused by its type."
+        parts = {"value": quote_text(column_name(value)), "places": str(value.decimal_places)}
+        return read_sql(__file__, "exact", ledger_name=quote_text(self.name), **parts)
 
     def _compared(self) -> list[AnyField]:
         """Return the fields by which legs that come again are counted: what is computed is another value each time."""
@@ -122,13 +139,20 @@ class _Functions:
             # In a statement of its own, which sees what a rival with the same key has booked.
             sent = as_content(map(_value, self._compared()))
             is_new = f"$3 IS NULL OR EXISTS (SELECT FROM {self.table} AS own WHERE own.entry_id = $1)"
+            judged = quote_name(repeated.schema, repeated.name)
+            # Policies may hide the entry that has the key: then nothing was booked, and an answer would be a lie.
             statements = [
                 insert,
-                f"SELECT entry.*::{self.table}\n    FROM {self.table} AS entry\n"
-                f"    WHERE entry.entry_id = CASE WHEN {is_new} THEN $1 ELSE (\n"
-                f"        SELECT {quote_name(repeated.schema, repeated.name)}($3, jsonb_agg({sent}))\n"
-                f"        FROM jsonb_to_recordset($2) AS leg ({typed})\n"
-                "    ) END\n"
+                f"SELECT entry.*::{self.table}\n"
+                f"    FROM (\n"
+                f"        SELECT CASE WHEN {is_new} THEN $1 ELSE (\n"
+                f"            SELECT {judged}($3, jsonb_agg({sent}))\n"
+                f"            FROM jsonb_to_recordset($2) AS leg ({typed})\n"
+                "        ) END AS entry_id\n"
+                "    ) AS booked\n"
+                f"    LEFT JOIN {self.table} AS entry ON entry.entry_id = booked.entry_id\n"
+                "    WHERE CASE WHEN entry.id IS NULL AND booked.entry_id <> $1\n"
+                f"        THEN {judged}($3, NULL) IS NULL ELSE entry.id IS NOT NULL END\n"
                 "    ORDER BY entry.id",
             ]
         body = "".join(f"    {statement};\n" for statement in statements)
@@ -143,24 +167,23 @@ class _Functions:
         )
 
     def exposed(self, record: Function, place: str, name: str) -> list[Function]:
-        """Return the functions of the API."""
+        """Return the functions of the API. One leg alone is no entry where debits and credits have to be equal."""
         key = [f"{quote_name(KEY)} text"] if self.keyed else []
         needed = [field for field in self.fields if not _may_be_left_out(field)]
         rest = [field for field in self.fields if _may_be_left_out(field)]
         pairs = ", ".join(
             f"{quote_text(column_name(field))}, ${number}" for number, field in enumerate([*needed, *rest], 1)
         )
-        return [
-            self._exposed(
-                record,
-                place,
-                shorten(f"{name}_record"),
-                [f"{quote_name(column_name(field))} {_type(field)}" for field in needed],
-                [*(f"{quote_name(column_name(field))} {_type(field)}" for field in rest), *key],
-                f"jsonb_build_array(jsonb_build_object({pairs}))",
-            ),
-            self._exposed(record, place, shorten(f"{name}_record_legs"), ['"legs" jsonb'], key, "$1"),
-        ]
+        one = self._exposed(
+            record,
+            place,
+            shorten(f"{name}_record"),
+            [f"{quote_name(column_name(field))} {_type(field)}" for field in needed],
+            [*(f"{quote_name(column_name(field))} {_type(field)}" for field in rest), *key],
+            f"jsonb_build_array(jsonb_build_object({pairs}))",
+        )
+        several = self._exposed(record, place, shorten(f"{name}_record_legs"), ['"legs" jsonb'], key, "$1")
+        return [several] if is_double_entry(self.model) else [one, several]
 
     def _exposed(
         self, record: Function, place: str, name: str, needed: list[str], optional: list[str], legs: str

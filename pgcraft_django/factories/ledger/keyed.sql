@@ -20,11 +20,5 @@ BEGIN
     ) THEN
         RETURN NULL;
     END IF;
-    RAISE EXCEPTION USING
-        ERRCODE = 'PT409',
-        MESSAGE = pg_catalog.format(
-            'The idempotency key %s belongs to the entry %s of %I, which has another content.',
-            {key_line}, kept."entry_id", {ledger_name}
-        ),
-        HINT = 'All legs of an entry with a key come in one statement. Another entry takes another key.';
+    {conflict}
 END

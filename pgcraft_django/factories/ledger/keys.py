@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from django.db import models
 
-from pgcraft_django.bodies import one_line, read_body
+from pgcraft_django.bodies import one_line, read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
 from pgcraft_django.factories.companion import Derived, make_companion, titles
@@ -66,7 +66,7 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
-        "key_line": one_line(f"NEW.{quote_name(KEY)}"),
+        "conflict": conflict(table, f"NEW.{quote_name(KEY)}"),
         "content_of_leg": as_content(f"leg.{quote_name(column_name(field))}" for field in said),
         "content_of_new": as_content(map(_said, said)),
     }
@@ -104,6 +104,11 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     by_themselves = by_hand(schema, keys)
     yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", by_themselves, closed)
     yield from guard_truncate(schema, keys)
+
+
+def conflict(table: str, key: str) -> str:
+    """Return the statement that refuses an entry of another content with a key."""
+    return read_sql(__file__, "conflict", key_line=one_line(key), ledger_name=quote_text(table))
 
 
 def as_content(values: Iterable[str]) -> str:

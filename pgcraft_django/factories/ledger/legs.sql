@@ -28,5 +28,6 @@ BEGIN
             MESSAGE = pg_catalog.format('A leg of %I has no %s.', {ledger_name}, unknown),
             HINT = {example};
     END IF;
+    {exact}
     RETURN $1;
 END
