@@ -24,7 +24,6 @@ from pgcraft_django.factories.eav.document import (
     DocumentField,
 )
 from pgcraft_django.naming import quote_name, quote_text
-from pgcraft_django.objects.trigger import GUARD
 from pgcraft_django.operations import AlterFieldType, change_rows
 
 _CONVERTED = "pgcraft_converted"
@@ -72,12 +71,13 @@ class _OfAttribute:
         concerned = editor.connection.vendor == "postgresql" and old != new
         if not concerned or not self.allow_migrate_model(editor.connection.alias, log):
             return
-        table, guard = quote_name(log._meta.db_table), quote_name(GUARD)
+        table = quote_name(log._meta.db_table)
         renamed = f"attribute = {quote_text(new)} WHERE attribute = {quote_text(old)}"
+        # Not the guard by its name: it has gone already where the table moves, or gets another name, too.
         for statement in (
-            f"ALTER TABLE {table} DISABLE TRIGGER {guard}",
+            f"ALTER TABLE {table} DISABLE TRIGGER USER",
             f"UPDATE {table} SET {renamed}",
-            f"ALTER TABLE {table} ENABLE TRIGGER {guard}",
+            f"ALTER TABLE {table} ENABLE TRIGGER USER",
         ):
             editor.execute(statement, params=None)
 

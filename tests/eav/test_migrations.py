@@ -105,6 +105,21 @@ def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> Non
     assert place.query("SELECT DISTINCT attribute FROM products_attribute") == [("color",)]
 
 
+def test_an_attribute_is_renamed_with_the_model_and_its_table_or_while_that_moves(place: Shop) -> None:
+    evolve(place, products(color=models.TextField(null=True)))
+    place.query("INSERT INTO products (color) VALUES ('red')")
+    before = place.site.catalog()
+    evolve(place, products("Item", table="items", colour=models.TextField(null=True)), RENAMED)
+    evolve(place, products("Item", table="items", schema="other", hue=models.TextField(null=True)), RENAMED)
+    assert place.query("SELECT hue FROM items") == [("red",)]
+    assert place.query("SELECT attribute FROM items_attribute") == [("hue",)]
+    place.site.unmigrate()
+    place.site.unmigrate()
+    assert place.query("SELECT color FROM products") == [("red",)]
+    assert place.query("SELECT attribute FROM products_attribute") == [("color",)]
+    assert differences(place.site.catalog(), before) == {}
+
+
 def test_no_entity_is_lost_on_the_way_to_other_attributes_and_back(place: Shop) -> None:
     evolve(place, products(color=models.TextField(null=True), size=models.TextField(null=True)))
     place.query("INSERT INTO products (name, color, size) VALUES ('a', 'red', '7'), ('b', NULL, NULL)")
