@@ -9,12 +9,14 @@ any more. And where no cast helps, as from text to a number, the type could not 
 # mypy: disable-error-code="attr-defined, misc, override, arg-type, union-attr"
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from django.db.migrations.operations import AddConstraint, AddIndex, RemoveConstraint, RemoveIndex
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ModelState
-from django.db.models import Model
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.utils import resolve_relation
+from django.db.models import ForeignKey, Model
 
 from pgcraft_django.autodetector.tables import ModelKey
 from pgcraft_django.columns import AnyField, is_set_anew
@@ -31,13 +33,21 @@ def remake_expressions(detector: Any) -> None:
         old, new = detector.from_state.models[key.app_label, before], detector.to_state.models[tuple(key)]
         if not (new.options["constraints"] or new.options["indexes"]) or not _is_concerned(detector, key):
             continue
+        reads_changed = partial(_reads_changed, old=(detector.from_state, old), new=(detector.to_state, new))
         for option, found in (("constraints", detector.altered_constraints), ("indexes", detector.altered_indexes)):
             changes = found[tuple(key)]
             same = {item.name: item for item in old.options[option] if item not in changes[f"removed_{option}"]}
             for item in new.options[option]:
-                if item.name in same and item not in changes[f"added_{option}"] and _reads_changed(item, old, new):
+                if item.name in same and item not in changes[f"added_{option}"] and reads_changed(item):
                     changes[f"removed_{option}"].append(same[item.name])
                     changes[f"added_{option}"].append(item)
+        changes = detector.altered_indexes[tuple(key)]
+        for renamed in list(changes["renamed_indexes"]):
+            index = new.get_index_by_name(renamed[1])
+            if reads_changed(index):
+                changes["renamed_indexes"].remove(renamed)
+                changes["removed_indexes"].append(old.get_index_by_name(renamed[0]))
+                changes["added_indexes"].append(index)
         changes = detector.altered_constraints[tuple(key)]
         # Of these only the message differs, and now they are made with it.
         changes["altered_constraints"] = [
@@ -64,17 +74,32 @@ def _is_concerned(detector: Any, key: ModelKey) -> bool:
     return key not in detector.views and is_concerned(detector.declared_apps.get_model(*key))
 
 
-def _reads_changed(item: Any, old: ModelState, new: ModelState) -> bool:
-    """Tell whether an expression of the constraint or index names a field whose column gets its type again.
-
-    A foreign key that takes over the new type of its target is not looked at.
-    """
+def _reads_changed(item: Any, old: tuple[ProjectState, ModelState], new: tuple[ProjectState, ModelState]) -> bool:
+    """Tell whether an expression of the constraint or index names a field whose column gets its type again."""
     named = set(_named(item))
+    before, after = old[1].fields, new[1].fields
     return any(
-        name in old.fields and is_set_anew(old.fields[name], field)
-        for name, field in new.fields.items()
+        name in before and (is_set_anew(before[name], field) or is_set_anew(_typing(*old, name), _typing(*new, name)))
+        for name, field in after.items()
         if named & _names(name, field)
     )
+
+
+def _typing(state: ProjectState, model: ModelState, name: str) -> AnyField:
+    """Return the field that a column has its type from: the key that a foreign key refers to, however indirectly.
+
+    Only within an app: what is done in another one may come later.
+    """
+    field = model.fields[name]
+    if not isinstance(field, ForeignKey):
+        return field
+    key = resolve_relation(field.remote_field.model, model.app_label, model.name_lower)
+    if key not in state.models or key[0] != model.app_label:
+        return field
+    target = state.models[key]
+    keys = [one for one, other in target.fields.items() if other.primary_key]
+    wanted = field.remote_field.field_name or next(iter(keys), None)
+    return _typing(state, target, wanted) if wanted in target.fields else field
 
 
 def _names(name: str, field: AnyField) -> set[str]:

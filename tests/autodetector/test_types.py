@@ -132,10 +132,16 @@ def test_expressions_over_a_column_follow_its_type_both_ways(truly: Truly) -> No
             default = (models.CharField(max_length=20, db_default="7"), models.TextField(db_default="7"))[which]
             plain = define(apps, "a plain model", default, base=models.Model, constraints=[checked])
             registry.register(plain, api=API(), app_label="shop")
+            define(apps, "target", (models.IntegerField, models.BigIntegerField)[which](unique=True, default=1))
+            to_target = models.ForeignKey("shop.Target", models.CASCADE, to_field="value", default=1)
+            checked = models.CheckConstraint(condition=Q(value__in=[1, 2]), name="referring")
+            define(apps, "a reference", to_target, constraints=[checked])
+            renamed = models.Index(fields=["id"], condition=Q(value__in=["a", "b"]), name=["short", "long"][which])
+            define(apps, "an index with another name", CHANGES["a list"][which], indexes=[renamed])
 
         return define_all
 
-    tables = [*CHANGES, "a message too", "a plain model"]
+    tables = [*CHANGES, "a message too", "a plain model", "target", "a reference", "an index with another name"]
     truly(declare(0), declare(1), *(f'INSERT INTO "{table}" DEFAULT VALUES' for table in tables))
 
 
