@@ -166,7 +166,37 @@ class AlterAttribute(_OfAttribute, AlterField):
 
 
 class RemoveAttribute(_OfAttribute, RemoveField):
-    """Django's `RemoveField` for such a model. Backwards, the log has the values that the attribute had last."""
+    """Django's `RemoveField` for such a model. Backwards, the log has the values that the attribute had last.
+
+    What a migration filled in or converted is not in the log until then.
+    """
+
+    def database_forwards(
+        self,
+        app_label: str,
+        schema_editor: BaseDatabaseSchemaEditor,
+        from_state: ProjectState,
+        to_state: ProjectState,
+    ) -> None:
+        if not (names := self._names(app_label, schema_editor, from_state)):
+            return
+        entity, log, key, attribute, column = names
+        change_rows(
+            schema_editor,
+            f"INSERT INTO {log} ({key}, step, attribute, old_value, new_value, at, operation)\n"
+            f"SELECT unlogged.{key}, coalesce(latest.step, 0) + 1, {attribute}, old_value, new_value,\n"
+            "    greatest(pg_catalog.clock_timestamp(), latest.at + interval '1 microsecond'), 'update'\n"
+            "FROM (\n"
+            f"    SELECT entity.{key}, former.new_value AS old_value, now.new_value\n"
+            f"    FROM {entity} AS entity\n"
+            f"    CROSS JOIN LATERAL (SELECT pg_catalog.to_jsonb((entity.{DATA}).{column}) AS new_value) AS now\n"
+            f"    LEFT JOIN ({_last_values(log, key, attribute)}) AS former ON former.{key} = entity.{key}\n"
+            "    WHERE now.new_value IS DISTINCT FROM former.new_value\n"
+            ") AS unlogged\n"
+            "LEFT JOIN LATERAL (\n"
+            f"    SELECT step, at FROM {log} AS line WHERE line.{key} = unlogged.{key} ORDER BY step DESC LIMIT 1\n"
+            ") AS latest ON true",
+        )
 
     def database_backwards(
         self,
@@ -175,28 +205,46 @@ class RemoveAttribute(_OfAttribute, RemoveField):
         from_state: ProjectState,
         to_state: ProjectState,
     ) -> None:
-        model = to_state.apps.get_model(app_label, self.model_name)
-        field = model._meta.get_field(self.name)
-        entity, document, log = (
-            to_state.apps.get_model(app_label, f"{self.model_name}{suffix}")
-            for suffix in (ENTITY_MODEL, DOCUMENT_MODEL, LOG_MODEL)
-        )
-        if schema_editor.connection.vendor != "postgresql" or not self.allow_migrate_model(
-            schema_editor.connection.alias, entity
-        ):
-            return
-        if not field.is_relation:
-            key, column = quote_name(entity._meta.pk.column), quote_name(field.column)
-            named = f"pg_catalog.jsonb_build_object({quote_text(field.column)}, former.new_value)"
+        field = to_state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
+        if names := self._names(app_label, schema_editor, to_state):
+            entity, log, key, attribute, column = names
+            document = to_state.apps.get_model(app_label, f"{self.model_name}{DOCUMENT_MODEL}")
+            named = f"pg_catalog.jsonb_build_object({attribute}, former.new_value)"
             record = f"pg_catalog.jsonb_populate_record(NULL::{quote_name(document._meta.db_table)}, {named})"
+            value = (
+                "former.new_value" if column_type(field) == "jsonb" else f"({record}).{column}"
+            )  # it may be JSON's null
             change_rows(
                 schema_editor,
-                f"UPDATE {quote_name(entity._meta.db_table)} AS entity SET {DATA}.{column} = ({record}).{column}\n"
-                f"FROM (SELECT DISTINCT ON ({key}) {key}, new_value FROM {quote_name(log._meta.db_table)}\n"
-                f"    WHERE attribute = {quote_text(field.column)} ORDER BY {key}, log_id DESC) AS former\n"
+                f"UPDATE {entity} AS entity SET {DATA}.{column} = {value}\n"
+                f"FROM ({_last_values(log, key, attribute)}) AS former\n"
                 f"WHERE former.{key} = entity.{key} AND former.new_value IS NOT NULL",
             )
-        self._fill(app_label, schema_editor, to_state, field)
+        if not field.null:  # otherwise nothing tells those that came later from those that had NULL
+            self._fill(app_label, schema_editor, to_state, field)
+
+    def _names(
+        self, app_label: str, editor: BaseDatabaseSchemaEditor, state: ProjectState
+    ) -> tuple[str, str, str, str, str] | None:
+        """Return tables of entities and log, key, attribute as a text and as a column; None for what is none."""
+        field = state.apps.get_model(app_label, self.model_name)._meta.get_field(self.name)
+        entity, log = (
+            state.apps.get_model(app_label, f"{self.model_name}{suffix}") for suffix in (ENTITY_MODEL, LOG_MODEL)
+        )
+        if (
+            field.is_relation
+            or editor.connection.vendor != "postgresql"
+            or not self.allow_migrate_model(editor.connection.alias, entity)
+        ):
+            return None
+        tables = quote_name(entity._meta.db_table), quote_name(log._meta.db_table)
+        return *tables, quote_name(entity._meta.pk.column), quote_text(field.column), quote_name(field.column)
+
+
+def _last_values(log: str, key: str, attribute: str) -> str:
+    """Return the query of what the log says of an attribute last, for each entity."""
+    lines = f"{log} WHERE attribute = {attribute}"
+    return f"SELECT DISTINCT ON ({key}) {key}, new_value FROM {lines} ORDER BY {key}, log_id DESC"
 
 
 class RenameAttribute(_OfAttribute, RenameField):

@@ -82,6 +82,33 @@ def test_an_attribute_that_goes_comes_back_with_its_values(place: Shop) -> None:
     assert place.query("SELECT id, name, size, marks FROM products ORDER BY id") == [*before, (4, "later", 2, None)]
 
 
+def test_values_that_migrations_filled_in_or_converted_come_back_too(place: Shop) -> None:
+    shown = "SELECT name, size, share, note::text FROM products ORDER BY id"
+    note = models.JSONField(null=True)
+    evolve(place, products())
+    place.query("INSERT INTO products (name) VALUES ('filled in')")
+    evolve(
+        place, products(size=models.IntegerField(default=2), share=models.FloatField(null=True, default=1), note=note)
+    )
+    place.query(
+        "INSERT INTO products (name, share, note) VALUES ('both null', NULL, 'null'), ('converted', 1.5, '[1]')"
+    )
+    evolve(
+        place, products(size=models.IntegerField(default=9), share=models.IntegerField(null=True, default=5), note=note)
+    )
+    before = place.query(shown)
+    assert before == [("filled in", 2, 1, None), ("both null", 2, None, "null"), ("converted", 2, 2, "[1]")]
+    removed = evolve(place, products())
+    place.query("INSERT INTO products (name) VALUES ('later')")
+    place.site.unmigrate()
+    assert place.query(shown) == [*before, ("later", 9, None, None)]
+    log = place.query("SELECT count(*) FROM products_attribute")
+    place.site.migrate(removed)
+    place.site.unmigrate()
+    assert place.query(shown) == [*before, ("later", 9, None, None)]
+    assert place.query("SELECT count(*) - 1 FROM products_attribute") == log  # what the way back filled in
+
+
 def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> None:
     evolve(place, products(color=models.TextField(null=True)))
     place.query("INSERT INTO products (color) VALUES ('red')")
