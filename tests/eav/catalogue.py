@@ -4,6 +4,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models.functions import Lower, Now
 
@@ -56,7 +57,15 @@ def declare(apps: Apps, *, api: Any = OPEN, fields: dict[str, Any] | None = None
             models.CheckConstraint(condition=models.Q(weight__gt=0) | models.Q(price=None), name="weighed"),
             models.UniqueConstraint(Lower("color"), "since", name="one_a_day", condition=models.Q(since__isnull=False)),
         ],
-        "indexes": [models.Index(fields=["-stock"], name="by_stock")],
+        "indexes": [
+            models.Index(fields=["-stock"], name="by_stock"),
+            models.Index(
+                OpClass(Lower("order"), name="text_pattern_ops"),
+                models.F("rating").desc(nulls_last=True),
+                models.F("ratio").asc(nulls_first=True),
+                name="by_order",
+            ),
+        ],
     }
     define(apps, "Product", "products", PGCraftEAV, {**product_fields(), **(fields or {})}, meta, api=api, **more)
     line = {

@@ -167,3 +167,9 @@ def test_the_planner_uses_indexes_of_attributes(shop: Shop, condition: str, inde
         cursor.execute(f"EXPLAIN SELECT * FROM products WHERE {condition} AND since IS NOT NULL")
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert index in plan
+
+
+def test_an_index_is_of_the_class_and_in_the_order_that_its_model_says(shop: Shop) -> None:
+    [(definition,)] = shop.query("SELECT pg_get_indexdef('by_order'::regclass)")
+    of_class = """lower((data)."Größe, order") text_pattern_ops"""
+    assert f"({of_class}, ((data).rating) DESC NULLS LAST, ((data).ratio) NULLS FIRST)" in str(definition)

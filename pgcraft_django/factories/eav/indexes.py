@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
+from django.db.models.expressions import OrderBy
 
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.eav.document import ENTITY, is_column, place, stored
@@ -51,11 +53,10 @@ def _definition(model: type[models.Model], item: Any) -> tuple[str, list[AnyFiel
         operators = f" {item.opclasses[position]}" if item.opclasses else ""
         parts.append(f"({place(field)}){operators}{f' {order}' if order else ''}")
     for expression in item.expressions:
-        order = " DESC" if getattr(expression, "descending", False) else ""
-        inner = expression.expression if isinstance(expression, models.expressions.OrderBy) else expression
+        inner, options = _unwrapped(expression)
         sql, fields = expression_sql(model, inner)
         read += fields
-        parts.append(f"({sql}){order}")
+        parts.append(f"({sql}){options}")
     of_postgres = hasattr(item, "get_with_params")
     method = item.suffix if of_postgres else "btree"
     clauses = [f"USING {method} ({', '.join(parts)})"]
@@ -68,6 +69,19 @@ def _definition(model: type[models.Model], item: Any) -> tuple[str, list[AnyFiel
         read += fields
         clauses.append(f"WHERE {sql}")
     return " ".join(clauses), list(dict.fromkeys(read))
+
+
+def _unwrapped(expression: Any) -> tuple[Any, str]:
+    """Return what is indexed, and what stands behind its brackets."""
+    operators = order = ""
+    while isinstance(expression, OpClass | OrderBy):
+        if isinstance(expression, OpClass):
+            operators = f" {expression.extra['name']}"
+        else:
+            order = " DESC" if expression.descending else ""
+            order += " NULLS FIRST" if expression.nulls_first else " NULLS LAST" if expression.nulls_last else ""
+        [expression] = expression.get_source_expressions()
+    return expression, f"{operators}{order}"
 
 
 def _field(model: type[models.Model], name: str) -> Any:
