@@ -69,7 +69,10 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
                     self.stdout.write("Waiting for another migrate to end.")
                 cursor.execute(f"SELECT pg_catalog.pg_{lock}(%s)", [ADVISORY_LOCK])
         try:
-            return handle(self, *args, **options)
+            if until_end:
+                return handle(self, *args, **options)
+            with _leaving_transactions(connection):
+                return handle(self, *args, **options)
         finally:
             if not until_end and connection.connection is not None and not connection.connection.closed:
                 with connection.cursor() as cursor:
@@ -178,7 +181,7 @@ class CarefulMigrations(MigrationExecutor):
 
         self.progress_callback = not_yet
         try:
-            with transaction.atomic(using=self.connection.alias):
+            with _leaving_transactions(self.connection), transaction.atomic(using=self.connection.alias):
                 yield
         finally:
             self.progress_callback = report
@@ -211,6 +214,20 @@ class CarefulMigrations(MigrationExecutor):
             yield
         finally:
             self.progress_callback = report
+
+
+@contextmanager
+def _leaving_transactions(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """Let no transaction that begins in the block go on after it failed, as if there were more to come.
+
+    Django's schema editor forgets to leave its own if it fails in what it has put off to its end, such as foreign keys.
+    """
+    try:
+        yield
+    except BaseException as error:
+        while connection.in_atomic_block:
+            transaction.atomic(using=connection.alias).__exit__(type(error), error, error.__traceback__)
+        raise
 
 
 def _is_among(migration: Migration, applied: Container[tuple[str, str]]) -> bool:

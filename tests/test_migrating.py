@@ -91,6 +91,43 @@ class Book(PGCraftSimple):
     author = models.ForeignKey(Person, models.CASCADE)
     number = models.IntegerField(db_index=True)
 """
+POINTING = """
+class Badge(models.Model):
+    person = models.ForeignKey(Person, models.CASCADE)
+"""
+
+
+def test_a_migration_that_gets_no_lock_for_what_it_does_last_is_done_again_as_a_whole(project: ManagedProject) -> None:
+    """Foreign keys come last, and wait for those who write to the table that they refer to."""
+    project.manage("migrate")
+    project.models(MODELS + POINTING)
+    project.manage("makemigrations", "shop", "--verbosity", "0")
+    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    with administrator(project.database) as boss, administrator(project.database) as writer:
+        with writer.transaction():
+            writer.execute("LOCK TABLE private.people IN ROW EXCLUSIVE MODE")
+            migrating = project.start("migrate")
+            for is_waiting in (1, 0):  # until it has given up once
+                while boss.execute(waiting).rowcount != is_waiting:
+                    assert migrating.poll() is None, migrating.communicate()[0]
+                    time.sleep(0.01)
+        said, _ = migrating.communicate(timeout=60)
+        assert migrating.returncode == 0, said
+        assert boss.execute("SELECT count(*) FROM shop_badge").fetchall() == [(0,)]
+    project.manage("migrate", "--check")
+
+
+def test_what_went_wrong_last_is_told_and_not_what_follows_from_it(project: ManagedProject) -> None:
+    project.settings(
+        INSTALLED_APPS=["django.contrib.contenttypes", "pgcraft_django", "shop"], MIGRATION_MODULES={"shop": None}
+    )
+    pointing = POINTING.replace("Person,", "'contenttypes.ContentType',")
+    project.models(MODELS + pointing)
+    said = project.manage("migrate", "--run-syncdb", status=1)
+    assert 'relation "django_content_type" does not exist' in said
+    assert "transaction is aborted" not in said
+
+
 REFUSAL = """
 CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not noted'; END $$;
 CREATE TRIGGER refuse BEFORE INSERT OR DELETE ON public.django_migrations FOR EACH ROW EXECUTE FUNCTION public.refuse();
