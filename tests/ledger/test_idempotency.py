@@ -12,6 +12,7 @@ import pytest
 from django.contrib.postgres.functions import RandomUUID
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from pgcraft_django.errors import IdempotencyConflict
@@ -148,6 +149,20 @@ def test_create_takes_over_the_entry_that_is_there(store: Store) -> None:
     )
     store.entries.bulk_create(rows, ignore_conflicts=True)
     assert values(store) == [7, 7, 5, 1, 2]
+
+
+def test_a_repetition_is_found_without_reading_all_entries(store: Store) -> None:
+    with CaptureQueriesContext(connections[store.site.alias]) as asked:
+        for _ in range(2):
+            store.entries.record(warehouse="A", value=7, idempotency_key="r")
+            store.entries.record([{"warehouse": "A", "value": 7}] * 2, idempotency_key="l")
+            store.entries.create(warehouse="A", value=7, idempotency_key="c")
+    store.query("SET enable_seqscan = off")
+    reads = [query["sql"] for query in asked.captured_queries if query["sql"].startswith("SELECT")]
+    assert len(reads) > 5
+    for read in reads:
+        plan = [line for (line,) in store.query(f"EXPLAIN {read}")]
+        assert not any("Seq Scan" in str(line) for line in plan), (read, plan)
 
 
 def test_bulk_create_says_that_it_cannot_take_over_what_is_there(store: Store) -> None:
