@@ -93,6 +93,7 @@ def test_rows_are_led_on_as_the_api_would(shop: Shop) -> None:
     with shop.request():
         order = rows.create(total=5)
         assert order.state_machine.allowed() == ["confirmed", "cancelled"]
+        assert rows.create(total=0).state_machine.allowed() == ["cancelled"]
         line = order.state_machine.transition("confirmed", reason="paid", tracking_code="x")
         assert (line.from_state, line.to_state, line.actor, line.reason) == ("pending", "confirmed", "ann", "paid")
         assert (line.tracking_code, order.state) == ("x", "confirmed")
@@ -105,5 +106,8 @@ def test_rows_are_led_on_as_the_api_would(shop: Shop) -> None:
         ):
             with pytest.raises(error), transaction.atomic(using=shop.site.alias):
                 row.state_machine.transition(to)
+    with shop.request():
+        assert order.state_machine.allowed() == ["cancelled"]  # and not "shipped", which is not granted
+    assert order.state_machine.allowed() == ["shipped", "cancelled"]
     order.state_machine.transition("shipped")
     assert [line.to_state for line in order.state_machine.history] == ["pending", "confirmed", "shipped"]

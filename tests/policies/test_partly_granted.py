@@ -12,8 +12,8 @@ from django.utils import timezone
 
 import pgcraft_django
 from pgcraft_django.api import API
-from pgcraft_django.errors import IdempotencyConflict, RoleError
-from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftStateMachine
+from pgcraft_django.errors import IdempotencyConflict, RoleError, TransitionError
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftStateMachine, Transition
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import OwnerPolicy
 from tests.eav.catalogue import define
@@ -74,6 +74,16 @@ def declare(apps: Apps) -> None:
         {"state": text(default="new")},
         api=[API(name="requests", grants={"webuser": "all"}), API(grants={"webuser": "all"})],
         transitions={"new": ["done"]},
+        transition_grants={"webuser": "all"},
+    )
+    define(
+        apps,
+        "Visit",
+        "visits",
+        PGCraftStateMachine,
+        {"state": text(default="new"), "paid": models.BooleanField(default=False)},
+        api=API(columns=["id", "state"], grants={"webuser": "all"}),
+        transitions={"new": [Transition("done", guard=models.Q(paid=True)), "gone"]},
         transition_grants={"webuser": "all"},
     )
 
@@ -201,6 +211,18 @@ def test_the_function_of_a_machine_is_called_like_its_first_api(shop: Shop) -> N
     ticket = shop.rows("Ticket").create()
     with shop.request():
         assert ticket.state_machine.transition("done").to_state == "done"
+
+
+def test_a_guard_on_a_hidden_column_is_left_to_the_transition(shop: Shop) -> None:
+    visit = shop.rows("Visit").create()
+    with shop.request():
+        assert visit.state_machine.allowed() == ["done", "gone"]
+        with (
+            pytest.raises(TransitionError, match="the condition for that is not met"),
+            transaction.atomic(visit._state.db),
+        ):
+            visit.state_machine.transition("done")
+    assert visit.state_machine.allowed() == ["gone"]
 
 
 def test_of_two_requests_that_update_an_attribute_none_is_lost(made: Shop, unblocked: None) -> None:

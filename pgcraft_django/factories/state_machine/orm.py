@@ -6,8 +6,11 @@ from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
 
 from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.columns import column_name
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
+from pgcraft_django.factories.base import readable_columns
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
 from pgcraft_django.factories.state_machine.signature import Signature, exposed_at
 from pgcraft_django.naming import plain_text, quote_name, shorten
@@ -48,18 +51,30 @@ class InstanceMachine:
         return self._log._default_manager.using(using).filter(**self._key())  # type: ignore[no-any-return]
 
     def allowed(self) -> list[str]:
-        """Return the states that the row, as it is in the database now, may be led to.
+        """Return the states that `transition()` leads the row to, as it is in the database now.
 
-        Raises `DoesNotExist` if it is no longer there.
+        In `as_role()`, they are those that `transition_grants` name for the role, and a guard on columns that the role
+        may not read counts as true. Raises `DoesNotExist` if the row is no longer there.
         """
         machine = self.machine
         using = self.instance._state.db or router.db_for_read(machine.model, instance=self.instance)
-        guarded = [(state, way) for state, way in machine.ways() if way.guard is not None]
-        met = [models.Case(models.When(way.guard, then=True), default=False) for _, way in guarded]
+        role = acting_role(using)
+        guards = {(state, way.to): way.guard for state, way in machine.ways() if self._is_asked(way.guard, role)}
+        met = [models.Case(models.When(guard, then=True), default=False) for guard in guards.values()]
+        grants = machine.granted if role else {}
         rows = machine.model._base_manager.using(using).filter(**self._key())
-        state, *answers = rows.values_list(machine.field.attname, *met).get()
-        closed = {(before, way.to) for (before, way), answer in zip(guarded, answers, strict=True) if not answer}
-        return [way.to for way in machine.transitions.get(state, ()) if (state, way.to) not in closed]
+        state, *answers = rows.values_list(machine.field.attname, *met, *map(_has_role, grants)).get()
+        closed = {way for way, answer in zip(guards, answers, strict=False) if not answer}
+        held = zip(grants.values(), answers[len(guards) :], strict=True)
+        granted = {to for targets, answer in held if answer for to in targets}
+        ways = [way.to for way in machine.transitions.get(state, ()) if (state, way.to) not in closed]
+        return [to for to in ways if to in granted] if role else ways
+
+    def _is_asked(self, guard: "models.Q | None", role: str | None) -> bool:
+        if guard is None or role is None:
+            return guard is not None
+        _, read = condition_sql(self.machine.model, guard)
+        return {column_name(field) for field in read} <= readable_columns(self.machine.model, role)
 
     def transition(self, to: str, *, reason: str | None = None, **extra: Any) -> Any:
         """Lead the row to the state `to`, if it still is in the state that the instance has.
@@ -132,3 +147,9 @@ class InstanceMachine:
         if code == INVALID_PARAMETER_VALUE or (refused and details.table_name == self.machine.model._meta.db_table):
             return TransitionError(message)
         return None
+
+
+def _has_role(role: str) -> models.Func:
+    """Return whether who asks has what is granted to `role`."""
+    arguments = map(models.Value, (role, "USAGE"))
+    return models.Func(*arguments, function="pg_catalog.pg_has_role", output_field=models.BooleanField())
