@@ -106,7 +106,13 @@ def test_fields_that_are_added_are_not_declared(apps: Apps) -> None:
 
 
 @pytest.mark.parametrize(
-    "own", [{"created_at": models.DateTimeField(auto_now_add=True)}, {"entry_id": models.IntegerField()}]
+    "own",
+    [
+        {"created_at": models.DateTimeField(auto_now_add=True)},
+        {"entry_id": models.IntegerField()},
+        {"id": models.UUIDField(primary_key=True)},
+        {"id": models.BigAutoField(primary_key=True, db_column="number")},
+    ],
 )
 def test_what_the_database_stamps_is_not_declared(apps: Apps, own: Any) -> None:
     model(apps, base=PGCraftLedger, **own)

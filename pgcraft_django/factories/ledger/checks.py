@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import is_api
-from pgcraft_django.columns import is_virtual
+from pgcraft_django.columns import column_name, is_virtual
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import is_redefined
 from pgcraft_django.factories.foreign_key import KEEPING
@@ -55,6 +55,9 @@ def check_ledger(model: type[models.Model]) -> Iterator[CheckMessage]:
     for field in model._meta.local_fields:
         if field.name in ("entry_id", "created_at") and is_redefined(field, PGCraftLedger):
             yield taken(field.name, "PGCraftLedger", model)
+        # Checkpoints, balances and the order of entries go by it.
+        if field.name == "id" and not (isinstance(field, models.IntegerField) and column_name(field) == "id"):
+            yield taken("id", "PGCraftLedger", model)
         if (what := _ADDED.get(field.name)) is not None:
             yield taken(field.name, what, model)
     if is_idempotent(model) and "pgcraft_keys" not in model.__dict__:
@@ -185,7 +188,7 @@ def not_a_ledger(plugin: str, model: type[models.Model]) -> CheckMessage:
 def _dimensions(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:
     known = [field.name for field in model._meta.local_concrete_fields if field.name not in OWN]
     names: Any = plugin.dimensions
-    example = f"Write Balance(dimensions={source(known[:2])})"
+    example = f"Write Balance(dimensions={source(known[:2])})" if known else "Write account = models.TextField(), say"
     if not is_names(names) or not names:
         message = f"Balance(dimensions=…) is {names!r}; it must be a list of names of fields."
         yield error("E092", message, hint=example, obj=model)
