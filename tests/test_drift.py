@@ -384,6 +384,19 @@ def test_a_column_that_may_hold_null_is_found(unblocked: None) -> None:
         assert [item.describe() for item in found] == ["changed: column private.inventory.value"]
 
 
+def test_a_generated_column_that_is_kept_otherwise_is_found(unblocked: None) -> None:
+    with temporary_database() as alias:
+        connection = connections[alias]
+        if connection.pg_version < 180000:
+            pytest.skip("PostgreSQL 17 and older keep every generated column in the table")
+        column = "double int GENERATED ALWAYS AS (one * 2)"
+        execute(alias, "CREATE SCHEMA private", f"CREATE TABLE private.things (one int, {column} STORED)")
+        before = read_catalog(connection, ["private"], [])
+        execute(alias, f"ALTER TABLE private.things DROP COLUMN double, ADD COLUMN {column} VIRTUAL")
+        found = differences(before, read_catalog(connection, ["private"], []))
+        assert [item.describe() for item in found] == ["changed: column private.things.double"]
+
+
 def test_long_texts_are_shown_where_they_differ() -> None:
     key = f"FOREIGN KEY (owner_id) REFERENCES private.owners(id) {'ON DELETE CASCADE ' * 3}DEFERRABLE"
     shown = _shown(Difference("constraint", "a ON b", "changed", key, f"{key} NOT VALID", None)).splitlines()
