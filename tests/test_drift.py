@@ -56,6 +56,8 @@ TAMPERING = {
     'ALTER TABLE private.documents DISABLE TRIGGER "~pgcraft_history"': (
         'changed: trigger "~pgcraft_history" ON private.documents'
     ),
+    "ALTER TABLE private.memberships DISABLE TRIGGER ALL": "changed: constraint memberships_",
+    "ALTER TABLE private.documents_history SET UNLOGGED": "not declared: unlogged table private.documents_history",
     "ALTER FUNCTION private.documents_history_updated() RESET search_path": (
         "changed: function private.documents_history_updated()"
     ),

@@ -1,7 +1,10 @@
--- Constraints of tables.
+-- Constraints of tables. Behind a foreign key are triggers: DISABLE TRIGGER ALL switches them off, too.
 SELECT
     pg_catalog.format('%%I ON %%I.%%I', o.conname, n.nspname, c.relname),
-    pg_catalog.pg_get_constraintdef(o.oid),
+    pg_catalog.pg_get_constraintdef(o.oid) || CASE
+        WHEN EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgconstraint = o.oid AND tgenabled <> 'O') THEN ' (disabled)'
+        ELSE ''
+    END,
     pg_catalog.format(
         'ALTER TABLE %%I.%%I DROP CONSTRAINT IF EXISTS %%I, ADD CONSTRAINT %%3$I %%s',
         n.nspname, c.relname, o.conname, pg_catalog.pg_get_constraintdef(o.oid)
