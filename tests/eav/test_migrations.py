@@ -132,6 +132,24 @@ def test_a_rename_is_asked_once_and_keeps_values_and_history(place: Shop) -> Non
     assert place.query("SELECT DISTINCT attribute FROM products_attribute") == [("color",)]
 
 
+@pytest.mark.parametrize("column", [None, "parent_id"])
+def test_a_foreign_key_that_gets_another_name_keeps_values_and_history(place: Shop, column: str | None) -> None:
+    def reference(name: str, column: str | None = None) -> Any:
+        return {name: PGCraftForeignKey("self", models.SET_NULL, null=True, related_name="parts", db_column=column)}
+
+    evolve(place, products(**reference("parent")))
+    place.query("INSERT INTO products (id, parent_id) VALUES (1, NULL), (2, 1)")
+    before, catalog = rows_untouched(place), place.site.catalog()
+    made = evolve(place, products(**reference("root", column)), RENAMED)
+    assert (place.rows().get(root=1).pk, rows_untouched(place)) == (2, before)
+    assert place.query("SELECT attribute, new_value FROM products_attribute") == [(column or "root_id", "1")]
+    for _ in made:
+        place.site.unmigrate()
+    assert place.query("SELECT id, parent_id FROM products ORDER BY id") == [(1, None), (2, 1)]
+    assert place.query("SELECT attribute FROM products_attribute") == [("parent_id",)]
+    assert differences(place.site.catalog(), catalog) == {}
+
+
 def test_an_attribute_is_renamed_with_the_model_and_its_table_or_while_that_moves(place: Shop) -> None:
     evolve(place, products(color=models.TextField(null=True)))
     place.query("INSERT INTO products (color) VALUES ('red')")

@@ -10,7 +10,7 @@ from django.core.checks import CheckMessage
 from django.db import models
 
 from pgcraft_django.api import Resource
-from pgcraft_django.columns import AnyField, column_name
+from pgcraft_django.columns import AnyField
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import Derived, add_history, check_history, make_companion, plain_copy, titles
 from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
@@ -206,7 +206,7 @@ def _reference(field: Any) -> Any:
         on_delete=field.remote_field.on_delete if database_action(field) else models.DO_NOTHING,
         to_field=None if to_field == "self" else to_field,
         related_name="+",
-        db_column=column_name(field),
+        db_column=field.db_column,
         db_constraint=field.db_constraint,
         null=True,
         blank=True,
