@@ -1,5 +1,6 @@
 """Transitions in Python."""
 
+import contextlib
 import datetime
 import threading
 from decimal import Decimal
@@ -170,19 +171,32 @@ def test_a_form_says_before_the_database_what_is_not_possible(orders: Any) -> No
     assert steps(order) == [(None, "pending"), ("pending", "confirmed")]
 
 
-def test_a_form_takes_a_guard_that_is_neither_true_nor_false_for_not_met(unblocked: None) -> None:
-    guard = models.Q(paid__gte=models.F("total"))
-    paid = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+def test_a_form_judges_a_guard_as_the_database_does(unblocked: None) -> None:
+    paid = models.IntegerField(null=True, blank=True, db_column="Paid so far")
+    double = models.GeneratedField(expression=models.F("paid") * 2, output_field=models.IntegerField(), db_persist=True)
+    fields = {"paid": paid, "double": double, "more": models.JSONField(null=True, blank=True)}
+    guards = {
+        "enough": models.Q(paid__gte=models.F("total")),
+        "other": ~models.Q(paid=3),
+        "twice": models.Q(double__gt=5),
+        "said": models.Q(more__isnull=False) & ~models.Q(note__startswith="%"),
+        "never": models.Q(pk__in=[]),
+        "always": models.Q(),
+    }
+    ways = {"pending": [Transition(state, guard=guard) for state, guard in guards.items()]}
+    state = models.TextField(default="pending")
     world = World()
     with new_site() as site:
-        ways = {"pending": [Transition("confirmed", guard=guard)]}
-        site.migrate(world.evolve(lambda apps: declare(apps, fields={"paid": paid}, transitions=ways)))
-        order = world.apps.get_model("shop", "Order")._base_manager.using(site.alias).create()
-        order.state = "confirmed"
-        with pytest.raises(ValidationError, match="the condition for that is not met"):
-            order.full_clean(exclude=["paid"])
-        order.paid = 0
-        order.full_clean()
+        site.migrate(world.evolve(lambda apps: declare(apps, fields={**fields, "state": state}, transitions=ways)))
+        orders = world.apps.get_model("shop", "Order")._base_manager.using(site.alias)
+        for values in ({}, {"paid": 3, "more": {}}, {"paid": 0, "note": "%"}):
+            order = orders.create(**values)
+            found = set()
+            for order.state in guards:
+                with contextlib.suppress(ValidationError):
+                    order.full_clean()
+                    found.add(order.state)
+            assert found == set(order.state_machine.allowed())
 
 
 def test_asynchronous_code_leads_on_too(shop: Shop, orders: Any) -> None:

@@ -99,7 +99,7 @@ def initial_state(field: AnyField) -> str | None:
 def as_transition(declared: object) -> Transition | None:
     """Return a way that is declared as one, or as the state that it leads to; anything else is none."""
     if isinstance(declared, Transition) and isinstance(declared.to, str):
-        return Transition(plain_text(declared.to), declared.guard)
+        return Transition(plain_text(declared.to), declared.guard or None)  # an empty Q() is no condition
     return Transition(plain_text(declared)) if isinstance(declared, str) else None
 
 

@@ -3,10 +3,14 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, router
-from django.db.models.functions import Coalesce
+from django.db import connections, models, router
+from django.db.models.functions import Cast
+from django.db.models.sql import Query
 
+from pgcraft_django.columns import column_name
+from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.state_machine.machine import Machine
+from pgcraft_django.naming import quote_names
 
 
 def validate_state(machine: Machine, instance: Any, exclude: Any) -> None:
@@ -26,9 +30,28 @@ def validate_state(machine: Machine, instance: Any, exclude: Any) -> None:
     way = next((way for way in machine.transitions.get(before, ()) if way.to == state), None)
     if way is None:
         raise ValidationError({name: f"It is {before}, and cannot become {state}."})
-    if way.guard is not None:
-        values = instance._get_field_expression_map(meta=instance._meta)
-        # To Q.check(), as to a CHECK, what is neither true nor false is met. To a guard it is not.
-        met = models.Q(Coalesce(way.guard, False, output_field=models.BooleanField()))
-        if not met.check(values, using=using):
-            raise ValidationError({name: f"It cannot become {state} as it is: the condition for that is not met."})
+    if way.guard is not None and not _is_met(way.guard, machine, instance, using):
+        raise ValidationError({name: f"It cannot become {state} as it is: the condition for that is not met."})
+
+
+def _is_met(guard: models.Q, machine: Machine, instance: Any, using: str) -> bool:
+    """Tell whether PostgreSQL finds the guard true of the row as it is to be.
+
+    `Q.check()` would take NULL for true, and what is not equal to NULL for NULL, which is true of a column.
+    """
+    condition, fields = condition_sql(machine.model, guard, row="new")
+    values = instance._get_field_expression_map(meta=instance._meta)
+    row = Query(None)
+    row.add_annotation(models.Value(True), "pgcraft")  # a guard may read no column
+    for number, field in enumerate(fields):
+        value, kind = values[field.name], getattr(field, "output_field", field)  # of a generated field, what it holds
+        if isinstance(value, models.Value) and value.value is None:
+            value = models.Value(None)  # and no null of JSON
+        row.add_annotation(Cast(value, kind), f"column_{number}")
+    sql, parameters = row.get_compiler(using=using).as_sql()
+    names = quote_names(["pgcraft", *map(column_name, fields)])
+    whether = condition.replace("%", "%%")
+    with connections[using].cursor() as cursor:
+        cursor.execute(f'SELECT ({whether}) IS TRUE FROM ({sql}) AS "new" ({names})', parameters)
+        [(met,)] = cursor.fetchall()
+    return bool(met)
