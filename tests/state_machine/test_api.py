@@ -167,6 +167,30 @@ def test_the_function_needs_no_api_of_the_table_and_opens_none(api: Served) -> N
     assert api.anon.post("/rpc/parcels_transition", json={"id": 1, "to": "cancelled"}).status_code == 401
 
 
+def test_a_constraint_that_refuses_a_step_does_not_show_the_row(api: Served) -> None:
+    api.execute("""
+        ALTER TABLE parcels ADD CONSTRAINT kept CHECK (state <> 'cancelled' OR note <> 'hidden');
+        CREATE UNIQUE INDEX parcels_once ON parcels (note) WHERE state = 'cancelled';
+    """)
+    parcels = api.execute(
+        "INSERT INTO parcels (total, note) VALUES (5, 'hidden'), (5, 'doubled'), (5, 'doubled') RETURNING id"
+    )
+    try:
+        answers = [
+            api.webuser.post("/rpc/parcels_transition", json={"id": key, "to": "cancelled"}) for (key,) in parcels
+        ]
+        assert [(answer.status_code, answer.json().get("code")) for answer in answers] == [
+            (400, "23514"),
+            (200, None),
+            (409, "23505"),
+        ]
+        assert not any("hidden" in answer.text or "doubled" in answer.text for answer in answers)
+        with pytest.raises(DatabaseError, match="Failing row contains"):
+            api.execute(f"SELECT private.parcels_transition({parcels[0][0]}, 'cancelled', NULL, NULL, NULL, NULL)")
+    finally:
+        api.execute("ALTER TABLE parcels DROP CONSTRAINT kept; DROP INDEX parcels_once")
+
+
 def test_row_level_security_is_not_passed_by(api: Served) -> None:
     mine, theirs = new(api, note="mine"), new(api, note="theirs")
     api.execute("""

@@ -6,6 +6,8 @@ DECLARE
     found_state text;
     before text := pg_catalog.current_setting('pgcraft.transition', true);
     entry {log};
+    shown text;
+    broken text;
 BEGIN
     -- A request is judged by its own role, also if it gets to call this by itself and says that it is somebody else.
     IF NOT pg_catalog.has_table_privilege(asking, {table_text}, 'UPDATE') THEN
@@ -57,7 +59,16 @@ BEGIN
         pg_catalog.jsonb_build_object('of', {step}, 'reason', {reason}, 'extras', {extras})::text,
         true
     );
-    UPDATE {table} AS entity SET {state} = {to} WHERE {same_key};
+    BEGIN
+        UPDATE {table} AS entity SET {state} = {to} WHERE {same_key};
+    EXCEPTION WHEN not_null_violation OR check_violation OR unique_violation OR exclusion_violation THEN
+        GET STACKED DIAGNOSTICS shown = PG_EXCEPTION_DETAIL, broken = CONSTRAINT_NAME;
+        IF caller IS NULL OR shown = '' THEN
+            RAISE;
+        END IF;
+        -- The detail has values of the row, also those that are hidden from a request: this runs as the owner.
+        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, CONSTRAINT = broken;
+    END;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',

@@ -680,6 +680,8 @@ class Migration(migrations.Migration):
                         "    found_state text;\n"
                         "    before text := pg_catalog.current_setting('pgcraft.transition', true);\n"
                         '    entry "private"."errands_transition";\n'
+                        "    shown text;\n"
+                        "    broken text;\n"
                         "BEGIN\n"
                         "    -- A request is judged by its own role, also if it gets to call this by itself and says that it is somebody else.\n"
                         "    IF NOT pg_catalog.has_table_privilege(asking, '\"private\".\"errands\"', 'UPDATE') THEN\n"
@@ -731,7 +733,16 @@ class Migration(migrations.Migration):
                         "        pg_catalog.jsonb_build_object('of', pg_catalog.jsonb_build_array('\"private\".\"errands\"', $1, found_state, $2), 'reason', $4, 'extras', NULL)::text,\n"
                         "        true\n"
                         "    );\n"
-                        '    UPDATE "private"."errands" AS entity SET "state" = $2 WHERE entity."name" = $1;\n'
+                        "    BEGIN\n"
+                        '        UPDATE "private"."errands" AS entity SET "state" = $2 WHERE entity."name" = $1;\n'
+                        "    EXCEPTION WHEN not_null_violation OR check_violation OR unique_violation OR exclusion_violation THEN\n"
+                        "        GET STACKED DIAGNOSTICS shown = PG_EXCEPTION_DETAIL, broken = CONSTRAINT_NAME;\n"
+                        "        IF caller IS NULL OR shown = '' THEN\n"
+                        "            RAISE;\n"
+                        "        END IF;\n"
+                        "        -- The detail has values of the row, also those that are hidden from a request: this runs as the owner.\n"
+                        "        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, CONSTRAINT = broken;\n"
+                        "    END;\n"
                         "    IF NOT FOUND THEN\n"
                         "        RAISE EXCEPTION USING\n"
                         "            ERRCODE = 'object_not_in_prerequisite_state',\n"
@@ -828,6 +839,8 @@ class Migration(migrations.Migration):
                         "    found_state text;\n"
                         "    before text := pg_catalog.current_setting('pgcraft.transition', true);\n"
                         '    entry "private"."support_tickets_transition";\n'
+                        "    shown text;\n"
+                        "    broken text;\n"
                         "BEGIN\n"
                         "    -- A request is judged by its own role, also if it gets to call this by itself and says that it is somebody else.\n"
                         "    IF NOT pg_catalog.has_table_privilege(asking, '\"private\".\"support_tickets\"', 'UPDATE') THEN\n"
@@ -883,7 +896,16 @@ class Migration(migrations.Migration):
                         "            THEN pg_catalog.jsonb_build_object('minutes', $5, 'helper_id', $6) END)::text,\n"
                         "        true\n"
                         "    );\n"
-                        '    UPDATE "private"."support_tickets" AS entity SET "phase" = $2 WHERE entity."id" = $1;\n'
+                        "    BEGIN\n"
+                        '        UPDATE "private"."support_tickets" AS entity SET "phase" = $2 WHERE entity."id" = $1;\n'
+                        "    EXCEPTION WHEN not_null_violation OR check_violation OR unique_violation OR exclusion_violation THEN\n"
+                        "        GET STACKED DIAGNOSTICS shown = PG_EXCEPTION_DETAIL, broken = CONSTRAINT_NAME;\n"
+                        "        IF caller IS NULL OR shown = '' THEN\n"
+                        "            RAISE;\n"
+                        "        END IF;\n"
+                        "        -- The detail has values of the row, also those that are hidden from a request: this runs as the owner.\n"
+                        "        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, CONSTRAINT = broken;\n"
+                        "    END;\n"
                         "    IF NOT FOUND THEN\n"
                         "        RAISE EXCEPTION USING\n"
                         "            ERRCODE = 'object_not_in_prerequisite_state',\n"
