@@ -113,7 +113,10 @@ def test_what_a_default_makes_is_no_content_of_what_is_recorded(unblocked: None)
         store.entries.record(**one, note="x", idempotency_key="n")
         with pytest.raises(IdempotencyConflict):  # what is left out has a value here: a constant, and another one
             store.entries.record(**one, idempotency_key="n")
-        assert len(values(store)) == 5
+        store.entries.record(**one, sku="x", idempotency_key="s")
+        with pytest.raises(IdempotencyConflict):  # so has NULL
+            store.entries.record(**one, idempotency_key="s")
+        assert len(values(store)) == 6
 
 
 def test_an_entry_that_was_given_by_its_id_is_not_booked_twice_either(store: Store) -> None:

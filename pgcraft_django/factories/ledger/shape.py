@@ -56,7 +56,8 @@ def is_computed(field: AnyField) -> bool:
     """Tell whether an entry that comes without the field gets a value that is made for it."""
     if field.has_db_default():
         return hasattr(field.db_default, "resolve_expression") and not isinstance(field.db_default, models.Value)
-    return callable(field.default) and constant_default(field) is models.NOT_PROVIDED
+    # NOT_PROVIDED is a class, and so callable, too.
+    return field.has_default() and callable(field.default) and constant_default(field) is models.NOT_PROVIDED
 
 
 def is_time_of_statement(field: AnyField) -> bool:
