@@ -53,6 +53,8 @@ ALIASES = {
     "wd": "wipe-db",
     "wm": "wipe-migrations",
 }
+NOWHERE = "postgresql://127.0.0.1:1/x"
+"""Where no database is, for what needs none: nobody has to make a cluster and to start it."""
 EMAIL_VERIFIED = "    email_verified = models.BooleanField(default=False)\n"
 
 
@@ -112,8 +114,12 @@ class Playground:
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         return self.run(sys.executable, str(self.folder / "manage.py"), *arguments, **environment)
 
-    def api(self, path: str = "", **environment: str) -> Any:
-        return json.loads(self.just("api", *([path] if path else []), **environment))
+    def keep_database_running(self) -> None:
+        """Let commands find it running, as while somebody serves: each would start and stop it otherwise."""
+        embedded.start(self.folder / ".embedded" / "playground", durable=False)
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"http://127.0.0.1:{self.port}/{path}").json()
 
     def migrations(self) -> list[str]:
         return sorted(path.stem for path in (self.app / "migrations").glob("0*.py"))
@@ -182,7 +188,7 @@ def test_what_a_message_holds_is_never_taken_for_a_command(playground: Playgroun
     done = playground.run("just", "--dry-run", "revision", "add $(touch x) `id`; 'quoted' \"names\"")
     assert done.returncode == 0
     assert done.stderr.rstrip().endswith("makemigrations --name 'add_touch_x_id_quoted_names' playground_project")
-    done = playground.run("just", "api", "students?name=eq.$(touch injected);touch injected")
+    playground.run("just", "api", "students?name=eq.$(touch injected);touch injected", DATABASE_URL=NOWHERE)
     assert not list(playground.folder.rglob("injected"))
 
 
@@ -266,7 +272,7 @@ def test_a_database_url_is_used_and_no_embedded_server_is_started(playground: Pl
     try:
         assert f'Created the database "{name}".' in playground.just("init", "--sample")
         with playground.serving():
-            assert playground.api("students?select=name&order=id")[0] == {"name": "Alice"}
+            assert playground.get("students?select=name&order=id")[0] == {"name": "Alice"}
     finally:
         run_sql(f"DROP DATABASE IF EXISTS {quote_name(name)} WITH (FORCE)")
     assert not (playground.folder / ".embedded").exists()
@@ -277,18 +283,17 @@ def test_a_database_url_is_used_and_no_embedded_server_is_started(playground: Pl
 
 def test_secrets_are_random_private_and_made_once(playground: Playground) -> None:
     dotenv = playground.app / ".env"
-    url = "postgresql://127.0.0.1:1/x"
-    assert playground.manage("check", DATABASE_URL=url).returncode == 0
+    assert playground.manage("check", DATABASE_URL=NOWHERE).returncode == 0
     text = dotenv.read_text()
     made = dict(line.split("=", 1) for line in text.splitlines())
     assert set(made) == {"SECRET_KEY", "PGRST_DB_PASSWORD", "PGRST_JWT_SECRET"}
     assert all(len(value) >= 43 for value in made.values())
     assert len(set(made.values())) == 3
     assert stat.S_IMODE(dotenv.stat().st_mode) == 0o600
-    assert playground.manage("check", DATABASE_URL=url).returncode == 0
+    assert playground.manage("check", DATABASE_URL=NOWHERE).returncode == 0
     assert dotenv.read_text() == text
     dotenv.unlink()
-    playground.manage("check", DATABASE_URL=url)
+    playground.manage("check", DATABASE_URL=NOWHERE)
     assert dotenv.read_text() != text
 
 
@@ -296,7 +301,7 @@ def test_a_copied_example_is_completed_and_closed_to_others(playground: Playgrou
     dotenv = playground.app / ".env"
     dotenv.write_text("# mine\nexport PGRST_DB_PASSWORD=chosen")
     dotenv.chmod(0o644)
-    playground.manage("check", DATABASE_URL="postgresql://127.0.0.1:1/x")
+    playground.manage("check", DATABASE_URL=NOWHERE)
     lines = dotenv.read_text().splitlines()
     assert lines[:2] == ["# mine", "export PGRST_DB_PASSWORD=chosen"]
     assert [line.partition("=")[0] for line in lines[2:]] == ["SECRET_KEY", "PGRST_JWT_SECRET"]
@@ -312,7 +317,8 @@ def test_no_secret_is_in_the_repository() -> None:
 
 
 def test_the_journey_of_a_newcomer(playground: Playground) -> None:
-    just, api = playground.just, playground.api
+    just, get = playground.just, playground.get
+    playground.keep_database_running()
     just("init", "--sample")
     assert "Loaded" not in just("init", "--sample")
     assert "[X] 0001_initial" in just("current")
@@ -320,16 +326,15 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
     assert "Alice" in just("db-shell", answer="TABLE private.students;\n")
 
     with playground.serving() as url:
-        assert {"/students", "/users"} <= set(api()["paths"])
-        assert len(api("students")) == 4
-        assert [row["name"] for row in api("students?name=eq.Alice")] == ["Alice"]
-        embedded_rows = api("students?select=*,users(*)&order=id")
-        assert embedded_rows[0]["users"] == {"id": 1, "name": "Alice", "email": "alice@example.org"}
-        assert api("students?select=*,user:users(*)&order=id")[1]["user"]["name"] == "Bob"
-        assert httpx.get(f"{url}/students?select=*,users(*)&order=id").json() == embedded_rows
-        assert "password_hint" not in json.dumps(api("users"))
-        assert api("products?color=eq.red&select=name,weight") == [{"name": "Pencil", "weight": 0.0125}]
-        assert api("inventory_balance?sku=eq.pencil") == [{"warehouse": "A", "sku": "pencil", "balance": 70}]
+        assert {"/students", "/users"} <= set(json.loads(just("api"))["paths"])
+        rows = get("students?select=*,users(*)&order=id")
+        assert json.loads(just("api", "students?select=*,users(*)&order=id")) == rows
+        assert [row["name"] for row in rows] == ["Alice", "Bob", "Dave", "Erin"]
+        assert rows[0]["users"] == {"id": 1, "name": "Alice", "email": "alice@example.org"}
+        assert get("students?select=*,user:users(*)&order=id")[1]["user"]["name"] == "Bob"
+        assert "password_hint" not in json.dumps(get("users"))
+        assert get("products?color=eq.red&select=name,weight") == [{"name": "Pencil", "weight": 0.0125}]
+        assert get("inventory_balance?sku=eq.pencil") == [{"warehouse": "A", "sku": "pencil", "balance": 70}]
         token = {"Authorization": f"Bearer {just('token', '--claim', 'sub=7').strip()}"}
         for path, body, status in (
             ("rpc/orders_transition", {"id": 1, "to": "confirmed", "reason": "paid"}, 200),
@@ -340,7 +345,7 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
             answer = httpx.post(f"{url}/{path}", json=body, headers=token)
             assert answer.status_code == status, answer.text
         assert httpx.patch(f"{url}/students?id=eq.4", json={"name": "Eryn"}, headers=token).status_code == 204
-        assert [(row["name"], row["actor"]) for row in api("students_history")] == [("Erin", "7")]
+        assert [(row["name"], row["actor"]) for row in get("students_history")] == [("Erin", "7")]
         assert "pending --> confirmed" in just("graph")
 
         models = playground.app / "models.py"
@@ -350,7 +355,7 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
         assert playground.migrations() == ["0001_initial", "0002_add_email_verified_to_users"]
         just("migrate")
         deadline = time.monotonic() + 20
-        while "email_verified" not in api("users")[0]:  # the running server was told to reload
+        while "email_verified" not in get("users")[0]:  # the running server was told to reload
             assert time.monotonic() < deadline
             time.sleep(0.2)
         just("rollback", answer="yes\n")
@@ -362,7 +367,7 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
         models.write_text(before + "\n\nclass Room(PGCraftSimple):\n    name = models.TextField()\n")
         just("mr", "add rooms")
         assert playground.migrations() == ["0001_initial", "0002_add_rooms"]
-        assert len(api("students")) == 4
+        assert len(get("students")) == 4
         just("migrate")
 
     just("wd", "--no-input")
@@ -374,13 +379,14 @@ def test_the_journey_of_a_newcomer(playground: Playground) -> None:
     just("migrate")
     just("init", "--sample")
     with playground.serving():
-        assert len(api("students")) == 4
-        assert api("playground_project_room") == []
+        assert len(get("students")) == 4
+        assert get("playground_project_room") == []
     just("r", answer="yes\n")
     assert playground.migrations() == []
 
 
 def test_recipes_that_lose_something_ask_first(playground: Playground) -> None:
+    playground.keep_database_running()
     playground.just("init", "--sample")
     for recipe in (["rollback"], ["r"], ["wd"], ["wm"], ["fr", "message"]):
         done = playground.run("just", *recipe, answer="no\n")
@@ -391,7 +397,7 @@ def test_recipes_that_lose_something_ask_first(playground: Playground) -> None:
 
 
 def test_the_committed_migration_is_what_the_models_need(playground: Playground) -> None:
-    done = playground.manage("makemigrations", "--check", "--dry-run")
+    done = playground.manage("makemigrations", "--check", "--dry-run", DATABASE_URL=NOWHERE)
     assert "No changes detected" in done.stdout, done.stderr
 
 

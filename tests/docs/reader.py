@@ -34,11 +34,13 @@ from pgcraft_django import embedded
 from pgcraft_django.postgrest.binary import find_binary
 from tests.docs.pages import PATH_LINE, ROOT, Block, commands, pattern
 from tests.docs.terminal import Terminal
-from tests.settings import MAJOR
+from tests.settings import MAJOR, SERVER
 
 FAILURE = re.compile(r"^(?:[\w.]*Error|psql:\S+ ERROR): ", re.MULTILINE)
 SERVERS = re.compile(r"pgcraft_serve(?!.*(?:--print-config|--help))|just serve|make playground")
 QUESTION = re.compile(r"^(.*(?:\[y/N\]|go on:)) (\w+)$", re.MULTILINE)
+SLOW_TO_IMPORT = "-p no:schemathesis"
+"""A plugin for pytest that our tests alone have."""
 INHERITED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYENV_ROOT", "PGCRAFT_POSTGRES_BIN")
 DATABASE = """
 DATABASES = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "mysite"}}
@@ -69,6 +71,7 @@ class Reader:
             "PGCRAFT_POSTGREST": str(find_binary()),
             "PGRST_SERVER_PORT": str(self.port),
             "PORT": str(self.port),
+            "PYTEST_ADDOPTS": SLOW_TO_IMPORT,
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONWARNINGS": "error",
             "TERM": "dumb",
@@ -126,7 +129,10 @@ class Reader:
         for stamp in (".playground", ".test"):
             (environment / stamp).touch()
         # All tests are too many for a page: of `make test` these run.
-        self.environment["PYTEST_ADDOPTS"] = "tests/test_architecture.py -k name --maxprocesses 1"
+        self.environment["PYTEST_ADDOPTS"] += " tests/test_architecture.py -k name --maxprocesses 1"
+        # Servers that run already: each command before and after the API's would start and stop one.
+        embedded.start(self.work / ".embedded" / "playground", durable=False)
+        (self.work / ".embedded" / "test-default").symlink_to(SERVER.data_dir)
 
     # -- What blocks say -------------------------------------------------------------------------------------------
 
