@@ -24,7 +24,7 @@ from pgcraft_django.factories.eav.document import (
     DocumentField,
 )
 from pgcraft_django.naming import quote_name, quote_text
-from pgcraft_django.operations import AlterFieldType, change_rows
+from pgcraft_django.operations import AlterFieldType, change_rows, runs_here
 
 _CONVERTED = "pgcraft_converted"
 
@@ -68,8 +68,7 @@ class _OfAttribute:
             state.apps.get_model(app_label, self.model_name)._meta.get_field(name).column
             for state, name in zip(states, names, strict=True)
         )
-        concerned = editor.connection.vendor == "postgresql" and old != new
-        if not concerned or not self.allow_migrate_model(editor.connection.alias, log):
+        if old == new or not runs_here(self, editor, log):
             return
         table = quote_name(log._meta.db_table)
         renamed = f"attribute = {quote_text(new)} WHERE attribute = {quote_text(old)}"
@@ -87,7 +86,7 @@ class _OfAttribute:
         """Give entities that are there the default of a new or newly required attribute."""
         model = to_state.apps.get_model(app_label, self.model_name)
         entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY_MODEL}")
-        if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
+        if not runs_here(self, editor, entity):
             return
         field = field.clone()
         field.set_attributes_from_name(self.name)
@@ -153,7 +152,7 @@ class AlterAttribute(_OfAttribute, AlterField):
     ) -> None:
         """Take the values from an attribute to a column, or back. Both are there as long as this operation runs."""
         entity = to_state.apps.get_model(app_label, f"{self.model_name}{ENTITY_MODEL}")
-        if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, entity):
+        if not runs_here(self, editor, entity):
             return
         before, after = (quote_name(column_name(field)) for field in (old, new))
         source = before if old.is_relation else f"({DATA}).{before}"
@@ -231,11 +230,7 @@ class RemoveAttribute(_OfAttribute, RemoveField):
         entity, log = (
             state.apps.get_model(app_label, f"{self.model_name}{suffix}") for suffix in (ENTITY_MODEL, LOG_MODEL)
         )
-        if (
-            field.is_relation
-            or editor.connection.vendor != "postgresql"
-            or not self.allow_migrate_model(editor.connection.alias, entity)
-        ):
+        if field.is_relation or not runs_here(self, editor, entity):
             return None
         tables = quote_name(entity._meta.db_table), quote_name(log._meta.db_table)
         return *tables, quote_name(entity._meta.pk.column), quote_text(field.column), quote_name(field.column)
@@ -283,9 +278,7 @@ class AlterAttributeType(_OfAttribute, AlterField):
         to_state: ProjectState,
     ) -> None:
         model = to_state.apps.get_model(app_label, self.model_name)
-        if schema_editor.connection.vendor != "postgresql" or not self.allow_migrate_model(
-            schema_editor.connection.alias, model
-        ):
+        if not runs_here(self, schema_editor, model):
             return
         old_model = from_state.apps.get_model(app_label, self.model_name)
         old, new = old_model._meta.get_field(self.name), model._meta.get_field(self.name)

@@ -10,7 +10,7 @@ from django.db.migrations.operations.fields import AddField, RemoveField
 from django.db.migrations.state import ProjectState
 
 from pgcraft_django.naming import quote_name
-from pgcraft_django.operations import change_rows
+from pgcraft_django.operations import change_rows, runs_here
 
 HISTORY = "history"
 """What the name of the companion model ends with."""
@@ -22,7 +22,7 @@ class _GoesOn:
     def _go_on(self: Any, app_label: str, editor: BaseDatabaseSchemaEditor, state: ProjectState) -> None:
         model = state.apps.get_model(app_label, self.model_name)
         history = state.apps.get_model(app_label, f"{self.model_name}{HISTORY}")
-        if editor.connection.vendor != "postgresql" or not self.allow_migrate_model(editor.connection.alias, model):
+        if not runs_here(self, editor, model):
             return
         version = quote_name(model._meta.get_field(self.name).column)
         keys = [quote_name(field.column) for field in model._meta.pk_fields]

@@ -121,6 +121,12 @@ def _settle(schema_editor: BaseDatabaseSchemaEditor) -> None:
     schema_editor.deferred_sql.clear()
 
 
+def runs_here(operation: Operation, editor: BaseDatabaseSchemaEditor, model: type[Model]) -> bool:
+    """Tell whether an operation on the table of `model` is to do anything in the editor's database."""
+    connection = editor.connection
+    return connection.vendor == "postgresql" and operation.allow_migrate_model(connection.alias, model)
+
+
 def change_rows(editor: BaseDatabaseSchemaEditor, statement: str, parameters: Sequence[Any] | None = None) -> None:
     """Run an UPDATE, and check its foreign keys now: as long as that is to be done, ALTER TABLE fails."""
     editor.execute(statement, parameters)
@@ -366,9 +372,7 @@ class AlterFieldType(AlterField):
     ) -> None:
         old_model = from_state.apps.get_model(app_label, self.model_name)
         model = to_state.apps.get_model(app_label, self.model_name)
-        concerned = schema_editor.connection.vendor == "postgresql" and self.allow_migrate_model(
-            schema_editor.connection.alias, model
-        )
+        concerned = runs_here(self, schema_editor, model)
         old, new = old_model._meta.get_field(self.name), model._meta.get_field(self.name)
         if concerned and old.has_db_default():
             self._change_default(schema_editor, old_model, old, old, drop=True)
