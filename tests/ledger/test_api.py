@@ -87,6 +87,11 @@ def test_one_leg_by_names_and_types(api: Served) -> None:
     assert balance(api, "one") == [5.5]
 
 
+def test_an_amount_that_a_client_has_added_up_is_what_it_means(api: Served) -> None:
+    [row] = record(api, value=0.1 + 0.2, warehouse="floats").json()
+    assert (row["value"], balance(api, "floats")) == (0.3, [0.3])
+
+
 def test_what_a_call_leaves_out_gets_the_default_of_its_column(api: Served) -> None:
     one = record(api, "bills_record", value=1, warehouse="a")
     several = record(api, "bills_record_legs", legs=[{"value": 1, "warehouse": "a"}])
@@ -148,6 +153,7 @@ def test_several_legs_in_one_call_are_one_entry(api: Served) -> None:
         ({"value": "much", "warehouse": "bad"}, 400, "invalid input syntax"),
         ({"value": "NaN", "warehouse": "bad"}, 400, "inventory_value"),
         ({"value": 1.105, "warehouse": "bad"}, 400, "1.105 is no amount of inventory, which has 2 decimal places."),
+        ({"value": "123456789012345.678", "warehouse": "bad"}, 400, "123456789012345.678 is no amount of inventory"),
         ({"value": -1, "warehouse": "bad"}, 400, "would be -1.00; it cannot fall below 0"),
         ({"value": 1, "warehouse": "bad", "created_at": "2000-01-01"}, 404, "created_at"),
         ({"legs": [{"value": 1, "warehouse": "bad", "id": 7}]}, 400, "A leg of inventory has no id"),

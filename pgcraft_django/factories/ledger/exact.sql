@@ -1,7 +1,10 @@
 -- The column would round it, and nobody would notice.
 SELECT leg ->> {value} INTO unknown
 FROM pg_catalog.jsonb_array_elements($1) AS leg
-WHERE pg_catalog.round((leg ->> {value})::numeric, {places}) <> (leg ->> {value})::numeric
+WHERE pg_catalog.round((leg ->> {value})::numeric, {places}) NOT IN (
+    (leg ->> {value})::numeric,
+    (leg ->> {value})::float8::numeric  -- the digits that count of what a client has added up: of 0.1 + 0.2 not the last
+)
 LIMIT 1;
 IF FOUND THEN
     RAISE EXCEPTION USING
