@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
+from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import models
 from django.db.migrations.state import ProjectState
@@ -160,8 +161,11 @@ def get_factory(model: type[models.Model]) -> Factory:
 
 
 def check_moment(when: object) -> None:
-    """Raise `ValueError` unless `when`, which `as_of()` was asked for, is a datetime with a time zone."""
-    if not isinstance(when, datetime.datetime) or timezone.is_naive(when):
+    """Raise `ValueError` unless `when`, which `as_of()` was asked for, is a datetime with a time zone.
+
+    Without `USE_TZ`, datetimes have none.
+    """
+    if not isinstance(when, datetime.datetime) or (settings.USE_TZ and timezone.is_naive(when)):
         raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
 
 

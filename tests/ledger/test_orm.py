@@ -403,6 +403,16 @@ def test_nothing_is_lost_where_the_clock_is_changed(store: Store) -> None:
             assert {row["period"] for row in entries.rollup(period)} <= {row["period"] for row in rows}
 
 
+def test_without_use_tz_no_moment_has_a_time_zone(store: Store, settings: Any) -> None:
+    settings.USE_TZ = False
+    store.add(5)
+    assert store.entries.as_of(timezone.now()).balance() == 5
+    [month], [filled] = store.entries.rollup("month"), store.entries.rollup_filled("month")
+    assert (
+        month["period"] == filled["period"] == timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    )
+
+
 def test_a_pivot_has_a_value_for_each_group(filled: Store) -> None:
     rows = filled.entries.filter(created_at__year=2020).rollup_pivoted("quarter", "warehouse")
     assert [(row["period"].month, row["changes"]) for row in rows] == [(1, {"A": 3, "B": 7}), (4, {"A": 1, "B": 0})]

@@ -3,6 +3,7 @@
 import datetime
 from typing import Any, Self
 
+from django.conf import settings
 from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
 from django.db.models import Count, Sum, Window
@@ -91,7 +92,8 @@ class RollingQuerySet(models.QuerySet[Any]):
             cursor.execute(outer, parameters)
             found = cursor.fetchall()
         columns = ["period", *dimensions, "change", "entries", "balance"]
-        current, total = timezone.get_current_timezone(), total_field(value_field(self.model)).to_python
+        current = timezone.get_current_timezone() if settings.USE_TZ else None
+        total = total_field(value_field(self.model)).to_python
         return [
             dict(
                 zip(
