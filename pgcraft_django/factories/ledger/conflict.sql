@@ -5,4 +5,4 @@ RAISE EXCEPTION USING
         'The idempotency key %s belongs to another entry of %I.',
         {key_line}, {ledger_name}
     ),
-    HINT = 'All legs of an entry with a key come in one statement. Another entry takes another key.';
+    HINT = 'All legs of an entry with a key come in one statement, with one entry_id. Another entry takes another key.';

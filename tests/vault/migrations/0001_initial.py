@@ -581,7 +581,7 @@ class Migration(migrations.Migration):
                         "            'The idempotency key %s belongs to another entry of %I.',\n"
                         "            pg_catalog.left(pg_catalog.regexp_replace(NEW.\"idempotency_key\", '[\\x01-\\x1f\\x7f]', ' ', 'g'), 100), 'gold'\n"
                         "        ),\n"
-                        "        HINT = 'All legs of an entry with a key come in one statement. Another entry takes another key.';\n"
+                        "        HINT = 'All legs of an entry with a key come in one statement, with one entry_id. Another entry takes another key.';\n"
                         "END\n"
                         "$body$"
                     ),
