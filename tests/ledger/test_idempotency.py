@@ -152,6 +152,8 @@ def test_create_takes_over_the_entry_that_is_there(store: Store) -> None:
     )
     store.entries.bulk_create(rows, ignore_conflicts=True)
     assert values(store) == [7, 7, 5, 1, 2]
+    rounded = [store.entries.create(warehouse="A", value=Decimal("1.005"), idempotency_key="r") for _ in range(2)]
+    assert rounded[0].pk == rounded[1].pk
 
 
 def test_a_repetition_is_found_without_reading_all_entries(store: Store) -> None:

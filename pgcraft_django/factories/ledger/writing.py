@@ -263,8 +263,9 @@ LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
 def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any, ...]:
     """Return the values of `fields` in the leg that `instance` repeats: same key, same content."""
     rows = _with_key(type(instance)._base_manager.using(using), getattr(instance, KEY))
-    rows = rows.filter(**conditions(_said(instance)))
-    row: Any = rows.order_by("id").values_list(*(field.attname for field in fields)).first()
+    rows = rows.order_by("id").values_list(*(field.attname for field in fields))
+    # PostgreSQL has found the leg. What it rounds is not as the instance says.
+    row: Any = rows.filter(**conditions(_said(instance))).first() or rows.first()
     if row is None:
         _check_hidden(getattr(instance, KEY), using)
     return row  # type: ignore[no-any-return]
