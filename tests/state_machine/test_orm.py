@@ -275,6 +275,7 @@ def test_keys_and_fields_of_any_kind(unblocked: None) -> None:
             transitions={"a": [Transition("it's 100%", guard=models.Q(note__contains="50%") | models.Q(total=None))]},
             transition_fields={
                 "price": models.DecimalField(max_digits=30, decimal_places=12, null=True),
+                "least": models.SmallIntegerField(null=True),
                 "day": models.DateTimeField(null=True),
                 "data": models.BinaryField(null=True),
                 "tree": models.JSONField(null=True),
@@ -292,6 +293,7 @@ def test_keys_and_fields_of_any_kind(unblocked: None) -> None:
         lines.create(order=order, number="y", note="50")
         values = {
             "price": Decimal("123456789012345678.123456789012"),
+            "least": -(2**15),
             "day": datetime.datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=datetime.UTC),
             "data": b"\x00\xff",
             "tree": {"a": [1, None, "ü"]},

@@ -92,7 +92,7 @@ class InstanceMachine:
         using = router.db_for_write(machine.model, instance=instance)
         expected = getattr(instance, machine.field.attname)
         given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
-        casts = [f"%s::{kind}" for _, kind in signature.arguments]
+        casts = [f"(%s)::{kind}" for _, kind in signature.arguments]
         if acting_role(using) is None:
             function = quote_name(signature.name)
             casts.append("NULL")
