@@ -13,6 +13,7 @@ from django.db import IntegrityError, connections, models
 
 from pgcraft_django.api import API
 from pgcraft_django.conf import get_config
+from pgcraft_django.drift import scratch
 from pgcraft_django.drift.comparing import Difference, differences
 from pgcraft_django.drift.detecting import find_drift
 from pgcraft_django.drift.reading import read_catalog
@@ -133,8 +134,22 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     execute(alias, "DROP TABLE private.stray")
     execute(alias, 'ALTER VIEW api.presets ALTER COLUMN "integer" SET DEFAULT (- 7)')  # as a dump says it
     assert find_drift(connections[alias]) == []
-    scratch = f"{connections[alias].settings_dict['NAME']}_drift_"  # other tests may have theirs meanwhile
-    assert [name for name in databases() if name.startswith(scratch)] == []
+    temporary = f"{connections[alias].settings_dict['NAME']}_drift_"  # other tests may have theirs meanwhile
+    assert [name for name in databases() if name.startswith(temporary)] == []
+
+
+def test_the_search_path_may_be_that_of_the_database(unblocked: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind PgBouncer, to which nobody says it when they connect, and migrations need it."""
+    monkeypatch.setattr(scratch, "call_command", lambda *arguments, **options: None)
+    with temporary_database(**ADMINISTRATOR, OPTIONS={"options": None}) as alias:
+        connection = connections[alias]
+        user, name = connection.settings_dict["USER"], connection.settings_dict["NAME"]
+        run_sql(f"ALTER ROLE {user} IN DATABASE {name} SET search_path = public, 'a \"b'")
+        with scratch.migrated_scratch(connection), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_catalog.current_database() <> %s, pg_catalog.current_schemas(false)", [name])
+            assert cursor.fetchone() == (True, ["public"])
+            cursor.execute("SHOW search_path")
+            assert cursor.fetchone() == ('public, "a ""b"',)
 
 
 WEAKENED = {
