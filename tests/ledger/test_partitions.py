@@ -116,7 +116,7 @@ def test_a_key_is_that_of_one_entry_whatever_partition_it_is_in(kept: Store) -> 
     again = kept.entries.record(warehouse="A", sku="x", value=Decimal(7), idempotency_key="2024-03-05")
     assert again.created_at.year == 2024
     assert kept.sums() == before
-    with pytest.raises(IdempotencyConflict, match="another content"):
+    with pytest.raises(IdempotencyConflict, match="belongs to another entry of inventory"):
         kept.entries.record(warehouse="A", sku="x", value=8, idempotency_key="2023-01-01")
 
 
