@@ -170,6 +170,18 @@ def test_a_repetition_is_found_without_reading_all_entries(store: Store) -> None
         assert not any("Seq Scan" in str(line) for line in plan), (read, plan)
 
 
+def test_many_legs_that_come_again_are_not_each_compared_with_all(store: Store) -> None:
+    legs = [{"warehouse": f"W{number}", "value": 1} for number in range(100)]
+    store.entries.record(legs, idempotency_key="k")
+    looked_at = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'inventory'"
+    with transaction.atomic(using=store.site.alias):
+        [[before]] = store.query(looked_at)
+        store.entries.bulk_create([store.model(**leg, idempotency_key="k") for leg in legs], ignore_conflicts=True)
+        [[after]] = store.query(looked_at)
+    assert after - before < 10 * len(legs)
+    assert len(values(store)) == len(legs)
+
+
 def test_bulk_create_says_that_it_cannot_take_over_what_is_there(store: Store) -> None:
     """Fewer rows come back than went, and nothing says which: the ids must not go to other instances."""
     first = store.entries.create(warehouse="A", value=1, idempotency_key="a")

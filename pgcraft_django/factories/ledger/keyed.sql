@@ -1,6 +1,7 @@
 -- A key belongs to one entry. What comes with it again is left out if it is the same, and refused if it is not.
 DECLARE
     kept {keys};
+    leg_id bigint;
 BEGIN
     INSERT INTO {keys} ("idempotency_key", "entry_id", "created_at")
     VALUES (NEW."idempotency_key", NEW."entry_id", NEW."created_at")
@@ -13,11 +14,20 @@ BEGIN
     IF kept."entry_id" = NEW."entry_id" AND kept."created_at" = NEW."created_at" THEN
         RETURN NEW;  -- another leg, of the same statement
     END IF;
-    IF EXISTS (
-        SELECT FROM {table} AS leg
-        WHERE leg."entry_id" = kept."entry_id" AND leg."idempotency_key" = NEW."idempotency_key"
-            AND {content_of_leg} = {content_of_new}
-    ) THEN
+    -- Legs mostly come again in their order: the next one is looked for after the last one first.
+    SELECT leg."id" INTO leg_id
+    FROM {table} AS leg
+    WHERE leg."id" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1
+        AND {same}
+    LIMIT 1;
+    IF NOT FOUND THEN
+        SELECT leg."id" INTO leg_id
+        FROM {table} AS leg
+        WHERE {same}
+        LIMIT 1;
+    END IF;
+    IF FOUND THEN
+        PERFORM pg_catalog.set_config('pgcraft.repeated', leg_id::text, true);
         RETURN NULL;
     END IF;
     {conflict}

@@ -62,13 +62,17 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
     said = written_fields(model)
+    key = quote_name(KEY)
     parts = {
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
-        "conflict": conflict(table, f"NEW.{quote_name(KEY)}"),
-        "content_of_leg": as_content(f"leg.{quote_name(column_name(field))}" for field in said),
-        "content_of_new": as_content(map(_said, said)),
+        "conflict": conflict(table, f"NEW.{key}"),
+        "same": (
+            f'leg."entry_id" = kept."entry_id" AND leg.{key} = NEW.{key}\n'
+            f"AND {as_content(f'leg.{quote_name(column_name(field))}' for field in said)}\n"
+            f"= {as_content(map(_said, said))}"
+        ),
     }
     reads = {
         parts["table"]: column_types(fields),
@@ -99,7 +103,7 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     keyed, closed = function("keyed", "keyed"), function("keys_closed", "keys_closed")
     yield keyed
     # Its name comes after that of the trigger that dates the entry.
-    yield trigger(table, "pgcraft_key", "BEFORE INSERT", f"NEW.{quote_name(KEY)} IS NOT NULL", keyed)
+    yield trigger(table, "pgcraft_key", "BEFORE INSERT", f"NEW.{key} IS NOT NULL", keyed)
     yield closed
     by_themselves = by_hand(schema, keys)
     yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", by_themselves, closed)

@@ -8,13 +8,19 @@ BEGIN
     WHERE leg."idempotency_key" = $1 AND leg."entry_id" = kept;
     -- NULL for legs comes from who does not see the entry: they hear the same as if theirs were other ones.
     IF there IS DISTINCT FROM pg_catalog.jsonb_array_length($2) OR EXISTS (
-        SELECT FROM pg_catalog.jsonb_array_elements($2) AS sent (content)
-        GROUP BY sent.content
-        HAVING count(*) > 1 AND count(*) > (
-            SELECT count(*)
+        SELECT
+        FROM (
+            SELECT sent.content, count(*) AS times
+            FROM pg_catalog.jsonb_array_elements($2) AS sent (content)
+            GROUP BY sent.content
+        ) AS asked
+        LEFT JOIN (
+            SELECT {content} AS content, count(*) AS times
             FROM {table} AS leg
-            WHERE leg."idempotency_key" = $1 AND leg."entry_id" = kept AND {content} = sent.content
-        )
+            WHERE leg."idempotency_key" = $1 AND leg."entry_id" = kept
+            GROUP BY {content}
+        ) AS booked ON booked.content = asked.content
+        WHERE asked.times > 1 AND asked.times > coalesce(booked.times, 0)
     ) THEN
         {conflict}
     END IF;

@@ -555,6 +555,7 @@ class Migration(migrations.Migration):
                         "-- A key belongs to one entry. What comes with it again is left out if it is the same, and refused if it is not.\n"
                         "DECLARE\n"
                         '    kept "private"."gold_key";\n'
+                        "    leg_id bigint;\n"
                         "BEGIN\n"
                         '    INSERT INTO "private"."gold_key" ("idempotency_key", "entry_id", "created_at")\n'
                         '    VALUES (NEW."idempotency_key", NEW."entry_id", NEW."created_at")\n'
@@ -567,11 +568,24 @@ class Migration(migrations.Migration):
                         '    IF kept."entry_id" = NEW."entry_id" AND kept."created_at" = NEW."created_at" THEN\n'
                         "        RETURN NEW;  -- another leg, of the same statement\n"
                         "    END IF;\n"
-                        "    IF EXISTS (\n"
-                        '        SELECT FROM "private"."gold" AS leg\n'
+                        "    -- Legs mostly come again in their order: the next one is looked for after the last one first.\n"
+                        '    SELECT leg."id" INTO leg_id\n'
+                        '    FROM "private"."gold" AS leg\n'
+                        "    WHERE leg.\"id\" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1\n"
+                        '        AND leg."entry_id" = kept."entry_id" AND leg."idempotency_key" = NEW."idempotency_key"\n'
+                        '        AND pg_catalog.jsonb_build_array(leg."value", leg."vault", leg."owner")\n'
+                        '        = pg_catalog.jsonb_build_array(NEW."value", NEW."vault", NEW."owner")\n'
+                        "    LIMIT 1;\n"
+                        "    IF NOT FOUND THEN\n"
+                        '        SELECT leg."id" INTO leg_id\n'
+                        '        FROM "private"."gold" AS leg\n'
                         '        WHERE leg."entry_id" = kept."entry_id" AND leg."idempotency_key" = NEW."idempotency_key"\n'
-                        '            AND pg_catalog.jsonb_build_array(leg."value", leg."vault", leg."owner") = pg_catalog.jsonb_build_array(NEW."value", NEW."vault", NEW."owner")\n'
-                        "    ) THEN\n"
+                        '        AND pg_catalog.jsonb_build_array(leg."value", leg."vault", leg."owner")\n'
+                        '        = pg_catalog.jsonb_build_array(NEW."value", NEW."vault", NEW."owner")\n'
+                        "        LIMIT 1;\n"
+                        "    END IF;\n"
+                        "    IF FOUND THEN\n"
+                        "        PERFORM pg_catalog.set_config('pgcraft.repeated', leg_id::text, true);\n"
                         "        RETURN NULL;\n"
                         "    END IF;\n"
                         "    -- No word about what the other entry is: it may be hidden from who asks.\n"
