@@ -87,6 +87,15 @@ def test_what_is_not_defined_or_of_another_type_is_refused(shop: Shop, name: str
         shop.rows().create(sku="a", extra=[name])
 
 
+def test_an_equal_number_is_not_the_same_value(shop: Shop) -> None:
+    product = shop.rows().create(sku="a", extra={"wheels": 4, "mass": 1})
+    with pytest.raises(IntegrityError, match=r"4\.0 is no integer"):
+        shop.query("""UPDATE products SET extra = '{"wheels": 4.0, "mass": 1}'""")
+    shop.query("""UPDATE products SET extra = '{"wheels": 4, "mass": 1.0}'""")
+    [(name, old, new, _)] = [change for change in shop.log(product) if change[3] == "update"]
+    assert (name, str(old), str(new)) == ("extra.mass", "1", "1.0")
+
+
 def test_full_clean_says_what_the_database_would_refuse(shop: Shop) -> None:
     """So a form, as in the admin, has a message instead of an error page."""
     product = shop.rows().create(sku="a")

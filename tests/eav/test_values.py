@@ -7,9 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.contrib.postgres.fields import ArrayField
 from django.core.serializers import serialize
-from django.db import DataError, IntegrityError, connections
+from django.db import DataError, IntegrityError, connections, models
 
+from pgcraft_django.models import PGCraftEAV
+from tests.eav.catalogue import define
 from tests.eav.conftest import Shop
 
 EXACT = {
@@ -70,6 +73,27 @@ def test_false_and_zero_are_values_and_null_is_none(shop: Shop, name: str, value
         assert value is None or shop.rows().filter(**{name: value}).exists()
     lines = [(old, new) for attribute, old, new, _ in shop.log(product) if attribute == name]
     assert repr(lines) == repr(list(itertools.pairwise((None, *values))))
+
+
+class PointField(models.Field):  # type: ignore[type-arg]
+    """A type that PostgreSQL compares by no operator of its own."""
+
+    def db_type(self, connection: Any) -> str:
+        return "point"
+
+
+def test_a_value_that_is_equal_to_the_former_one_is_not_always_the_same(place: Shop) -> None:
+    fields = {
+        "lasts": models.DurationField(null=True),
+        "parts": ArrayField(models.JSONField(), null=True),
+        "spot": PointField(null=True),
+    }
+    place.site.migrate(place.world.evolve(lambda apps: define(apps, "Product", "products", PGCraftEAV, fields)))
+    place.query("INSERT INTO products (lasts, parts, spot) VALUES ('30 days', '{1}', '(1,2)')")
+    place.query("UPDATE products SET spot = '(1,2)'")
+    place.query("UPDATE products SET lasts = '1 mon', parts = '{1.0}', spot = '(1,3)'")
+    assert place.query("SELECT lasts::text, parts::text, spot::text FROM products") == [("1 mon", "{1.0}", "(1,3)")]
+    assert place.query("SELECT count(*) FROM products_attribute WHERE operation = 'update'") == [(3,)]
 
 
 def test_the_log_keeps_all_digits_of_a_number(shop: Shop) -> None:

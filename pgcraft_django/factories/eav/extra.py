@@ -9,7 +9,7 @@ from pgcraft_django.bodies import read_body
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, titles
 from pgcraft_django.factories.eav.document import ENTITY, EXTRA, place
-from pgcraft_django.factories.eav.objects import Parts
+from pgcraft_django.factories.eav.objects import Parts, same
 from pgcraft_django.factories.guard import RESTORING, guard_truncate
 from pgcraft_django.naming import quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
@@ -68,7 +68,7 @@ def extra_objects(parts: Parts) -> Iterator[DatabaseObject]:
         "restoring": RESTORING,
     }
     old, new = place(field, "OLD"), place(field, "NEW")  # type: ignore[arg-type]
-    checked = read_body(__file__, "extra", **names, extra=new, is_same=f"{old} IS NOT DISTINCT FROM {new}")
+    checked = read_body(__file__, "extra", **names, extra=new, is_same=same(field, old, new))  # type: ignore[arg-type]
     kept = read_body(__file__, "defined", **names, extra=place(field, "entity"))  # type: ignore[arg-type]
     for name, body, of, event in (
         ("extra", checked, f"{parts.name}{ENTITY}", "BEFORE INSERT OR UPDATE"),

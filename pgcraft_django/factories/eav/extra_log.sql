@@ -4,4 +4,5 @@ SELECT
     new_values || pg_catalog.array_agg({new} -> named.key ORDER BY named.key)
 INTO attributes, old_values, new_values
 FROM pg_catalog.jsonb_object_keys(coalesce({old}, '{}') || coalesce({new}, '{}')) AS named (key)
-WHERE {old} -> named.key IS DISTINCT FROM {new} -> named.key;
+-- 5 and 5.0 are equal, and not the same.
+WHERE ({old} -> named.key)::text IS DISTINCT FROM ({new} -> named.key)::text;

@@ -1,5 +1,6 @@
 """What PostgreSQL does for entities: views that can be written to, rules, and the log of attributes."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -19,6 +20,13 @@ from pgcraft_django.objects.function import GROWING
 
 WRITE = "pgcraft_write"
 """Name of the trigger of each view."""
+
+
+EXACT = re.compile(
+    r"(smallint|integer|bigint|boolean|uuid|text|varchar(\(\d+\))?|date|time|timestamp with time zone"
+    r"|numeric\(\d+, \d+\)|bytea|inet)(\[\d*\])*( GENERATED .*)?"
+)
+"""Types whose equal values are the same."""
 
 
 class Parts:
@@ -216,9 +224,11 @@ def of(row: str, field: AnyField) -> str:
 
 
 def same(field: AnyField, one: str, other: str) -> str:
-    """Return whether two values of the field are the same, and not just equal as its collation or type has it."""
-    kind = column_type(field)
-    if kind in ("jsonb", "citext") or " COLLATE " in kind:
+    """Return whether two values of the field are the same, and not just equal as its collation or type has it.
+
+    In `jsonb`, 5 is equal to 5.0, as an interval, a month to 30 days, and no point is equal to any.
+    """
+    if not EXACT.fullmatch(column_type(field)):
         one, other = (f'{item}::text COLLATE "C"' for item in (one, other))
     return f"({one} IS NOT DISTINCT FROM {other})"
 
