@@ -360,12 +360,22 @@ def test_a_foreign_key_to_a_partitioned_ledger_is_said_by_a_check(field: Any) ->
 
 @pytest.mark.django_db
 def test_the_command_passes_by_a_ledger_that_is_not_migrated(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], settings: Any
 ) -> None:
     later = declare(Apps(), table="later", partition_by="month")
     monkeypatch.setattr(pgcraft_ledger_partitions, "partitioned_ledgers", lambda: [later])
     call_command("pgcraft_ledger_partitions")
     assert "Inventory is not partitioned in this database so far. Run: manage.py migrate" in capsys.readouterr().err
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    call_command("pgcraft_ledger_partitions")
+    assert capsys.readouterr() == ("", "")
+
+
+class Elsewhere:
+    """A router that lets no ledger in."""
+
+    def allow_migrate(self, *arguments: Any, **hints: Any) -> bool:
+        return False
 
 
 def test_partitions_wait_briefly_for_who_reads_all_of_the_ledger(

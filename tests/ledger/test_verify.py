@@ -30,6 +30,11 @@ class Inventory(PGCraftLedger):
 class Visits(PGCraftLedger):
     pass
 """
+NOWHERE = """
+class Router:
+    def allow_migrate(self, db, app_label, **hints):
+        return app_label != "shop"
+"""
 
 
 def tamper(store: Store, sql: str) -> None:
@@ -131,6 +136,11 @@ def test_the_command_says_what_is_wrong_and_with_its_status(tmp_path: Path, unbl
         said = project.manage("pgcraft_ledger_verify", status=1)
         assert 'CommandError: shop.Inventory is not migrated in this database: relation "inventory' in said
         assert said.rstrip().endswith("does not exist. Run: manage.py migrate")
+        (project.folder / "routers.py").write_text(NOWHERE)
+        project.settings(DATABASE_ROUTERS=["routers.Router"])
+        assert "shop.Inventory is not in this database." in project.manage("pgcraft_ledger_verify")
+        project.manage("pgcraft_ledger_verify", "shop.inventory", status=1)
+        project.settings(DATABASE_ROUTERS=[])
         project.manage("migrate")
         with administrator(project.database) as connection:
             connection.execute("INSERT INTO private.inventory (value, warehouse) VALUES (5, 'A')")

@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import OperationalError
+from django.db import OperationalError, router
 
 from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.partitions import AHEAD, is_migrated, make_partitions, partitioned_ledgers
@@ -32,7 +32,8 @@ class Command(DatabaseCommand):
         late = []
         for model in partitioned_ledgers():
             if not is_migrated(model, using):
-                self.warn(f"{model._meta.label} is not partitioned in this database so far. Run: manage.py migrate")
+                if router.allow_migrate_model(using, model):
+                    self.warn(f"{model._meta.label} is not partitioned in this database so far. Run: manage.py migrate")
                 continue
             try:
                 made = make_partitions(model, using, options["ahead"])

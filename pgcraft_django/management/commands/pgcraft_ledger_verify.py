@@ -5,7 +5,7 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import OperationalError, ProgrammingError, models
+from django.db import OperationalError, ProgrammingError, models, router
 
 from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.model import PGCraftLedger
@@ -38,6 +38,9 @@ class Command(DatabaseCommand):
             try:
                 found = self._verify(model, using, options)
             except ProgrammingError as error:
+                if not options["ledgers"] and not router.allow_migrate_model(using, model):
+                    self.say(f"{model._meta.label} is not in this database.", options)
+                    continue
                 raise CommandError(
                     f"{model._meta.label} is not migrated in this database: {server_message(error)}. "
                     "Run: manage.py migrate"
