@@ -171,6 +171,23 @@ def test_an_amount_may_be_any_number_that_is_exact(store: Store) -> None:
     assert store.entries.record(warehouse="A", value=Decimal(10) ** 17).value == Decimal(10) ** 17
 
 
+@pytest.mark.parametrize("double", [False, True])
+def test_no_digit_of_a_long_number_is_lost(unblocked: None, double: bool) -> None:
+    """Decimal rounds to 28 digits where it is asked to work something out."""
+    value = models.DecimalField(max_digits=60, decimal_places=18)
+    plugins = [*([DoubleEntry()] if double else []), Balance(["warehouse"])]
+    with new_store(fields={"value": value}, plugins=plugins) as store:
+        much = Decimal("123456789012345678901234567890.123456789012345678")
+        store.entries.transfer({"warehouse": "A"}, {"warehouse": "B"}, value=much)
+        assert store.query("SELECT balance FROM inventory_balance ORDER BY balance DESC") == [
+            (much,),
+            (much.copy_negate(),),
+        ]
+        legs = store.entries.reconcile([{"warehouse": "A", "balance": 7}, {"warehouse": "B", "balance": -7}])
+        assert len(legs) == 2
+        assert store.query("SELECT balance FROM inventory_balance ORDER BY balance") == [(-7,), (7,)]
+
+
 def test_whole_numbers_stay_whole(unblocked: None) -> None:
     with new_store(
         fields={"value": models.BigIntegerField()}, plugins=[DoubleEntry(), Balance(["warehouse"])]

@@ -21,8 +21,8 @@ KEY = "idempotency_key"
 INTERVALS = {"day": "1 day", "week": "7 days", "month": "1 month", "quarter": "3 months", "year": "1 year"}
 """What `partition_by` may say, and how PostgreSQL says it."""
 DEBIT, CREDIT = "debit", "credit"
-_EXACTLY = Context(prec=2000)
-"""For arithmetic with every number that PostgreSQL holds."""
+EXACTLY = Context(prec=2000)
+"""For arithmetic with every number that PostgreSQL holds: otherwise Decimal rounds to 28 digits, even for a sign."""
 
 
 def is_double_entry(model: type[models.Model]) -> bool:
@@ -86,7 +86,7 @@ def as_amount(model: type[models.Model], value: Any) -> Any:
             number = Decimal(f"{value:.15g}")  # the digits that count: of 0.1 + 0.2 not the last
         else:
             number = value if isinstance(value, Decimal) else Decimal(field.to_python(value))
-        exact = number.quantize(Decimal(1).scaleb(-places), context=_EXACTLY)
+        exact = number.quantize(Decimal(1).scaleb(-places), context=EXACTLY)
     except (ArithmeticError, TypeError, ValueError, ValidationError) as error:
         raise ValueError(wrong) from error
     if exact != number:

@@ -3,6 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import localcontext
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,6 +19,7 @@ from pgcraft_django.factories.ledger.shape import (
     CREDIT,
     DEBIT,
     DIRECTION,
+    EXACTLY,
     KEY,
     as_amount,
     is_computed,
@@ -81,10 +83,8 @@ class LedgerQuerySet(Reading):
         value = as_amount(self.model, value)
         if not value > 0:
             raise ValueError(f"A transfer takes a value above 0, and not {value!r}.")
-        if is_double_entry(self.model):
-            ways: list[dict[str, Any]] = [{DIRECTION: CREDIT, "value": value}, {DIRECTION: DEBIT, "value": value}]
-        else:
-            ways = [{"value": -value}, {"value": value}]
+        with localcontext(EXACTLY):
+            ways = [self._leg(-value), self._leg(value)]
         legs = [{**common, **group, **way} for group, way in zip((from_, to), ways, strict=True)]
         return self._book(legs, idempotency_key)
 
@@ -125,11 +125,12 @@ class LedgerQuerySet(Reading):
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
             asked = models.Q(*(models.Q(**conditions(group)) for group in wanted), _connector=models.Q.OR)
             there = self._balances_there(names, asked)
-            legs = [
-                {**common, **dict(zip(attributes, group, strict=True)), **self._leg(balance - there.get(key, 0))}
-                for group, key, balance in zip(values, keys, balances, strict=True)
-                if balance != there.get(key, 0)
-            ]
+            with localcontext(EXACTLY):
+                legs = [
+                    {**common, **dict(zip(attributes, group, strict=True)), **self._leg(balance - there.get(key, 0))}
+                    for group, key, balance in zip(values, keys, balances, strict=True)
+                    if balance != there.get(key, 0)
+                ]
             if not legs:
                 return []
             rows = self._book(legs, None)
