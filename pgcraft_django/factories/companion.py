@@ -79,8 +79,9 @@ def _plain_copy(field: "models.Field[Any, Any]", **options: Any) -> "models.Fiel
     keywords = {name: value for name, value in keywords.items() if name not in _LEFT_OUT}
     keywords |= {"null": True, "blank": True, "editable": False}
     kind: Any = next((plain for auto, plain in _INTEGERS.items() if type(field) is auto), type(field))
-    copied: models.Field[Any, Any] = kind(*arguments, **keywords, **options)
-    return copied
+    copied = kind(*arguments, **keywords, **options)
+    copied.db_index = False  # a SlugField has an index unless it says otherwise
+    return copied  # type: ignore[no-any-return]
 
 
 def _copy_of_reference(field: "models.ForeignKey[Any, Any]", **options: Any) -> "models.Field[Any, Any]":

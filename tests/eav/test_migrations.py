@@ -194,6 +194,7 @@ def test_no_entity_is_lost_on_the_way_to_other_attributes_and_back(place: Shop) 
         (models.CharField(max_length=9, null=True), models.CharField(max_length=3, null=True), "abc", "abc"),
         (models.TextField(null=True), models.TextField(null=True, db_collation="C"), "ä", "ä"),
         (models.TextField(null=True), models.PositiveIntegerField(null=True, db_index=True), "7", 7),
+        (models.TextField(null=True), models.SlugField(null=True), "a-b", "a-b"),
     ],
 )
 def test_another_type_converts_the_values_both_ways(
