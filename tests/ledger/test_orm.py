@@ -169,6 +169,8 @@ def test_an_amount_may_be_any_number_that_is_exact(store: Store) -> None:
         entry = store.entries.record(warehouse="A", value=value)
         assert (entry.value, type(entry.value)) == (1, Decimal)
     assert store.entries.record(warehouse="A", value=Decimal(10) ** 17).value == Decimal(10) ** 17
+    for long in (12345678901234.56, 9007199254740992.0):
+        assert store.entries.record(warehouse="A", value=long).value == Decimal(str(long))
 
 
 @pytest.mark.parametrize("double", [False, True])

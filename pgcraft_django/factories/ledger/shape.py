@@ -80,13 +80,16 @@ def as_amount(model: type[models.Model], value: Any) -> Any:
     """Return a number as the ledger holds it, exactly. Raises `ValueError` if it is none, or would be rounded."""
     field = value_field(model)
     places = field.decimal_places if isinstance(field, models.DecimalField) else 0
+    step = Decimal(1).scaleb(-places)
     wrong = f"{value} is no amount of {model._meta.label}, which has {places} decimal places."
     try:
         if isinstance(value, float):
-            number = Decimal(f"{value:.15g}")  # the digits that count: of 0.1 + 0.2 not the last
+            # As it is written, or the digits that count: of 0.1 + 0.2 not the last.
+            read = Decimal(str(float(value))), Decimal(f"{value:.15g}")
+            number = next((number for number in read if number.quantize(step, context=EXACTLY) == number), read[0])
         else:
             number = value if isinstance(value, Decimal) else Decimal(field.to_python(value))
-        exact = number.quantize(Decimal(1).scaleb(-places), context=EXACTLY)
+        exact = number.quantize(step, context=EXACTLY)
     except (ArithmeticError, TypeError, ValueError, ValidationError) as error:
         raise ValueError(wrong) from error
     if exact != number:
