@@ -10,7 +10,15 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db.migrations.autodetector import OperationDependency
-from django.db.migrations.operations import AddField, AlterField, CreateModel, DeleteModel, RemoveField, RenameField
+from django.db.migrations.operations import (
+    AddField,
+    AlterField,
+    AlterModelOptions,
+    CreateModel,
+    DeleteModel,
+    RemoveField,
+    RenameField,
+)
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 
@@ -65,8 +73,8 @@ def refuse_order(detector: Any) -> None:
 
 
 def as_unmanaged(operation: Operation, views: set[ModelKey], label: str) -> None:
-    """Write in the migration that Django makes no table for a model that is a view."""
-    if isinstance(operation, CreateModel) and (label, operation.name_lower) in views:
+    """Write in the migration that Django makes no table for a model that is a view, also where other options change."""
+    if isinstance(operation, CreateModel | AlterModelOptions) and (label, operation.name_lower) in views:
         operation.options["managed"] = False
 
 

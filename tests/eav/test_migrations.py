@@ -429,6 +429,24 @@ def test_an_order_with_respect_to_another_comes_with_the_model_or_not_at_all(pla
         place.world.evolve(pages("folder"))
 
 
+def test_a_model_with_other_options_is_still_a_view(place: Shop) -> None:
+    def leaflets(fields: dict[str, Any], **options: Any) -> Any:
+        def declare(apps: Apps) -> None:
+            meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "leaflets", **options})
+            type("Leaflet", (PGCraftEAV,), {"__module__": __name__, "Meta": meta, **fields})
+
+        return declare
+
+    evolve(place, leaflets({"name": models.TextField(default="a")}))
+    place.rows("Leaflet").create()
+    evolve(place, leaflets({"name": models.TextField(default="a")}, ordering=["-id"], verbose_name="flyer"))
+    evolve(place, leaflets({"title": models.TextField(default="a"), "size": models.IntegerField(null=True)}), RENAMED)
+    assert place.rows("Leaflet").values_list("title", "size").get() == ("a", None)
+    for _ in place.world.order[1:]:
+        place.site.unmigrate()
+    assert place.query("SELECT name FROM leaflets") == [("a",)]
+
+
 def test_a_reference_to_a_plain_model_is_a_plain_foreign_key(place: Shop) -> None:
     def declare(apps: Apps) -> None:
         define(apps, "Shelf", "shelves", PGCraftSimple, {"name": models.TextField()})
