@@ -6,6 +6,7 @@ import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from tests.checks.declare import expect, messages, model
@@ -86,6 +87,7 @@ def test_a_generated_field_is_refused(apps: Apps) -> None:
     "meta",
     [
         {"constraints": [models.CheckConstraint(condition=models.Q(house__name="x"), name="wrong")]},
+        {"constraints": [models.CheckConstraint(condition=models.Q(name=RawSQL("lower(name)", [])), name="wrong")]},
         {"constraints": [ExclusionConstraint(expressions=[("name", "=")], name="wrong")]},
         {"constraints": [models.UniqueConstraint(fields=["name"], include=["house"], name="wrong")]},
         {

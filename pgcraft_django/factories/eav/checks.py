@@ -6,6 +6,7 @@ from typing import Any
 from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
+from django.db.models.expressions import RawSQL
 
 from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.base import get_factory
@@ -105,6 +106,8 @@ def _field(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
 
 def _constraint(model: type[models.Model], item: Any) -> Iterator[CheckMessage]:
     if isinstance(item, models.CheckConstraint):
+        if any(isinstance(part, RawSQL) for part in item.condition.flatten()):
+            yield _impossible(model, item, "SQL of your own names columns, and attributes are none")
         try:
             condition_sql(model, item.condition)
         except FieldError as wrong:
