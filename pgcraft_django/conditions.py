@@ -7,6 +7,7 @@ from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet, Va
 from django.db import NotSupportedError, models
 from django.db.models.expressions import Col, Subquery
 from django.db.models.sql import Query
+from django.utils import timezone
 
 from pgcraft_django.columns import AnyField, column_name, compiling
 from pgcraft_django.naming import quote_value
@@ -22,13 +23,15 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
     if not isinstance(condition, models.Q):
         raise FieldError(f"it is of type {type(condition).__name__}, and no Q.")
     query = Query(model, alias_cols=bool(row))
-    try:
-        where = query.build_where(condition)
-    except (TypeError, ValueError, ValidationError) as wrong:
-        raise FieldError(str(wrong)) from wrong
-    where = where.relabeled_clone({model._meta.db_table: row})
-    fields = {column_name(column.target): column.target for column in columns_of(where)}
-    return compiled(where, compiler_of(query)), list(fields.values())
+    # The day of a moment is that of the project, and not of whoever is asked for.
+    with timezone.override(None):
+        try:
+            where = query.build_where(condition)
+        except (TypeError, ValueError, ValidationError) as wrong:
+            raise FieldError(str(wrong)) from wrong
+        where = where.relabeled_clone({model._meta.db_table: row})
+        fields = {column_name(column.target): column.target for column in columns_of(where)}
+        return compiled(where, compiler_of(query)), list(fields.values())
 
 
 def compiled(expression: Any, compiler: Any) -> str:

@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import threading
+import zoneinfo
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.forms import modelform_factory
+from django.utils import timezone
 
 from pgcraft_django import history_context
 from pgcraft_django.diagnosis import sqlstate
@@ -22,6 +24,9 @@ from tests.state_machine.conftest import Shop
 from tests.state_machine.orders import State, declare
 from tests.support.databases import reverse_rows
 from tests.support.world import World, new_site
+
+EVENING = datetime.datetime(2026, 1, 2, 20, tzinfo=zoneinfo.ZoneInfo("America/Chicago"))
+"""In the time zone of the tests."""
 
 
 @pytest.fixture
@@ -174,7 +179,8 @@ def test_a_form_says_before_the_database_what_is_not_possible(orders: Any) -> No
 def test_a_form_judges_a_guard_as_the_database_does(unblocked: None) -> None:
     paid = models.IntegerField(null=True, blank=True, db_column="Paid so far")
     double = models.GeneratedField(expression=models.F("paid") * 2, output_field=models.IntegerField(), db_persist=True)
-    fields = {"paid": paid, "double": double, "more": models.JSONField(null=True, blank=True)}
+    more = models.JSONField(null=True, blank=True)
+    fields = {"paid": paid, "double": double, "more": more, "at": models.DateTimeField(default=EVENING)}
     guards = {
         "enough": models.Q(paid__gte=models.F("total")),
         "other": ~models.Q(paid=3),
@@ -182,6 +188,7 @@ def test_a_form_judges_a_guard_as_the_database_does(unblocked: None) -> None:
         "said": models.Q(more__isnull=False) & ~models.Q(note__startswith="%"),
         "never": models.Q(pk__in=[]),
         "always": models.Q(),
+        "that day": models.Q(at__date=EVENING.date()),
     }
     ways = {"pending": [Transition(state, guard=guard) for state, guard in guards.items()]}
     state = models.TextField(default="pending")
@@ -191,12 +198,17 @@ def test_a_form_judges_a_guard_as_the_database_does(unblocked: None) -> None:
         orders = world.apps.get_model("shop", "Order")._base_manager.using(site.alias)
         for values in ({}, {"paid": 3, "more": {}}, {"paid": 0, "note": "%"}):
             order = orders.create(**values)
-            found = set()
-            for order.state in guards:
-                with contextlib.suppress(ValidationError):
-                    order.full_clean()
-                    found.add(order.state)
-            assert found == set(order.state_machine.allowed())
+            taken, found = set(), set()
+            with timezone.override("Pacific/Auckland"):  # of whoever asks
+                for order.state in guards:
+                    with contextlib.suppress(ValidationError):
+                        order.full_clean()
+                        found.add(order.state)
+                    with contextlib.suppress(IntegrityError), transaction.atomic(using=site.alias):
+                        order.save()
+                        taken.add(order.state)
+                        transaction.set_rollback(True, using=site.alias)
+                assert found == taken == set(order.state_machine.allowed())
 
 
 def test_asynchronous_code_leads_on_too(shop: Shop, orders: Any) -> None:

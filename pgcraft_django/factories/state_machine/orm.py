@@ -4,6 +4,7 @@ from typing import Any, overload
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
+from django.utils import timezone
 
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.columns import column_name
@@ -63,7 +64,8 @@ class InstanceMachine:
         met = [models.Case(models.When(guard, then=True), default=False) for guard in guards.values()]
         grants = machine.granted if role else {}
         rows = machine.model._base_manager.using(using).filter(**self._key())
-        state, *answers = rows.values_list(machine.field.attname, *met, *map(_has_role, grants)).get()
+        with timezone.override(None):  # as the trigger reads it
+            state, *answers = rows.values_list(machine.field.attname, *met, *map(_has_role, grants)).get()
         closed = {way for way, answer in zip(guards, answers, strict=False) if not answer}
         held = zip(grants.values(), answers[len(guards) :], strict=True)
         granted = {to for targets, answer in held if answer for to in targets}
