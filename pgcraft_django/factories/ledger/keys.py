@@ -14,7 +14,7 @@ from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
 from pgcraft_django.factories.companion import Derived, make_companion, titles
 from pgcraft_django.factories.guard import by_hand, guard_truncate
-from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, written_fields
+from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, value_field, written_fields
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
@@ -62,7 +62,7 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
     said = written_fields(model)
-    key = quote_name(KEY)
+    key, value = quote_name(KEY), quote_name(column_name(value_field(model)))
     parts = {
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
@@ -70,6 +70,7 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
         "conflict": conflict(table, f"NEW.{key}"),
         "same": (
             f'leg."entry_id" = kept."entry_id" AND leg.{key} = NEW.{key}\n'
+            f"AND leg.{value} = NEW.{value}\n"  # which most legs differ in, and which is compared in no time
             f"AND {as_content(f'leg.{quote_name(column_name(field))}' for field in said)}\n"
             f"= {as_content(map(_said, said))}"
         ),

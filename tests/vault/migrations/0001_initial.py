@@ -573,6 +573,7 @@ class Migration(migrations.Migration):
                         '    FROM "private"."gold" AS leg\n'
                         "    WHERE leg.\"id\" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1\n"
                         '        AND leg."entry_id" = kept."entry_id" AND leg."idempotency_key" = NEW."idempotency_key"\n'
+                        '        AND leg."value" = NEW."value"\n'
                         '        AND pg_catalog.jsonb_build_array(leg."value", leg."vault", leg."owner")\n'
                         '        = pg_catalog.jsonb_build_array(NEW."value", NEW."vault", NEW."owner")\n'
                         "    LIMIT 1;\n"
@@ -580,6 +581,7 @@ class Migration(migrations.Migration):
                         '        SELECT leg."id" INTO leg_id\n'
                         '        FROM "private"."gold" AS leg\n'
                         '        WHERE leg."entry_id" = kept."entry_id" AND leg."idempotency_key" = NEW."idempotency_key"\n'
+                        '        AND leg."value" = NEW."value"\n'
                         '        AND pg_catalog.jsonb_build_array(leg."value", leg."vault", leg."owner")\n'
                         '        = pg_catalog.jsonb_build_array(NEW."value", NEW."vault", NEW."owner")\n'
                         "        LIMIT 1;\n"
