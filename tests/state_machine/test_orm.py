@@ -209,6 +209,10 @@ def test_a_form_judges_a_guard_as_the_database_does(unblocked: None) -> None:
                         taken.add(order.state)
                         transaction.set_rollback(True, using=site.alias)
                 assert found == taken == set(order.state_machine.allowed())
+        order.paid, order.state = 2**40, "twice"
+        with pytest.raises(ValidationError) as refused:
+            order.full_clean()
+        assert list(refused.value.message_dict) == ["paid"]
 
 
 def test_asynchronous_code_leads_on_too(shop: Shop, orders: Any) -> None:

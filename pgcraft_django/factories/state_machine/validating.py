@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import connections, models, router
+from django.db import DataError, connections, models, router, transaction
 from django.db.models.functions import Cast
 from django.db.models.sql import Query
 
@@ -51,7 +51,10 @@ def _is_met(guard: models.Q, machine: Machine, instance: Any, using: str) -> boo
     sql, parameters = row.get_compiler(using=using).as_sql()
     names = quote_names(["pgcraft", *map(column_name, fields)])
     whether = condition.replace("%", "%%")
-    with connections[using].cursor() as cursor:
-        cursor.execute(f'SELECT ({whether}) IS TRUE FROM ({sql}) AS "new" ({names})', parameters)
-        [(met,)] = cursor.fetchall()
+    try:
+        with transaction.atomic(using=using), connections[using].cursor() as cursor:
+            cursor.execute(f'SELECT ({whether}) IS TRUE FROM ({sql}) AS "new" ({names})', parameters)
+            [(met,)] = cursor.fetchall()
+    except DataError:  # a value that its own field refuses
+        return True
     return bool(met)
