@@ -11,7 +11,7 @@ from django.db import transaction
 
 from tests.history.conftest import Place, define
 
-RUNS = int(os.environ.get("PGCRAFT_HISTORY_RUNS", "100"))
+RUNS = int(os.environ.get("PGCRAFT_HISTORY_RUNS", "500"))
 STEPS = 20
 KEYS = 3
 NAMES = "abc"
