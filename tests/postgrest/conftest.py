@@ -142,6 +142,8 @@ class Project:
     database: dict[str, Any] = field(default_factory=dict)
     pgcraft: dict[str, Any] = field(default_factory=dict)
     environment: dict[str, str] = field(default_factory=dict)
+    settings: str = ""
+    """Further lines of the settings."""
 
     def write(self) -> None:
         host, port, user = self.served.postgres
@@ -166,7 +168,7 @@ class Project:
             f"SECRET_KEY = {SECRET_KEY!r}\n"
             "INSTALLED_APPS = ['pgcraft_django', 'shop']\n"
             f"DATABASES = {{'default': {database!r}, 'other': {{'ENGINE': 'django.db.backends.sqlite3'}}}}\n"
-            f"PGCRAFT = {pgcraft!r}\n"
+            f"PGCRAFT = {pgcraft!r}\n{self.settings}\n"
         )
 
     def _start(self, arguments: tuple[str, ...], **options: Any) -> "subprocess.Popen[bytes]":

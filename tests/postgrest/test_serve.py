@@ -312,6 +312,37 @@ def test_a_search_path_of_missing_schemas_is_left_out(project: Project, served: 
             maintenance.execute(f"DROP DATABASE {quote_name(name)} WITH (FORCE)")
 
 
+POSTER = """
+from django.db import models
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftSimple
+
+class Poster(PGCraftSimple):
+    id = models.BigAutoField(primary_key=True)
+    class PGCraft:
+        api = API(schema="posters")
+"""
+
+
+def test_only_the_schemas_of_this_database_are_served(project: Project, served: Served) -> None:
+    """Those of other apps may be in another database, and what nothing is in need not be there."""
+    (project.folder / "shop" / "models.py").write_text(POSTER)
+    (project.folder / "routers.py").write_text(
+        "class Elsewhere:\n    def allow_migrate(self, db, app_label, **hints):\n        return app_label != 'shop'\n"
+    )
+    assert 'The database has no schema "posters".' in refused(project, "--port", "0")
+    project.settings = "DATABASE_ROUTERS = ['routers.Elsewhere']"
+    with project.serving("--port", "0") as running:
+        assert 'schema "api")' in running.output
+    project.settings, project.pgcraft = "", {"API_SCHEMA": "v2"}
+    served.execute("CREATE SCHEMA posters")
+    try:
+        with project.serving("--port", "0") as running:
+            assert 'schema "posters")' in running.output
+    finally:
+        served.execute("DROP SCHEMA posters")
+
+
 # -- --print-config --------------------------------------------------------------------------------------------
 
 

