@@ -59,6 +59,8 @@ def test_legs_of_one_entry_share_its_key(store: Store) -> None:
     for other in (legs[:2], [*legs, legs[0]], [{"warehouse": "A", "value": 6}]):
         with pytest.raises(IdempotencyConflict, match="belongs to"):
             store.entries.record(other, idempotency_key="k")
+    with pytest.raises(TypeError, match="no idempotency_key of its own"):
+        store.entries.record([{**legs[0], "idempotency_key": "k"}])
     assert store.balances() == store.sums() == {("A", None): 5, ("B", None): 10}
 
 

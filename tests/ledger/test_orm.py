@@ -1,6 +1,7 @@
 """What the manager of a ledger reads and books."""
 
 import datetime
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -161,6 +162,8 @@ def test_nothing_is_booked_but_what_was_said(store: Store) -> None:
         ):
             with pytest.raises(ValueError, match=r"is no amount of shop\.Inventory, which has 2 decimal places"):
                 book(value)
+    with pytest.raises(TypeError, match="no entry_id of its own"):
+        store.entries.record(warehouse="A", value=1, entry_id=uuid.uuid4())
     assert store.sums() == {}
 
 

@@ -198,6 +198,9 @@ class LedgerQuerySet(Reading):
     def _completed(self, leg: Mapping[str, Any]) -> dict[str, Any]:
         """Return the leg with its exact value, and the object by way of which it is booked."""
         found = dict(leg)
+        for name in ("entry_id", *([KEY] if is_idempotent(self.model) else [])):
+            if name in found:
+                raise TypeError(f"A leg has no {name} of its own: all legs of an entry have one.")
         if (value := leg.get("value")) is not None and not hasattr(value, "resolve_expression"):
             found["value"] = as_amount(self.model, value)
         for field, instances in self._known_related_objects.items():  # type: ignore[attr-defined]
