@@ -11,11 +11,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.core.management import get_commands, load_command_class
+from django.core.management import call_command, get_commands, load_command_class
 from django.db import DataError, connections
 
 from pgcraft_django.errors import ServerError
 from pgcraft_django.lifecycle.database import replace_database, to_replace
+from pgcraft_django.lifecycle.samples import load_sample
 from pgcraft_django.management.base import DatabaseCommand
 from pgcraft_django.naming import quote_name
 from pgcraft_django.postgrest.binary import find_binary
@@ -247,6 +248,27 @@ def test_sample_rows_are_loaded_once_and_never_over_rows(project: Project) -> No
     assert "there are rows already (shop.Item)" in project.succeed("pgcraft_init", "--sample")
     assert project.query("SELECT name FROM shop_item ORDER BY id") == [("mine",), ("sample 2",)]
     project.query("INSERT INTO shop_item (name) VALUES ('next')")
+
+
+class Elsewhere:
+    """A router that lets no table of `tickets` in."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+        return app_label != "tickets"
+
+
+def test_sample_rows_for_another_database_are_passed_by(tmp_path: Path, unblocked: None, settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    rows = [
+        {"model": "tickets.desk", "pk": 1, "fields": {"name": "by the window"}},
+        {"model": "sessions.session", "pk": "1", "fields": {"session_data": "", "expire_date": "2030-01-01T00:00:00Z"}},
+    ]
+    fixture = tmp_path / "sample.json"
+    with temporary_database() as alias:
+        call_command("migrate", "sessions", database=alias, verbosity=0)
+        for some, said in ((rows, "Loaded 1 sample rows."), (rows[:1], "they are for another database.")):
+            fixture.write_text(json.dumps(some))
+            assert load_sample(fixture, connections[alias]).endswith(said)
 
 
 def test_sample_rows_are_utf8_whatever_the_locale(started: Project) -> None:

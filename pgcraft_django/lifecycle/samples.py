@@ -9,7 +9,7 @@ from pathlib import Path
 from django.apps import apps
 from django.core.management import call_command
 from django.core.serializers.base import DeserializationError
-from django.db import DatabaseError
+from django.db import DatabaseError, router
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 
@@ -37,8 +37,11 @@ def load_sample(fixture: Path, connection: BaseDatabaseWrapper) -> str:
     except (ValueError, KeyError, TypeError, LookupError) as error:
         raise ConfigurationError(f"{fixture} is not a fixture of this project's models: {error}") from error
     alias = connection.alias
+    here = {model._meta.label_lower: model for model in models if router.allow_migrate_model(alias, model)}
+    if models and not here:
+        return f"No sample rows of {fixture} loaded: they are for another database."
     try:
-        filled = [model._meta.label for model in models if model._base_manager.using(alias).exists()]
+        filled = [model._meta.label for model in here.values() if model._base_manager.using(alias).exists()]
         if filled:
             return f"No sample rows loaded: there are rows already ({', '.join(filled)})."
         call_command("loaddata", str(fixture), database=alias, verbosity=0)
@@ -49,4 +52,4 @@ def load_sample(fixture: Path, connection: BaseDatabaseWrapper) -> str:
             f"The sample rows of {fixture} cannot be loaded: {server_words(error)}\n"
             "If tables or columns are missing: manage.py makemigrations, then this command again."
         ) from error
-    return f"Loaded {len(entries)} sample rows."
+    return f"Loaded {sum(entry['model'].lower() in here for entry in entries)} sample rows."
