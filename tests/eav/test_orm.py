@@ -24,7 +24,7 @@ from pgcraft_django import history_context
 from pgcraft_django.models import PGCraftEAV, PGCraftForeignKey, PGCraftSimple
 from tests.eav.catalogue import define
 from tests.eav.conftest import Shop
-from tests.support.databases import administrator, reverse_rows, run_without_triggers
+from tests.support.databases import administrator, reverse_rows, run_without_triggers, wait_until_blocked
 
 
 def test_rows_are_filtered_excluded_ordered_annotated_and_aggregated(shop: Shop) -> None:
@@ -327,6 +327,27 @@ def test_saves_of_different_attributes_do_not_undo_each_other(shop: Shop) -> Non
         in_threads(shop, save, 2, 2)
         found = shop.rows().get(pk=key)
         assert (found.color, found.order) == (f"c{round_number}", f"o{round_number}")
+
+
+def test_a_row_that_somebody_takes_out_of_what_is_deleted_stays(place: Shop) -> None:
+    fields = {"stock": models.IntegerField()}
+    place.site.migrate(place.world.evolve(lambda apps: define(apps, "Product", "products", PGCraftEAV, fields)))
+    place.rows().bulk_create([place.model()(stock=stock) for stock in (0, 0, 1)])
+    [[database]] = place.query("SELECT current_database()")
+
+    def delete() -> Any:
+        try:
+            return place.rows().filter(stock=0).delete()[0]
+        finally:
+            connections[place.site.alias].close()
+
+    with administrator(str(database)) as others, ThreadPoolExecutor(1) as pool:
+        with others.transaction():
+            others.execute("UPDATE private.products SET stock = 5 WHERE id = 1")
+            deleted = pool.submit(delete)
+            wait_until_blocked(deleted, str(database))
+        assert deleted.result(30) == 1
+    assert set(place.rows().values_list("id", "stock")) == {(1, 5), (3, 1)}
 
 
 def test_raw_updates_that_would_undo_another_are_refused(shop: Shop) -> None:

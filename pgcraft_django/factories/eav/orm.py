@@ -18,7 +18,7 @@ ATTEMPTS = 10
 
 
 class EAVQuerySet(models.QuerySet[Any]):
-    """A queryset whose updates wait for those of others, as they do with tables.
+    """A queryset whose updates and deletions wait for the updates of others, as they do with tables.
 
     An UPDATE of a view computes new values from the rows as it has found them. Where somebody else changes them in
     that moment, PostgreSQL raises a serialization failure. So, within a transaction, the rows are locked first; outside
@@ -38,6 +38,14 @@ class EAVQuerySet(models.QuerySet[Any]):
 
     def _update(self, values: Any, *args: Any) -> Any:
         return self._write(lambda: super(EAVQuerySet, self)._update(values, *args))  # type: ignore[misc]
+
+    def _raw_delete(self, using: Any) -> Any:
+        # A DELETE of a view does not look again whether a row that somebody has changed is still to be found. To lock
+        # takes the right to update, which a request need not have.
+        with transaction.atomic(using=self.db, savepoint=False):
+            if acting_role(self.db) is None:
+                self._lock()
+            return super()._raw_delete(using)
 
     def update_or_create(self, *args: Any, **values: Any) -> tuple[Any, bool]:
         rows: Any = self
@@ -88,6 +96,7 @@ class EAVQuerySet(models.QuerySet[Any]):
         with connections[self.db].cursor() as cursor:
             cursor.execute(f"SELECT count(*) FROM ({sql}) AS locked", parameters)
 
+    _raw_delete.alters_data = True  # type: ignore[attr-defined]
     update.alters_data = True  # type: ignore[attr-defined]
     update_or_create.alters_data = True  # type: ignore[attr-defined]
 
