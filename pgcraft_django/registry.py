@@ -7,7 +7,7 @@ from importlib import import_module
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
-from django.db import models
+from django.db import models, router
 from django.utils.module_loading import module_has_submodule
 
 from pgcraft_django.api import API, Resource, as_apis, make_resource
@@ -153,9 +153,13 @@ def model_resources(model: type[models.Model]) -> Iterator[Resource]:
             yield make_resource(model, api, app_label=registration.app_label, table_schema=table_schema(model))
 
 
-def table_schemas(apps: Apps = global_apps) -> tuple[str, ...]:
-    """Return the schemas that hold tables, in order of name, without the default one."""
-    schemas = {table_schema(model) for model in possible_models(apps)}
+def table_schemas(apps: Apps = global_apps, using: str | None = None) -> tuple[str, ...]:
+    """Return the schemas that hold tables, of all databases or of `using`, by their names, without the default one."""
+    schemas = {
+        table_schema(model)
+        for model in possible_models(apps)
+        if using is None or router.allow_migrate_model(using, model)
+    }
     return tuple(sorted(schemas - {DEFAULT_SCHEMA}))
 
 

@@ -33,7 +33,7 @@ def check_databases(
             message
             for alias in databases
             if _is_home(alias, ours)
-            for message in _connected(alias, table_schemas(apps))
+            for message in _connected(alias, table_schemas(apps, alias))
         ),
     ]
 

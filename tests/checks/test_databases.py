@@ -123,6 +123,20 @@ def test_a_database_that_our_models_do_not_go_to_is_left_alone(apps: Apps, setti
         assert check(apps, alias) == []
 
 
+def test_a_path_to_tables_that_are_in_another_database_is_not_asked_for(apps: Apps, settings: Settings) -> None:
+    class ByApp:
+        def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool:
+            return (db == "default") == (app_label == "shop")
+
+    settings.DATABASE_ROUTERS = [ByApp()]
+    model(apps)
+    model(apps, "Store", label="library", pgcraft={"schema": "stores"})
+    with temporary_database(**path("public,stores")) as alias:
+        assert check(apps, alias) == []
+    with temporary_database(**path("public,private")) as alias:
+        expect(check(apps, alias), "E054", r'"-c search_path=public,\\ \"stores\""')
+
+
 def test_another_vendors_database_is_left_alone_beside_postgresql(apps: Apps) -> None:
     model(apps)
     with database(ENGINE="django.db.backends.sqlite3", NAME=":memory:", OPTIONS={}) as alias:
