@@ -34,9 +34,10 @@ _GROUPS = (
     "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
     '[{"warehouse": "A", "balance": 40}].'
 )
-_WRITTEN_OTHERWISE = (
-    "reconcile() got a dimension that PostgreSQL does not hold as it is written, such as a number that it rounds, or "
-    "a text in upper case that it has in lower case: write it as balances() has it."
+_NOT_REACHED = (
+    "reconcile() would not come to these balances. PostgreSQL holds a dimension in another way than it is written, as "
+    "a number that it rounds, or a text in upper case that it has in lower case: write it as balances() has it. Or "
+    "a trigger of your own books something besides."
 )
 
 
@@ -137,7 +138,7 @@ class LedgerQuerySet(Reading):
             # Which groups are the same is for PostgreSQL to say.
             there = self._balances_there(names, asked)
             if any(there.get(key, 0) != balance for key, balance in zip(keys, balances, strict=True)):
-                raise ValueError(_WRITTEN_OTHERWISE)
+                raise ValueError(_NOT_REACHED)
             return rows
 
     async def arecord(self, *legs: Any, **said: Any) -> Any:
