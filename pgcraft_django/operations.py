@@ -8,6 +8,7 @@ what a database has already), put one into `SeparateDatabaseAndState(state_opera
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from django.conf import settings
 from django.db import ProgrammingError, router, transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations.base import Operation, OperationCategory
@@ -44,6 +45,12 @@ MigrationWriter.register_serializer(DatabaseObject, ObjectSerializer)
 BRANCHES_HINT = (
     "If two branches have changed one model: delete the migration of one of them that nobody has applied yet, and run "
     "`manage.py makemigrations` without --merge."
+)
+
+
+ROUTERS_HINT = (
+    "If a router lets in only some models of the app: give the others an app of their own, since what is made around "
+    "models is asked about by app."
 )
 
 
@@ -140,7 +147,10 @@ def _explain(error: ProgrammingError, missing_hint: str) -> str:
     if code == UNDEFINED_OBJECT:
         return f"{message}. If it is a role: {ROLES_HINT} {missing_hint}".rstrip()
     if code in (UNDEFINED_COLUMN, UNDEFINED_FUNCTION, UNDEFINED_TABLE) and missing_hint:
-        return f"{message}. {missing_hint}"
+        hints = (
+            [ROUTERS_HINT, missing_hint] if code == UNDEFINED_TABLE and settings.DATABASE_ROUTERS else [missing_hint]
+        )
+        return f"{message}. {' '.join(hints)}"
     if code == INSUFFICIENT_PRIVILEGE:
         return f"{message}. {server_hint(error) or 'Migrate as the owner of the database and its tables.'}"
     return ""

@@ -235,6 +235,14 @@ def test_routers_decide_where_objects_are_made(project: ManagedProject) -> None:
     assert rows(project, "SELECT to_regnamespace('api') IS NOT NULL") == [(True,)]
 
 
+def test_a_router_that_parts_an_app_is_told_to_let_it_be_one(project: ManagedProject) -> None:
+    (project.folder / "routers.py").write_text(ROUTER.replace('db == "default"', 'hints.get("model_name") != "person"'))
+    project.manage("makemigrations")
+    project.settings(DATABASE_ROUTERS=["routers.Router"])
+    said = project.manage("migrate", "--skip-checks", status=1)
+    assert 'relation "public.people" does not exist. If a router lets in only some models of the app' in said
+
+
 def test_a_database_of_another_vendor_is_left_alone(project: ManagedProject) -> None:
     other = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(project.folder / "other.sqlite3")}
     project.settings(DATABASES={"default": settings.database(project.database), "other": other})
