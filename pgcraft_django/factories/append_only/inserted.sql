@@ -16,19 +16,6 @@ BEGIN
         JOIN {history} AS history ON {same_entity}
         WHERE history."version" >= ended."version"
     ) THEN
-        -- What the transaction itself has ended before this statement, the trigger for the row has seen.
-        IF EXISTS (
-            SELECT
-            FROM new_rows AS begun
-            JOIN {history} AS history ON {history_is_begun}
-            JOIN pg_catalog.pg_locks AS held ON held.transactionid = history.xmin
-            WHERE history."version" >= begun."version" AND held.pid = pg_catalog.pg_backend_pid()
-        ) THEN
-            RAISE EXCEPTION USING
-                ERRCODE = 'cardinality_violation',
-                MESSAGE = pg_catalog.format('One statement cannot delete a key of %I and insert it again.', TG_TABLE_NAME),
-                HINT = 'Use two statements, or an UPDATE.';
-        END IF;
         RAISE EXCEPTION USING
             ERRCODE = 'serialization_failure',
             MESSAGE = pg_catalog.format('A key of %I was used and given up by others meanwhile.', TG_TABLE_NAME),

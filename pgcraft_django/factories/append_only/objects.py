@@ -39,6 +39,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         "same_entity": _equal("history", "ended", keys),
         "history_is_begun": _equal("history", "begun", keys),
         "entity_is_new": _equal("entity", "NEW", keys),
+        "entity_is_ended": _equal("entity", "ended", keys),
         "history_is_new": _equal("history", "NEW", keys),
         "key_stays": _key_stays(column_types(model._meta.pk_fields)),
         # They are not made yet when the trigger looks.
@@ -87,7 +88,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
     for name, event, tables, settings in (
         ("inserted", "AFTER INSERT", new, GROWING),
         ("updated", "AFTER UPDATE", f"{old} {new}", None),
-        ("deleted", "AFTER DELETE", old, None),
+        ("deleted", "AFTER DELETE", old, GROWING),
     ):
         definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
         yield from trigger(name, event, definition, f"pgcraft_history_{name}", settings=settings)
