@@ -58,11 +58,13 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
 
     The block is a transaction, or a savepoint in one. Querysets have to be evaluated inside of it.
 
-    Raises `RoleError` if no request can switch to the role, or Django's database user may not, and `TypeError` if the
-    claims are nothing that JSON can hold.
+    Raises `RoleError` if no request can switch to the role, Django's database user may not, or it is no PostgreSQL, and
+    `TypeError` if the claims are nothing that JSON can hold.
     """
     if role not in get_config().request_roles:
         raise RoleError(f"No request can switch to {role!r}. The roles are {listed(get_config().request_roles)}.")
+    if connections[using].vendor != "postgresql":
+        raise RoleError(f"DATABASES[{source(using)}] is not PostgreSQL. Name the one that is: as_role(…, using=…)")
     given = {
         "role": role,
         "request.jwt.claims": json.dumps({**(claims or {}), "role": role}),

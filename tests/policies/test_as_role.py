@@ -165,6 +165,14 @@ def test_only_request_roles_can_be_switched_to(using: str, role: str) -> None:
         pass
 
 
+def test_another_vendors_database_is_told_from_the_one_that_is_meant(
+    using: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections[using], "vendor", "sqlite")
+    with pytest.raises(RoleError, match="is not PostgreSQL"):
+        pgcraft_django.as_role("webuser", using=using).__enter__()
+
+
 def test_a_database_user_that_may_not_switch_is_told_what_to_grant(school: School, using: str) -> None:
     role = f"pgcraft_plain_{secrets.token_hex(4)}"  # roles belong to the cluster, where other tests are at work
     run_sql(f"CREATE ROLE {role}")
