@@ -59,7 +59,7 @@ State machines
     E071  No field can hold the state.
     E072  `transitions` do not map states to lists of states.
     E073  There is no initial state.
-    E074  A state is not among the field's choices.
+    E074  A state is not among the field's choices, or too long for the field.
     E075  A guard cannot be decided from the row alone.
     E076  A field of the log of transitions cannot be there.
     E077  `transition_grants` name an unknown role or state.

@@ -224,8 +224,9 @@ def default_sql(field: AnyField) -> str | None:
     if hasattr(default, "resolve_expression"):
         query = Query(field.model)
         return compiled(default.resolve_expression(query), compiler_of(query))
-    value = field.get_db_prep_save(default, postgresql())
-    return f"{quote_value(value)}::{column_type(field).partition(' COLLATE ')[0]}"
+    value = quote_value(field.get_db_prep_save(default, postgresql()))
+    literal = f"({value})" if value.startswith("-") else value  # PostgreSQL casts before it negates
+    return f"{literal}::{column_type(field).partition(' COLLATE ')[0]}"
 
 
 def view_defaults(fields: Iterable[AnyField]) -> dict[str, str]:

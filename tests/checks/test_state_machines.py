@@ -78,6 +78,11 @@ def test_states_are_among_the_choices(apps: Apps) -> None:
     expect([item for item in found if item.id != "pgcraft_django.W071"], "E074", 'Write "beta"')
 
 
+def test_the_field_has_room_for_each_state(apps: Apps) -> None:
+    machine(apps, models.CharField(max_length=4, default="open"), transitions={"open": ["closed"]})
+    expect(messages(apps), "E074", "max_length=6")
+
+
 @pytest.mark.parametrize("guard", [Q(nothing=1), Q(name__nothing=1), "name", Q(other__name="x"), Q(id="x")])
 def test_a_guard_is_about_columns_of_the_row(apps: Apps, guard: Any) -> None:
     other = model(apps, "Other")

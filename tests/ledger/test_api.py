@@ -50,6 +50,7 @@ def everything(apps: Any) -> None:
         "seen": models.DateTimeField(null=True, db_default=Now()),
         "details": models.JSONField(default=dict),
         "marks": ArrayField(models.TextField(), default=list),
+        "least": models.SmallIntegerField(default=-32768),
     }
     bills = {"fields": computed, "idempotency": True, "record_grants": ["webuser"], "plugins": []}
     declare(apps, name="Bill", table="bills", api=READING, **bills)

@@ -118,6 +118,14 @@ def _states(model: type[models.Model], field: AnyField) -> Iterator[CheckMessage
                 hint=f"Write {source(near)}" if near else f"The states are {listed(known)}",
                 obj=model,
             )
+    longest = max(map(len, used), default=0)
+    if field.max_length is not None and longest > field.max_length and not known:  # of choices Django tells it
+        yield error(
+            "E074",
+            f"The field {field.name!r} is too short for the longest state, which has {longest} characters.",
+            hint=f"Write {field.name} = …(max_length={longest})",
+            obj=model,
+        )
 
 
 def _guards(model: type[models.Model]) -> Iterator[CheckMessage]:

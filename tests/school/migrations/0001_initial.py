@@ -1470,7 +1470,7 @@ class Migration(migrations.Migration):
                         "text": "'plain'::text",
                         "odd_text": ("E'it''s \"100%\" %s %(x)s \\\\n \\\\\\\\ größe 🙂\n\tend'::text"),
                         "empty": "''::varchar(10)",
-                        "integer": "-7::integer",
+                        "integer": "(-7)::integer",
                         "big": "4611686018427387904::bigint",
                         "yes": "true::boolean",
                         "no": "false::boolean",
