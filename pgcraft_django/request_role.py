@@ -13,10 +13,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from django.apps import apps
 from django.core.signals import setting_changed
-from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, router, transaction
 
-from pgcraft_django.attribution.acting import acting
+from pgcraft_django.attribution.acting import acting, acting_role
 from pgcraft_django.conf import get_config
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, server_message, sqlstate
 from pgcraft_django.errors import ConfigurationError, RoleError
@@ -58,8 +59,8 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
 
     The block is a transaction, or a savepoint in one. Querysets have to be evaluated inside of it.
 
-    Raises `RoleError` if no request can switch to the role, Django's database user may not, or it is no PostgreSQL, and
-    `TypeError` if the claims are nothing that JSON can hold.
+    Raises `RoleError` if no request can switch to the role, Django's database user may not, it is no PostgreSQL, or a
+    router reads its rows elsewhere, and `TypeError` if the claims are nothing that JSON can hold.
     """
     if role not in get_config().request_roles:
         raise RoleError(f"No request can switch to {role!r}. The roles are {listed(get_config().request_roles)}.")
@@ -82,6 +83,7 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
             ) from error
         try:
             with acting(role, using), _grouping_by_all_columns(using):
+                _check_reads(using)
                 yield
         except ProgrammingError as error:
             if sqlstate(error) in (UNDEFINED_TABLE, INSUFFICIENT_PRIVILEGE):
@@ -103,6 +105,20 @@ def _grouping_by_all_columns(using: str) -> Iterator[None]:
         yield
     finally:
         features.allows_group_by_selected_pks = before
+
+
+def _check_reads(using: str) -> None:
+    """Raise `RoleError` if a router reads elsewhere what is written here, with the rights of Django's own user."""
+    if not router.routers:
+        return
+    for model in apps.get_models():
+        reader = router.db_for_read(model)
+        if reader != using and router.db_for_write(model) == using and acting_role(reader) is None:
+            raise RoleError(
+                f"A router reads {model._meta.label} from {source(reader)}, with the rights of Django's own database "
+                f"user. Begin with as_role(…, using={source(reader)}), or let the router return {source(using)} while "
+                f"acting_role({source(using)}), of pgcraft_django.attribution.acting, is not None."
+            )
 
 
 def _explain(error: ProgrammingError) -> None:

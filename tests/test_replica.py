@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.db import models
+from django.db import connections, models
 
+import pgcraft_django
+from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.errors import RoleError
 from pgcraft_django.models import PGCraftEAV
 from tests.history.conftest import define
 from tests.state_machine import orders
@@ -26,6 +29,11 @@ class ToReplica:
 
     def allow_relation(self, *items: Any, **hints: Any) -> bool:
         return True
+
+
+class NotForRequests(ToReplica):
+    def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
+        return self.replica if acting_role(self.primary) is None else self.primary
 
 
 def declare(apps: Apps) -> None:
@@ -84,3 +92,21 @@ def test_values_of_a_row_from_a_replica_are_those_that_the_primary_defines(apps:
     found = product._base_manager.get()
     found.extra = {"colour": "red"}
     found.full_clean()
+
+
+def test_a_request_never_reads_from_a_replica_with_the_rights_of_django(apps: Apps, settings: Any) -> None:
+    primary, replica = ToReplica.primary, ToReplica.replica
+    begin = f'Begin with as_role\\(…, using="{replica}"\\)'
+    with pytest.raises(RoleError, match=begin), pgcraft_django.as_role("anon", using=primary):
+        pass
+    assert acting_role(primary) is None
+    with (
+        pgcraft_django.as_role("anon", using=replica),
+        pgcraft_django.as_role("anon", using=primary),
+        connections[replica].cursor() as cursor,
+    ):
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == ("anon",)
+    settings.DATABASE_ROUTERS = [f"{__name__}.NotForRequests"]
+    with pgcraft_django.as_role("anon", using=primary):
+        assert apps.get_model("shop", "Student").objects.all().db == primary
