@@ -28,18 +28,18 @@ BEGIN
         RETURN NULL;
     END IF;
     {changes}
-    IF is_overtaken AND {changed_here} THEN
+    IF is_overtaken THEN
+        IF NOT {changed_here} THEN
+            RAISE EXCEPTION USING
+                ERRCODE = 'serialization_failure',
+                MESSAGE = {conflict_message},
+                HINT = 'Do it again, or lock the rows before: SELECT … FOR UPDATE.';
+        END IF;
         -- The statement has found the row more than once. Where all say the same, a table takes one of them, too.
         IF NOT is_changed THEN
             RETURN NULL;
         END IF;
         {refuse_twice}
-    END IF;
-    IF is_overtaken THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'serialization_failure',
-            MESSAGE = {conflict_message},
-            HINT = 'Do it again, or lock the rows before: SELECT … FOR UPDATE.';
     END IF;
     IF is_changed THEN
         UPDATE {entity} AS found
