@@ -18,7 +18,13 @@ BEGIN
             ),
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = {column};
     END IF;
+    -- Only a trigger of one's own can have been faster.
     IF EXISTS (
+        SELECT
+        FROM pg_catalog.pg_trigger AS other
+        WHERE other.tgrelid = TG_RELID AND other.tgname <> TG_NAME AND NOT other.tgisinternal
+            AND other.tgtype & 70 = 4 -- AFTER INSERT
+    ) AND EXISTS (
         SELECT FROM new_rows AS fresh
         WHERE (SELECT entity.{state} FROM {table} AS entity WHERE {same_entity}) <> {initial}
     ) THEN
@@ -40,7 +46,7 @@ BEGIN
                 NULL,
                 entity.{state},
                 greatest(pg_catalog.clock_timestamp(), latest.at + interval '1 microsecond'),
-                {actor},
+                (SELECT {actor}),
                 {reason}
             FROM new_rows AS entity
             LEFT JOIN LATERAL (
