@@ -210,9 +210,8 @@ class RemoveAttribute(_OfAttribute, RemoveField):
             document = to_state.apps.get_model(app_label, f"{self.model_name}{DOCUMENT_MODEL}")
             named = f"pg_catalog.jsonb_build_object({attribute}, former.new_value)"
             record = f"pg_catalog.jsonb_populate_record(NULL::{quote_name(document._meta.db_table)}, {named})"
-            value = (
-                "former.new_value" if column_type(field) == "jsonb" else f"({record}).{column}"
-            )  # it may be JSON's null
+            # Not by the record, where null of JSON would be NULL.
+            value = "former.new_value" if column_type(field) == "jsonb" else f"({record}).{column}"
             change_rows(
                 schema_editor,
                 f"UPDATE {entity} AS entity SET {DATA}.{column} = {value}\n"

@@ -189,6 +189,7 @@ def _given_extras(signature: Signature) -> str:
 
 def _transition(parts: Parts) -> Function:
     keys = [parts.signature.position(key) for key in parts.keys]
+    same_key, to = parts.same_key("entity", keys), parts.signature.position("to")
     return Function(
         schema=parts.schema,
         name=parts.signature.name,
@@ -207,13 +208,14 @@ def _transition(parts: Parts) -> Function:
             states=", ".join(map(quote_text, parts.machine.states)),
             declared=parts.declared,
             log=parts.log,
-            same_key=parts.same_key("entity", keys),
+            same_key=same_key,
+            change=f"UPDATE {parts.table} AS entity SET {parts.state} = {to} WHERE {same_key};",
             latest=parts.latest(keys),
             key_text=_shown(keys),
             key_line=one_line(_shown(keys)),
             expected_line=one_line(parts.signature.position("from")),
-            step=parts.step(*keys, "found_state", parts.signature.position("to")),
-            to=parts.signature.position("to"),
+            step=parts.step(*keys, "found_state", to),
+            to=to,
             expected=parts.signature.position("from"),
             caller=parts.signature.caller,
             allowed=",\n".join(_allowed(parts)),

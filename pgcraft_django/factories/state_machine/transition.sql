@@ -59,16 +59,21 @@ BEGIN
         pg_catalog.jsonb_build_object('of', {step}, 'reason', {reason}, 'extras', {extras})::text,
         true
     );
-    BEGIN
-        UPDATE {table} AS entity SET {state} = {to} WHERE {same_key};
-    EXCEPTION WHEN not_null_violation OR check_violation OR unique_violation OR exclusion_violation THEN
-        GET STACKED DIAGNOSTICS shown = PG_EXCEPTION_DETAIL, broken = CONSTRAINT_NAME;
-        IF caller IS NULL OR shown = '' THEN
-            RAISE;
-        END IF;
-        -- The detail has values of the row, also those that are hidden from a request: this runs as the owner.
-        RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, CONSTRAINT = broken;
-    END;
+    IF caller IS NULL THEN
+        {change}
+    ELSE
+        -- The detail of an error has values of the row, also hidden ones: this runs as the owner. For a request alone,
+        -- because to catch it takes a subtransaction.
+        BEGIN
+            {change}
+        EXCEPTION WHEN not_null_violation OR check_violation OR unique_violation OR exclusion_violation THEN
+            GET STACKED DIAGNOSTICS shown = PG_EXCEPTION_DETAIL, broken = CONSTRAINT_NAME;
+            IF shown = '' THEN
+                RAISE;
+            END IF;
+            RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, CONSTRAINT = broken;
+        END;
+    END IF;
     IF NOT FOUND THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',
