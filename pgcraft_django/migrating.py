@@ -61,13 +61,11 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
             return handle(self, *args, **options)
         # Within a transaction it ends with that one, which may be aborted then.
         until_end = connection.in_atomic_block
-        lock = "advisory_xact_lock" if until_end else "advisory_lock"
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT pg_catalog.pg_try_{lock}(%s)", [ADVISORY_LOCK])
-            if not cursor.fetchone()[0]:
-                if options.get("verbosity", 1):
-                    self.stdout.write("Waiting for another migrate to end.")
-                cursor.execute(f"SELECT pg_catalog.pg_{lock}(%s)", [ADVISORY_LOCK])
+        if not _locked(connection, until_end):
+            if options.get("verbosity", 1):
+                self.stdout.write("Waiting for another migrate to end.")
+            while not _locked(connection, until_end):
+                time.sleep(0.1)
         try:
             if until_end:
                 return handle(self, *args, **options)
@@ -82,6 +80,18 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
 
     handle_alone.pgcraft_alone = True  # type: ignore[attr-defined]
     return handle_alone
+
+
+def _locked(connection: BaseDatabaseWrapper, until_end: bool) -> bool:
+    """Take the lock, if nobody has it.
+
+    Nobody waits for it in a statement: CREATE INDEX CONCURRENTLY, in another `migrate`, would wait for that statement,
+    and a `statement_timeout` or `lock_timeout` would end it.
+    """
+    lock = "pg_try_advisory_xact_lock" if until_end else "pg_try_advisory_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_catalog.{lock}(%s)", [ADVISORY_LOCK])
+        return bool(cursor.fetchone()[0])
 
 
 def _reach(connection: BaseDatabaseWrapper) -> None:

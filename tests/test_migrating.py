@@ -39,6 +39,41 @@ def test_several_at_once_all_succeed(project: ManagedProject) -> None:
         project.manage("migrate", "shop", "zero")
 
 
+INDEXED = """
+import time
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+OTHER = "SELECT 1 FROM pg_stat_activity WHERE query ~ 'advisory' AND pid <> pg_backend_pid()"
+OTHER += " AND datname = current_database()"
+
+def wait_for_the_other(apps, editor):
+    deadline = time.monotonic() + 30
+    with editor.connection.cursor() as cursor:
+        while not cursor.execute(OTHER).fetchone() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+class Migration(migrations.Migration):
+    atomic = False
+    dependencies = [("shop", "0001_initial")]
+    operations = [
+        migrations.RunPython(wait_for_the_other),
+        AddIndexConcurrently("person", models.Index(fields=["name"], name="people_name")),
+    ]
+"""
+
+
+def test_who_waits_for_another_migrate_does_not_stop_an_index_that_is_made_concurrently(
+    project: ManagedProject,
+) -> None:
+    """PostgreSQL lets it wait for each statement that runs, also for one that waits for a lock."""
+    project.manage("migrate")
+    (project.folder / "shop" / "migrations" / "0002_indexed.py").write_text(INDEXED)
+    running = [project.start("migrate") for _ in range(2)]
+    said = [process.communicate(timeout=120)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0], said
+
+
 LOSING = """
 from django.db import migrations
 
