@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connections, transaction
 from psycopg.errors import RestrictViolation, UndefinedColumn
 
+from pgcraft_django.admin import EAVAdmin
 from tests.eav.catalogue import OPEN, declare
 from tests.eav.conftest import Shop
 from tests.support.databases import administrator, wait_until_blocked
@@ -63,6 +65,15 @@ def test_values_are_stored_read_and_filtered_by_the_orm(shop: Shop) -> None:
     product.save()
     assert shop.log(product)[-1] == ("extra.colour", "red", "blue", "update")
     assert {line[0] for line in shop.log(product) if line[3] == "insert"} >= {f"extra.{name}" for name in TYPES}
+
+
+def test_where_the_page_of_a_row_leaves_them_out_they_are_not_among_its_changes(shop: Shop, rf: Any) -> None:
+    product = shop.rows().create(sku="a", extra=VALUES)
+    admin = EAVAdmin(shop.model("Product"), AdminSite())
+    for fields, are_shown in ((["sku", "extra"], True), (["sku"], False)):
+        admin.fields = fields
+        shown = {change.attribute for change in admin._changes(rf.get("/"), product)}
+        assert ("sku" in shown, "extra.colour" in shown) == (True, are_shown)
 
 
 @pytest.mark.parametrize(

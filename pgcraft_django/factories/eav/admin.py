@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from pgcraft_django.columns import column_name
 from pgcraft_django.factories.admin import FactoryAdmin, shortened
+from pgcraft_django.factories.eav.document import EXTRA
 
 
 class EAVAdmin(FactoryAdmin):
@@ -39,10 +40,7 @@ class EAVAdmin(FactoryAdmin):
             raise PermissionDenied
         if obj is None:
             return self._get_obj_does_not_exist_redirect(request, self.opts, object_id)  # type: ignore[attr-defined, no-any-return]
-        names = self._hidden(request, obj)
-        hidden = [column for column, field in self._columns().items() if field.name in names]
-        changes = obj.history.exclude(attribute__in=hidden).order_by("-log_id")
-        page = Paginator(changes, self.list_per_page).get_page(request.GET.get("p"))
+        page = Paginator(self._changes(request, obj), self.list_per_page).get_page(request.GET.get("p"))
         context = {
             **self._page(
                 request,
@@ -54,6 +52,15 @@ class EAVAdmin(FactoryAdmin):
             "lines": [self._line(line) for line in page.object_list],
         }
         return TemplateResponse(request, self.changes_template, context)
+
+    def _changes(self, request: HttpRequest, obj: Any) -> Any:
+        """Return the changes of what the page of the row shows, newest first."""
+        names = self._hidden(request, obj)
+        hidden = [column for column, field in self._columns().items() if field.name in names]
+        changes = obj.history.exclude(attribute__in=hidden)
+        if EXTRA in names:  # the log has a line for each attribute in it
+            changes = changes.exclude(attribute__startswith=f"{EXTRA}.")
+        return changes.order_by("-log_id")
 
     def _line(self, change: Any) -> dict[str, Any]:
         """Return a change, with what is shown of it. The attribute may be gone by now, or be of another type."""
