@@ -13,6 +13,7 @@ from django.apps import apps as global_apps
 from django.apps.registry import Apps
 from django.db import models
 from django.utils import translation
+from django.utils.text import capfirst
 
 from pgcraft_django.api import PRIVILEGES, Resource
 from pgcraft_django.columns import column_name
@@ -171,6 +172,8 @@ def _comment(resource: Resource) -> Comment | None:
     with translation.override(None):
         columns = {column_name(field): str(field.db_comment or field.help_text or "") for field in resource.fields}
         text = str(resource.model._meta.db_table_comment or _docstring(resource.model))
+        if not text and hasattr(resource.model, "pgcraft_owner"):
+            text = f"{capfirst(str(resource.model._meta.verbose_name_plural))}."
     columns = {column: value for column, value in columns.items() if value}
     if not text and not columns:
         return None

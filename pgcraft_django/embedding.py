@@ -165,4 +165,5 @@ def _function(step: _Step, name: str) -> Function:
             "END"
         ),
         requires=sorted({("relation", item.schema, item.name) for item in (step.source, step.link, step.target)}),
+        comment=f"Embeds {step.target.name} in {step.source.name}: {step.source.name}?select=*,{name}(*)",
     )

@@ -51,6 +51,7 @@ TAMPERING = {
     "CREATE TABLE private.stray (id int)": "not declared: table private.stray",
     "ALTER DEFAULT PRIVILEGES IN SCHEMA api GRANT SELECT ON TABLES TO anon": "not declared: default privilege select",
     "COMMENT ON VIEW api.clubs IS 'hacked'": "comment VIEW api.clubs",
+    "COMMENT ON FUNCTION api.members(api.clubs) IS 'hacked'": "comment ROUTINE api.members(api.clubs)",
     "ALTER TABLE private.letters DISABLE ROW LEVEL SECURITY": "changed: row security private.letters",
     "ALTER POLICY owner ON private.letters USING (true)": "changed: policy owner ON private.letters",
     "ALTER TABLE private.closed OWNER TO webuser": "changed: owner private.closed",

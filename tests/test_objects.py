@@ -49,6 +49,7 @@ FUNCTION = Function(
     arguments='"a" integer',
     returns="integer",
     body="RETURN a + 1",
+    comment=ODD,
 )
 TRIGGER_FUNCTION = Function(
     schema="odd",
@@ -260,6 +261,17 @@ def test_a_function_is_closed_to_everybody(table: Site) -> None:
     replaced = Function(**{**vars(FUNCTION), "body": "RETURN a + 2"})
     run(table, replaced.replace_sql(FUNCTION) or [])
     assert table.catalog()["function privileges"] == frozenset()
+
+
+@pytest.mark.parametrize("comment", ["Adds.\n\nOne to a.", ""])
+def test_a_function_says_what_its_newest_value_says(table: Site, comment: str) -> None:
+    run(table, FUNCTION.create_sql())
+    replaced = Function(**{**vars(FUNCTION), "comment": comment})
+    run(table, replaced.replace_sql(FUNCTION) or [])
+    fresh = table.catalog()["functions"]
+    run(table, [*replaced.drop_sql(), *replaced.create_sql()])
+    assert table.catalog()["functions"] == fresh
+    assert {row[3] for row in fresh} == {comment or None}
 
 
 def test_a_shared_function_stays_while_a_trigger_uses_it(table: Site) -> None:

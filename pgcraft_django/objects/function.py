@@ -48,6 +48,8 @@ class Function(DatabaseObject):
     optional: list[str] = field(default_factory=list)
     settings: dict[str, str] = field(default_factory=dict)
     """Settings of the server while it runs: `{"enable_seqscan": "off"}`."""
+    comment: str = ""
+    """What PostgREST shows of it: its first line, and beside that the rest."""
 
     @property
     def key(self) -> ObjectKey:
@@ -86,11 +88,16 @@ class Function(DatabaseObject):
             f"{self.body}"
         )
 
+    def _describe(self) -> str:
+        text = quote_text(self.comment) if self.comment else "NULL"
+        return f"COMMENT ON FUNCTION {self.signature} IS {text}"
+
     def create_sql(self) -> list[str]:
         return [
             self._create("CREATE"),
             f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
             without_defaults(f"FUNCTION {self.signature}"),
+            *([self._describe()] if self.comment else []),
         ]
 
     def drop_sql(self) -> list[str]:
@@ -99,7 +106,7 @@ class Function(DatabaseObject):
     def replace_sql(self, old: Self) -> list[str] | None:
         if (old.returns, old.reads, old.optional) != (self.returns, self.reads, self.optional):
             return None
-        return [self._create("CREATE OR REPLACE")]
+        return [self._create("CREATE OR REPLACE"), *([self._describe()] if self.comment != old.comment else [])]
 
 
 @dataclass(frozen=True, kw_only=True)

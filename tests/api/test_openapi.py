@@ -73,6 +73,17 @@ def test_the_description_has_the_name_of_the_schema_for_its_title(playground: Se
     assert playground.webuser.get("/").raise_for_status().json()["info"]["title"] == "api"
 
 
+def test_each_resource_and_function_says_what_it_is_for(playground: Served) -> None:
+    paths = playground.webuser.get("/").raise_for_status().json()["paths"]
+    summaries = {path: operation.get("summary") for path, item in paths.items() for operation in item.values()}
+    assert [path for path, summary in summaries.items() if not summary] == []
+    assert summaries["/students_history"] == "Versions of students."
+    assert summaries["/rpc/inventory_record"] == "Books an entry of one leg in inventory."
+    step = paths["/rpc/orders_transition"]["post"]
+    assert step["summary"] == "Leads a row of orders to another state."
+    assert step["description"].startswith("pending → confirmed, cancelled\nconfirmed → shipped, cancelled\n\nWith from")
+
+
 @pytest.mark.parametrize("adapt", [dict, narrowed], ids=["as it is", "in PostgREST's words"])
 def test_whatever_a_client_sends_is_answered(
     playground: Served, adapt: Callable[[dict[str, Any]], dict[str, Any]]

@@ -62,7 +62,7 @@ QUERIES = {
         WHERE c.relkind IN ('r', 'p', 'm') AND {_OURS}
     """,
     "functions": f"""
-        SELECT n.nspname, p.proname, pg_get_functiondef(p.oid)
+        SELECT n.nspname, p.proname, pg_get_functiondef(p.oid), obj_description(p.oid, 'pg_proc')
         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
         WHERE p.prokind = 'f' AND {_USER_SCHEMAS}
           AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
@@ -110,7 +110,7 @@ def meaning(catalog: Catalog) -> Catalog:
     """
     return {
         **catalog,
-        "functions": frozenset((*row[:2], _regardless_of_order(row[2])) for row in catalog["functions"]),
+        "functions": frozenset((*row[:2], _regardless_of_order(row[2]), row[3]) for row in catalog["functions"]),
         "relations": frozenset(row for row in catalog["relations"] if row[2] != "S"),
         "columns": frozenset(
             (*row[:5], re.sub(r"::[a-z ]+|[()]", "", row[5] or ""), *row[6:]) for row in catalog["columns"]

@@ -1,4 +1,5 @@
--- Comments on tables, views and their columns: PostgREST shows them. A table that became a partition has kept its own.
+-- Comments on tables, views, their columns, and functions: PostgREST shows them. A table that became a partition has kept
+-- its own.
 SELECT
     noted.name,
     noted.text,
@@ -18,4 +19,10 @@ FROM (
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_catalog.pg_attribute t ON (t.attrelid, t.attnum) = (c.oid, d.objsubid)
     WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND c.oid = ANY (%(relations)s)
+
+    UNION ALL
+
+    SELECT pg_catalog.format('ROUTINE %%s', d.objoid::pg_catalog.regprocedure), d.description
+    FROM pg_catalog.pg_description d
+    WHERE d.classoid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objoid = ANY (%(functions)s)
 ) AS noted

@@ -45,6 +45,7 @@ def upsert_objects(parts: Parts, resource: Resource) -> Iterator[DatabaseObject]
         ),
         requires=[("relation", resource.schema, resource.name)],
         reads=parts.reads,
+        comment=_comment(resource, targets),
     )
     yield function
     for role in sorted(roles):
@@ -58,6 +59,20 @@ def _is_unique(model: type[models.Model], field: AnyField) -> bool:
         if isinstance(item, models.UniqueConstraint) and item.condition is None and not item.expressions
     ]
     return field.unique or (field.name,) in alone
+
+
+def _comment(resource: Resource, targets: list[AnyField]) -> str:
+    found_by = " or ".join(column_name(field) for field in _in_order(targets))
+    return (
+        f"Inserts rows into {resource.name}, and updates those that are there already.\n\n"
+        "Takes an object of columns and values, or an array of such objects. "
+        f"A row is found by {found_by}. What is left out stays as it is, or gets its default."
+    )
+
+
+def _in_order(targets: list[AnyField]) -> list[AnyField]:
+    """Return the unique columns in the order in which a row is looked for."""
+    return sorted(targets, key=lambda field: not field.primary_key)
 
 
 def _is_given(field: AnyField) -> str:
@@ -77,7 +92,7 @@ def _updates(view: str, resource: Resource, targets: list[AnyField]) -> str:
         given = f"CASE WHEN {_is_given(field)} THEN given.{column} ELSE known.{column} END"
         assignments.append(f"{column} = {f'known.{column}' if field.primary_key else given}")
     lines = []
-    for number, field in enumerate(sorted(targets, key=lambda field: not field.primary_key)):
+    for number, field in enumerate(_in_order(targets)):
         column = quote_name(column_name(field))
         lines += [
             f"{'ELSIF' if number else 'IF'} given.{column} IS NOT NULL THEN",

@@ -174,19 +174,31 @@ class _Functions:
         pairs = ", ".join(
             f"{quote_text(column_name(field))}, ${number}" for number, field in enumerate([*needed, *rest], 1)
         )
+        keyed = f" The same {KEY} again returns what it booked before." if self.keyed else ""
         one = self._exposed(
             record,
             place,
             shorten(f"{name}_record"),
+            f"Books an entry of one leg in {name}.\n\nReturns its row.{keyed}",
             [f"{quote_name(column_name(field))} {_type(field)}" for field in needed],
             [*(f"{quote_name(column_name(field))} {_type(field)}" for field in rest), *key],
             f"jsonb_build_array(jsonb_build_object({pairs}))",
         )
-        several = self._exposed(record, place, shorten(f"{name}_record_legs"), ['"legs" jsonb'], key, "$1")
+        columns = ", ".join(map(column_name, [*needed, *rest]))
+        several = self._exposed(
+            record,
+            place,
+            shorten(f"{name}_record_legs"),
+            f"Books an entry of several legs in {name}.\n\n"
+            f"The legs are an array of objects with the names {columns}. Returns their rows.{keyed}",
+            ['"legs" jsonb'],
+            key,
+            "$1",
+        )
         return [several] if is_double_entry(self.model) else [one, several]
 
     def _exposed(
-        self, record: Function, place: str, name: str, needed: list[str], optional: list[str], legs: str
+        self, record: Function, place: str, name: str, comment: str, needed: list[str], optional: list[str], legs: str
     ) -> Function:
         key = f", ${len(needed) + len(optional)}" if self.keyed else ""
         call = f"{quote_name(record.schema, record.name)}(gen_random_uuid(), {legs}{key})"
@@ -199,6 +211,7 @@ class _Functions:
             body=f"BEGIN ATOMIC\n    SELECT {call};\nEND",
             requires=[tuple(record.key)],
             reads=self.reads,
+            comment=comment,
         )
 
 

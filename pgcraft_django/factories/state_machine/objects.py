@@ -246,7 +246,7 @@ def api_objects(parts: Parts, schema: str, name: str) -> Iterator[DatabaseObject
     if not roles:
         return
     behind = _transition(parts)
-    function = _api_function(parts, behind, schema, shorten(f"{name}_transition"))
+    function = _api_function(parts, behind, schema, name)
     yield Schema(name=schema)
     yield function
     for role in roles:
@@ -256,14 +256,14 @@ def api_objects(parts: Parts, schema: str, name: str) -> Iterator[DatabaseObject
             yield FunctionGrant(schema=item.schema, function=item.name, arguments=item.parameters, role=role)
 
 
-def _api_function(parts: Parts, behind: Function, schema: str, name: str) -> Function:
+def _api_function(parts: Parts, behind: Function, schema: str, resource: str) -> Function:
     keys = [parts.signature.position(key) for key in parts.keys]
     given = [f"${number}" for number in range(len(keys) + 1, len(parts.signature.arguments) + 1)]
     asked = ", ".join([*parts.key_of("seen"), *given, "current_user"])
     declared = parts.signature.declared()
     return Function(
         schema=schema,
-        name=name,
+        name=shorten(f"{resource}_transition"),
         arguments=", ".join(declared[: len(keys) + 1]),
         optional=declared[len(keys) + 1 :],
         returns=parts.log,
@@ -282,6 +282,17 @@ def _api_function(parts: Parts, behind: Function, schema: str, name: str) -> Fun
         ),
         requires=[tuple(behind.key)],
         reads=parts.reads,
+        comment=_comment(parts.machine, resource),
+    )
+
+
+def _comment(machine: Machine, resource: str) -> str:
+    ways = "\n".join(
+        f"{state} → {', '.join(way.to for way in ways)}" for state, ways in machine.transitions.items() if ways
+    )
+    return (
+        f"Leads a row of {resource} to another state.\n\n{ways}\n\n"
+        "With from, the row has to be in that state. The reason goes into the log, of which the new line is returned."
     )
 
 

@@ -704,6 +704,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "students"),
                         ("relation", "api", "students_admires"),
                     ],
+                    comment="Embeds students in graduates: graduates?select=*,admirers(*)",
                 ),
                 pgcraft_django.objects.Function(
                     schema="api",
@@ -720,6 +721,7 @@ class Migration(migrations.Migration):
                         "END"
                     ),
                     requires=[("relation", "api", "students"), ("relation", "api", "students_admires")],
+                    comment="Embeds students in students: students?select=*,admirers(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -754,6 +756,7 @@ class Migration(migrations.Migration):
                         "END"
                     ),
                     requires=[("relation", "api", "graduates"), ("relation", "api", "students_admires")],
+                    comment="Embeds graduates in graduates: graduates?select=*,admires(*)",
                 ),
                 pgcraft_django.objects.Function(
                     schema="api",
@@ -770,6 +773,7 @@ class Migration(migrations.Migration):
                         "END"
                     ),
                     requires=[("relation", "api", "students"), ("relation", "api", "students_admires")],
+                    comment="Embeds students in students: students?select=*,admires(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -832,6 +836,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "teachers"),
                         ("relation", "api", "teachers_assists"),
                     ],
+                    comment="Embeds teachers in courses: courses?select=*,assistants(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -864,6 +869,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "teachers"),
                         ("relation", "api", "teachers_assists"),
                     ],
+                    comment="Embeds courses in teachers: teachers?select=*,assists(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -963,6 +969,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "graduates"),
                         ("relation", "api", "students_courses"),
                     ],
+                    comment="Embeds courses in graduates: graduates?select=*,courses(*)",
                 ),
                 pgcraft_django.objects.Function(
                     schema="api",
@@ -983,6 +990,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "students"),
                         ("relation", "api", "students_courses"),
                     ],
+                    comment="Embeds courses in students: students?select=*,courses(*)",
                 ),
                 pgcraft_django.objects.Comment(
                     schema="api",
@@ -1100,6 +1108,7 @@ class Migration(migrations.Migration):
                         "END"
                     ),
                     requires=[("relation", "api", "graduates"), ("relation", "api", "students_friends")],
+                    comment="Embeds graduates in graduates: graduates?select=*,friends(*)",
                 ),
                 pgcraft_django.objects.Function(
                     schema="api",
@@ -1116,6 +1125,7 @@ class Migration(migrations.Migration):
                         "END"
                     ),
                     requires=[("relation", "api", "students"), ("relation", "api", "students_friends")],
+                    comment="Embeds students in students: students?select=*,friends(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -1154,6 +1164,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "graduates"),
                         ("relation", "api", "students_courses"),
                     ],
+                    comment="Embeds graduates in courses: courses?select=*,graduates(*)",
                 ),
                 pgcraft_django.objects.Comment(schema="api", name="graduates", text="A student by another name."),
                 pgcraft_django.objects.TableGrant(
@@ -1651,6 +1662,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "students"),
                         ("relation", "api", "students_courses"),
                     ],
+                    comment="Embeds students in courses: courses?select=*,students(*)",
                 ),
                 pgcraft_django.objects.Comment(schema="api", name="students", text="Who learns."),
                 pgcraft_django.objects.TableGrant(
@@ -1775,6 +1787,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "teachers"),
                         ("relation", "api", "teachers_teaches"),
                     ],
+                    comment="Embeds teachers in courses: courses?select=*,teachers_via_teachers_teaches(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -1807,6 +1820,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "teachers"),
                         ("relation", "api", "teachers_teaches"),
                     ],
+                    comment="Embeds courses in teachers: teachers?select=*,teaches(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",

@@ -38,6 +38,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "graduates"),
                         ("relation", "api", "memberships"),
                     ],
+                    comment="Embeds clubs in graduates: graduates?select=*,clubs_via_memberships(*)",
                 ),
                 pgcraft_django.objects.Function(
                     schema="api",
@@ -58,6 +59,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "memberships"),
                         ("relation", "api", "students"),
                     ],
+                    comment="Embeds clubs in students: students?select=*,clubs_via_memberships(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
@@ -96,6 +98,7 @@ class Migration(migrations.Migration):
                         ("relation", "api", "memberships"),
                         ("relation", "api", "students"),
                     ],
+                    comment="Embeds students in clubs: clubs?select=*,members(*)",
                 ),
                 pgcraft_django.objects.FunctionGrant(
                     schema="api",
