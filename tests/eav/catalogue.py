@@ -31,7 +31,7 @@ def product_fields() -> dict[str, Any]:
         "weight": models.DecimalField(max_digits=12, decimal_places=6, null=True),
         "price": models.DecimalField(max_digits=10, decimal_places=2, null=True),
         "stock": models.PositiveIntegerField(default=0),
-        "size": models.TextField(choices=[("S", "small"), ("M", "medium")], default="M"),
+        "size": models.TextField(choices=[("S", "small"), ("M", "medium"), ("%s {}", "odd")], default="M"),
         "is_sold": models.BooleanField(default=False),
         "is_new": models.BooleanField(null=True),
         "rating": models.IntegerField(null=True),

@@ -52,7 +52,8 @@ def _of_field(model: type[models.Model], field: AnyField) -> Iterator[Rule]:
     table, column = model._meta.db_table, column_name(field)
 
     def rule(suffix: str, condition: str, error: str, message: str) -> Rule:
-        of_table, of_new = (condition.replace("{}", place(field, row)) for row in ("", "NEW"))
+        # Only the first one: a choice may have it, too.
+        of_table, of_new = (condition.replace("{}", place(field, row), 1) for row in ("", "NEW"))
         return Rule(shorten(f"{table}_{column}_{suffix}"), of_table, of_new, error, message, column, [field])
 
     if not field.null:
