@@ -43,6 +43,7 @@ All APIs together
     E038  Two apps expose one model.
     E039  `register` is called for an abstract or swapped model.
     E040  `register` names an app that is not installed or has no migrations.
+    W005  A history, a log or a balance shows a role what the model's API hides from it.
 
 Commands and databases (E052 to E054 run with `migrate` and with `check --database`)
     E051  Another autodetector is used by `makemigrations` or `migrate`.

@@ -10,12 +10,16 @@ from django.apps.registry import Apps
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import Resource, own_fields
 from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
-from pgcraft_django.messages import error, nearest, of_apps, source
+from pgcraft_django.factories.companion import copied_names
+from pgcraft_django.factories.eav.model import LogModel
+from pgcraft_django.factories.state_machine.machine import state_field
+from pgcraft_django.factories.state_machine.model import TransitionModel
+from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import Function
 from pgcraft_django.registry import (
@@ -39,6 +43,7 @@ def check_resources(
         *_embedding(resources),
         *_two_apps(resources),
         *_registrations(apps),
+        *_former_values(resources),
     ]
     return of_apps(messages, app_configs)
 
@@ -150,3 +155,41 @@ def _app(apps: Apps, model: type[models.Model], label: str) -> Iterator[CheckMes
             hint=f"Create the empty file {path}",
             obj=model,
         )
+
+
+def _former_values(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    """Find histories, logs and balances that show a role what the rows themselves hide from it."""
+    seen: dict[tuple[type[models.Model], str], set[str]] = defaultdict(set)
+    for resource in resources:
+        for role in resource.roles("select"):
+            seen[resource.model._meta.concrete_model or resource.model, role] |= {item.name for item in resource.fields}
+    for resource in resources:
+        owner = getattr(resource.model, "pgcraft_owner", None)
+        if owner is None:
+            continue
+        shown = _shown(resource, owner)
+        # A role that reads no row at all is there to read the past.
+        roles = sorted(role for role in resource.roles("select") if (owner, role) in seen)
+        hidden = {name for role in roles for name in shown.keys() - seen[owner, role]}
+        if hidden:
+            names = [field.name for field in own_fields(owner) if field.name in hidden]
+            told_by = {item for name in names for item in shown[name]}
+            columns = [field.name for field in resource.fields if field.name in told_by]
+            yield warning(
+                "W005",
+                f"{source(resource.name)} shows {listed(names)} to {listed(roles)}, but the API of the model does not.",
+                hint=f"Write exclude={source(columns)} in its API",
+                obj=owner,
+            )
+
+
+def _shown(resource: Resource, owner: type[models.Model]) -> dict[str, list[str]]:
+    """Return field of the owner -> fields of its companion that tell its values, keys left out."""
+    names = {field.name for field in resource.fields}
+    shown = {original: [copy.name] for original, copy in copied_names(resource.model).items()}
+    if issubclass(resource.model, LogModel):
+        shown |= {field.name: ["old_value", "new_value"] for field in own_fields(owner)}
+    if issubclass(resource.model, TransitionModel) and (state := state_field(owner)):
+        shown[state.name] = ["from_state", "to_state"]
+    keys = {field.name for field in owner._meta.pk_fields}
+    return {name: told for name, told in shown.items() if name not in keys and names & set(told)}

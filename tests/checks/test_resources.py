@@ -1,5 +1,8 @@
 """All APIs together: names and schemas that clash, and registrations that lead nowhere."""
 
+import json
+from typing import Any
+
 import pytest
 from django.apps.registry import Apps
 from django.db import models
@@ -7,6 +10,8 @@ from pytest_django import Settings
 
 from pgcraft_django.api import API
 from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftStateMachine
+from pgcraft_django.plugins import Balance
 from pgcraft_django.registry import register
 from tests.checks.declare import expect, messages, model
 
@@ -90,6 +95,58 @@ def test_a_model_exposed_twice_by_one_app_is_fine(apps: Apps) -> None:
 
 def _proxy(apps: Apps) -> type:
     return type("Meta", (), {"apps": apps, "app_label": "shop", "proxy": True})
+
+
+READ = {"webuser": ["select"]}
+PAST: dict[str, tuple[type[models.Model], str, dict[str, Any], list[str]]] = {
+    "history": (PGCraftAppendOnly, "history_api", {}, ["name"]),
+    "attributes": (PGCraftEAV, "attribute_api", {}, ["old_value", "new_value"]),
+    "states": (
+        PGCraftStateMachine,
+        "transition_api",
+        {"state_field": "name", "transitions": {"new": ["done"]}},
+        ["from_state", "to_state"],
+    ),
+}
+"""Base, the option for what it keeps of the past, what else is declared, and what tells former values of `name`."""
+
+
+def past(apps: Apps, kind: str, api: Any, kept: API) -> None:
+    base, option, others, _ = PAST[kind]
+    name = models.TextField(default="new")
+    model(apps, base=base, pgcraft={"api": api, option: kept, **others}, name=name, note=models.TextField(null=True))
+
+
+@pytest.mark.parametrize("kind", PAST)
+def test_what_a_role_does_not_see_of_rows_is_not_shown_to_it_of_their_past_without_a_warning(
+    apps: Apps, kind: str
+) -> None:
+    apis = [API(exclude=["name"], grants=READ), API(name="all_of_it", grants={"anon": ["select"]})]
+    past(apps, kind, apis, API(grants={**READ, "anon": ["select"]}))
+    expect(messages(apps), "W005", f"Write exclude={json.dumps(PAST[kind][-1])} in its API")
+
+
+@pytest.mark.parametrize("kind", PAST)
+@pytest.mark.parametrize(
+    ("api", "grants"), [(None, READ), (API(columns=["name", "note"], grants=READ), READ), (API(grants=READ), {})]
+)
+def test_a_past_that_shows_no_more_than_the_rows_or_is_shown_alone_is_fine(
+    apps: Apps, kind: str, api: API | None, grants: Any
+) -> None:
+    past(apps, kind, api, API(grants=grants))
+    assert messages(apps) == []
+
+
+@pytest.mark.parametrize("kind", PAST)
+def test_a_past_that_hides_what_the_rows_hide_is_fine(apps: Apps, kind: str) -> None:
+    past(apps, kind, API(exclude=["name"], grants=READ), API(exclude=PAST[kind][-1], grants=READ))
+    assert messages(apps) == []
+
+
+def test_a_balance_that_shows_a_hidden_dimension_is_warned_about(apps: Apps) -> None:
+    plugins = [Balance(dimensions=["name"], api=API(grants=READ))]
+    model(apps, base=PGCraftLedger, pgcraft={"api": API(exclude=["name"], grants=READ), "plugins": plugins})
+    expect(messages(apps), "W005", 'Write exclude=["name"] in its API')
 
 
 def test_an_abstract_model_cannot_be_registered(apps: Apps) -> None:
