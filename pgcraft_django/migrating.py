@@ -4,6 +4,9 @@ Who alters a table waits for those who read it, and everybody who comes later wa
 `LOCK_TIMEOUT` the migration is taken back as a whole, and tried again a little later. Only migrations in a transaction
 can be, so one with `atomic = False` waits as Django does, and so does whoever has set a `lock_timeout` already.
 
+Who has waited has to see what the others did meanwhile: balances are worked out from all entries. So a migration is
+`READ COMMITTED`, also where the project is stricter; otherwise it would go by what was there when it began.
+
 Django notes what is applied in a transaction of its own, after that of the migration (backwards always, forwards if
 there are foreign keys or indexes). Who is killed between the two could not go on: here it is one transaction.
 """
@@ -192,6 +195,8 @@ class CarefulMigrations(MigrationExecutor):
         self.progress_callback = not_yet
         try:
             with _leaving_transactions(self.connection), transaction.atomic(using=self.connection.alias):
+                with self.connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 yield
         finally:
             self.progress_callback = report

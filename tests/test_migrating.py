@@ -3,16 +3,19 @@
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
+from psycopg import IsolationLevel
 from psycopg.errors import DatatypeMismatch
 
+from tests.settings import database
 from tests.support.catalog import read_catalog
-from tests.support.databases import administrator, temporary_database
+from tests.support.databases import administrator, temporary_database, wait_until_blocked
 from tests.support.manage import MODELS, ManagedProject, make_project
 
 ROUNDS = int(os.environ.get("PGCRAFT_MIGRATE_ROUNDS", "2"))
@@ -150,6 +153,39 @@ def test_a_migration_that_gets_no_lock_for_what_it_does_last_is_done_again_as_a_
         assert migrating.returncode == 0, said
         assert boss.execute("SELECT count(*) FROM shop_badge").fetchall() == [(0,)]
     project.manage("migrate", "--check")
+
+
+ENTRIES = f"""{MODELS}
+from pgcraft_django.models import PGCraftLedger
+from pgcraft_django.plugins import Balance
+
+class Entry(PGCraftLedger):
+    account = models.TextField()
+"""
+ADDED_UP = f"""{ENTRIES}
+    class PGCraft:
+        plugins = [Balance(dimensions=["account"])]
+"""
+
+
+def test_what_is_worked_out_from_rows_counts_those_that_were_waited_for(project: ManagedProject) -> None:
+    """Also where a transaction would otherwise see what was there when it began."""
+    project.models(ENTRIES)
+    project.manage("makemigrations", "shop", "--name", "booked")
+    project.manage("migrate")
+    project.models(ADDED_UP)
+    project.manage("makemigrations", "shop", "--name", "added_up")
+    strict = {**database(project.database), "OPTIONS": {"isolation_level": IsolationLevel.REPEATABLE_READ.value}}
+    project.settings(DATABASES={"default": strict})
+    book = "INSERT INTO private.shop_entry (account, value) VALUES ('A', 5)"
+    with administrator(project.database) as client:
+        client.execute(f"{book}; BEGIN; {book}")
+        with ThreadPoolExecutor(1) as pool:
+            migrating = pool.submit(project.manage, "migrate")
+            wait_until_blocked(migrating, project.database)
+            client.execute("COMMIT")
+            assert "added_up... OK" in migrating.result()
+        assert client.execute("SELECT balance FROM private.shop_entry_balance").fetchall() == [(10,)]
 
 
 def test_what_went_wrong_last_is_told_and_not_what_follows_from_it(project: ManagedProject) -> None:

@@ -14,6 +14,7 @@ from django.apps.registry import Apps
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, IntegrityError, connections, models
 from django.db.migrations.state import AppConfigStub
+from psycopg import IsolationLevel
 
 from pgcraft_django.api import API
 from pgcraft_django.drift.comparing import differences as drift
@@ -28,7 +29,7 @@ from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
 from tests.support.catalog import differences, meaning
-from tests.support.databases import administrator
+from tests.support.databases import administrator, wait_until_blocked
 from tests.support.dumps import hashes, run_tool
 from tests.support.world import World, new_site
 
@@ -191,6 +192,27 @@ def test_entries_in_the_default_partition_move_to_their_own_while_others_book(un
         assert hashes(store.site, ["inventory"])["inventory"][0] == before["inventory"][0] + 80
         with pytest.raises(IntegrityError, match="never changed or removed"):
             store.query("DELETE FROM inventory")
+
+
+def test_an_entry_that_was_waited_for_moves_too_in_a_project_that_is_stricter(unblocked: None) -> None:
+    with new_store(partition_by="day") as store, administrator(store.database) as other:
+        settings = connections[store.site.alias].settings_dict
+        connections[store.site.alias].close()
+        settings["OPTIONS"]["isolation_level"] = IsolationLevel.SERIALIZABLE.value
+
+        def make() -> list[str]:
+            try:
+                return make_partitions(store.model, store.site.alias, 0)
+            finally:
+                connections[store.site.alias].close()
+
+        other.execute("BEGIN; INSERT INTO private.inventory (value, warehouse, sku) VALUES (5, 'A', 'x')")
+        with ThreadPoolExecutor(1) as pool:
+            making = pool.submit(make)
+            wait_until_blocked(making, store.database)
+            other.execute("COMMIT")
+            [made] = making.result()
+        assert with_rows(store) == {made}
 
 
 def test_a_ledger_with_entries_becomes_partitioned_and_whole_again(unblocked: None) -> None:

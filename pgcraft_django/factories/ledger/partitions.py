@@ -89,7 +89,10 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
 
     Raises Django's `OperationalError` if somebody has been reading all of the ledger for longer than `PATIENCE`.
     """
+    is_first = not connections[using].in_atomic_block
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
+        if is_first:  # what others have done has to be seen once they are waited for, also where a project is stricter
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
         cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [PATIENCE])
         cursor.execute(f"SELECT * FROM {quote_name(_function(model._meta.db_table))}(%s)", [ahead])
         made = [name for (name,) in cursor.fetchall()]
