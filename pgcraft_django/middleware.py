@@ -1,12 +1,12 @@
 """Who is logged in is who acts: for what a request to Django writes, and for what it may see."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.db import DEFAULT_DB_ALIAS, transaction
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
 from pgcraft_django.attribution.context import Said, history_context
@@ -46,12 +46,43 @@ class HistoryContextMiddleware(_Middleware):
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         with self._context(request):
             response: HttpResponseBase = self.get_response(request)
-            return response
+        return self._streamed(request, response)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         async with self._context(request):
             response: HttpResponseBase = await self.get_response(request)
-            return response
+        return self._streamed(request, response)
+
+    def _streamed(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        """Let what is written while a response streams be said of the request, too."""
+        if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
+            steps = self._steps_async if response.is_async else self._steps
+            response.streaming_content = steps(self._context(request), response.streaming_content)
+        return response
+
+    # The block is left before each part is handed over: what the server does meanwhile is not said of the request.
+
+    @staticmethod
+    def _steps(context: history_context, content: Any) -> Iterator[Any]:
+        parts = iter(content)
+        while True:
+            with context:
+                try:
+                    part = next(parts)
+                except StopIteration:
+                    return
+            yield part
+
+    @staticmethod
+    async def _steps_async(context: history_context, content: Any) -> AsyncIterator[Any]:
+        parts = aiter(content)
+        while True:
+            async with context:
+                try:
+                    part = await anext(parts)
+                except StopAsyncIteration:
+                    return
+            yield part
 
     def _context(self, request: HttpRequest) -> history_context:
         return history_context(actor=lambda: self.get_actor(request), reason=lambda: self.get_reason(request))

@@ -1,6 +1,7 @@
 """Who is logged in is who acts."""
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -8,7 +9,7 @@ import pytest
 from asgiref.sync import async_to_sync, sync_to_async
 from django.contrib.auth.models import User
 from django.db import connection
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import path
@@ -50,7 +51,30 @@ def fail(request: HttpRequest) -> HttpResponse:
     raise ZeroDivisionError
 
 
-urlpatterns = [path("write", write), path("read", read), path("later", write_later), path("fail", fail)]
+def stream(request: HttpRequest) -> StreamingHttpResponse:
+    def parts() -> Iterator[bytes]:
+        yield b"first"
+        write(request)
+
+    return StreamingHttpResponse(parts())
+
+
+async def stream_later(request: HttpRequest) -> StreamingHttpResponse:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"first"
+        await write_later(request)
+
+    return StreamingHttpResponse(parts())
+
+
+urlpatterns = [
+    path("write", write),
+    path("read", read),
+    path("later", write_later),
+    path("fail", fail),
+    path("stream", stream),
+    path("stream-later", stream_later),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -126,6 +150,26 @@ def test_an_asynchronous_server_is_served_too(user: User, address: str) -> None:
         await client.get(address)
 
     async_to_sync(ask)()
+    assert last() == (str(user.pk), None)
+
+
+def test_what_is_written_while_a_response_streams_is_by_the_same_person(user: User, client: Client) -> None:
+    client.force_login(user)
+    parts = iter(client.get("/stream"))
+    assert next(parts) == b"first"
+    Document.objects.update(title="by the server")
+    assert last() == (None, None)
+    assert list(parts) == []
+    assert last() == (str(user.pk), None)
+
+
+def test_so_is_what_an_asynchronous_server_streams(user: User) -> None:
+    async def ask() -> list[bytes]:
+        client = AsyncClient()
+        await client.aforce_login(user)
+        return [part async for part in await client.get("/stream-later")]  # type: ignore[attr-defined]
+
+    assert async_to_sync(ask)() == [b"first"]
     assert last() == (str(user.pk), None)
 
 
