@@ -15,6 +15,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from pgcraft_django import embedded
+from pgcraft_django.errors import ServerError
 from playground_project.dotenv import add_missing_secrets
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -49,7 +50,11 @@ def _report(line: str) -> None:
 def embedded_database() -> dict[str, Any]:
     """Start or join the embedded PostgreSQL; return its entry of DATABASES."""
     folder = env.path("PGCRAFT_EMBEDDED_DIR", BASE_DIR / ".embedded" / "playground")
-    server = embedded.start(folder, report=_report)
+    try:
+        server = embedded.start(folder, report=_report)
+    except ServerError as error:
+        hint = "Here, PGCRAFT_EMBEDDED_DIR names that folder, and DATABASE_URL a server of your own."
+        raise ServerError(f"{error}\n{hint}") from error
     # `dbshell` runs psql, which comes with the server.
     os.environ["PATH"] = os.pathsep.join([os.environ.get("PATH", ""), str(embedded.find_binaries(server.major))])
     return server.database("pgcraft")

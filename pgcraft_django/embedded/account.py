@@ -69,8 +69,8 @@ def account_for(folder: Path, binaries: Path) -> Account:
     raise ServerError(
         "PostgreSQL refuses to run as root, and there is no other account for it: user namespaces are not permitted "
         f"here, and neither `postgres` nor `nobody` can enter both {binaries} and {folder.parent}. Run this as "
-        "another user, or open both folders to all users (PGCRAFT_EMBEDDED_DIR names another folder for the data), "
-        "or set DATABASE_URL to use a server of your own."
+        "another user, or open both folders to all users (embedded.start() takes another one for the data), or write a "
+        "server of your own into DATABASES."
     )
 
 

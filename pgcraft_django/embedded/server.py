@@ -94,7 +94,7 @@ if os.name != "nt":
 
 def _resolve(data_dir: Path | str) -> Path:
     if os.name == "nt":
-        raise ServerError("There is no embedded PostgreSQL on Windows. Set DATABASE_URL to use a server of your own.")
+        raise ServerError("There is no embedded PostgreSQL on Windows. Write a server of your own into DATABASES.")
     folder = Path(data_dir).resolve()
     if "\n" in str(folder) or not folder.name:
         raise ServerError(f"The embedded PostgreSQL cannot keep its data in {str(folder)!r}. {ELSEWHERE}")

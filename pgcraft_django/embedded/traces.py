@@ -18,7 +18,7 @@ from pgcraft_django.errors import ServerError
 
 PORT = 5432  # only a file name in the socket's folder
 LONGEST_BASE = 60  # a socket's path may have some 100 bytes; the rest is ours
-ELSEWHERE = "Name another folder in PGCRAFT_EMBEDDED_DIR, or set DATABASE_URL to use a server of your own."
+ELSEWHERE = "Give embedded.start() another folder, or write a server of your own into DATABASES."
 
 
 @dataclass(frozen=True)
