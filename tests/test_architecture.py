@@ -86,6 +86,11 @@ def test_no_module_is_too_long_to_read() -> None:
     assert long == {}
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_python_with_optimization_leaves_nothing_out(path: Path) -> None:
+    assert [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)] == []
+
+
 def test_public_names_can_be_imported() -> None:
     assert [name for name in pgcraft_django.__all__ if not hasattr(pgcraft_django, name)] == []
 

@@ -72,7 +72,7 @@ def maintenance_connection(connection: BaseDatabaseWrapper) -> Iterator[BaseData
 
     Raises `django.db.DatabaseError` if there is no way in.
     """
-    first_error = None
+    errors = []
     for name in MAINTENANCE:
         beside = connection.copy(NO_DB_ALIAS)
         beside.settings_dict.update(NAME=name, AUTOCOMMIT=True)
@@ -80,15 +80,14 @@ def maintenance_connection(connection: BaseDatabaseWrapper) -> Iterator[BaseData
         try:
             beside.ensure_connection()
         except DatabaseError as error:
-            first_error = first_error or error
+            errors.append(error)
             continue
         try:
             yield beside
         finally:
             beside.close()
         return
-    assert first_error is not None  # noqa: S101 - for the type checker: the loop ran
-    raise first_error
+    raise errors[0]
 
 
 def exists(beside: BaseDatabaseWrapper, name: str) -> bool:
