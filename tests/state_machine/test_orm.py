@@ -13,6 +13,7 @@ from django.apps.registry import Apps
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db.models.functions import Now
 from django.forms import modelform_factory
 from django.utils import timezone
 
@@ -327,3 +328,28 @@ def test_keys_and_fields_of_any_kind(unblocked: None) -> None:
         assert other.state_machine.allowed() == []
         with pytest.raises(TransitionError, match='"Größe & Line" 1, y cannot become it\'s 100% as it is'):
             other.state_machine.transition("it's 100%")
+
+
+def test_what_a_field_of_the_log_has_by_default_is_in_each_line_that_says_nothing_else(unblocked: None) -> None:
+    fields = {
+        "minutes": models.IntegerField(null=True, default=5),
+        "noted": models.DateField(null=True, db_default=Now()),
+        "tracking_code": models.TextField(null=True),
+    }
+    options = {"transition_fields": fields, "transition_grants": {"webuser": "all"}}
+    world = World()
+    with new_site() as site:
+        site.migrate(world.evolve(lambda apps: declare(apps, **options)))
+        orders = world.apps.get_model("shop", "Order")._base_manager.using(site.alias)
+        [first, second, third] = (orders.create(total=1) for _ in range(3))
+        first.state_machine.transition("confirmed")
+        first.state_machine.transition("shipped", minutes=9, noted=datetime.date(2020, 1, 1), tracking_code="x")
+        orders.filter(pk=second.pk).update(state="confirmed")
+        site.query("SELECT api.orders_transition(%s, 'confirmed')", [second.pk + 1])
+        lines = [list(order.state_machine.history) for order in (first, second, third)]
+        assert [[line.minutes for line in of_one] for of_one in lines] == [[5, 5, 9], [5, 5], [5, 5]]
+        assert [[line.noted.year > 2020 for line in of_one] for of_one in lines] == [
+            [True, True, False],
+            *[[True, True]] * 2,
+        ]
+        assert {line.tracking_code for of_one in lines for line in of_one} == {None, "x"}

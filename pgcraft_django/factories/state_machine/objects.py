@@ -8,6 +8,7 @@ from pgcraft_django.bodies import one_line, read_body
 from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.factories.actor import ACTOR, REASON
+from pgcraft_django.factories.base import default_sql
 from pgcraft_django.factories.guard import RESTORING, guard_insert, guard_log
 from pgcraft_django.factories.state_machine.machine import Machine
 from pgcraft_django.factories.state_machine.signature import Signature
@@ -153,12 +154,19 @@ def _changed(parts: Parts) -> Function:
             given="\n".join(f"{name} {kind};" for name, kind in zip(given, extras.values(), strict=True)),
             take_extras=_take_extras(parts.log, names, given),
             extras="".join(f", {name}" for name in names),
-            extra_values="".join(f",\n{name}" for name in given),
+            extra_values="".join(f",\n{value}" for value in _or_default(parts.signature.extra_fields, given)),
             actor=ACTOR,
             reason=REASON,
         ),
         reads={**parts.reads, parts.table: {**parts.reads[parts.table], **column_types(fields)}},
     )
+
+
+def _or_default(fields: list[AnyField], given: list[str]) -> Iterator[str]:
+    """Yield what the log holds of each field: the value that was given, or else what the column has by default."""
+    for field, name in zip(fields, given, strict=True):
+        default = default_sql(field)
+        yield name if default is None else f"coalesce({name}, {default})"
 
 
 def _take_extras(log: str, names: list[str], given: list[str]) -> str:

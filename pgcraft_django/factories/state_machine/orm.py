@@ -4,6 +4,7 @@ from typing import Any, overload
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, router, transaction
+from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 
 from pgcraft_django.attribution.acting import acting_role
@@ -127,7 +128,8 @@ class InstanceMachine:
         if unknown := sorted(extra.keys() - known):
             raise TypeError(f"transition() got values for {unknown}, which transition_fields do not have.")
         entry = self._log(**extra)
-        return {field.attname: getattr(entry, field.attname) for field in fields}
+        values = {field.attname: getattr(entry, field.attname) for field in fields}
+        return {name: None if isinstance(value, DatabaseDefault) else value for name, value in values.items()}
 
     def _parameters(self, signature: Signature, given: dict[str, Any], using: str) -> list[Any]:
         connection = connections[using]
