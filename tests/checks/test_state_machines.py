@@ -110,6 +110,18 @@ def test_a_guard_is_about_columns_that_a_trigger_sees(apps: Apps) -> None:
     assert "'same' is computed when it is read. It takes db_persist=True." in found[0].msg
 
 
+def test_a_guard_is_not_about_the_state(apps: Apps) -> None:
+    """It is asked of the changed row, where the state is the new one: what it was is what the transition says."""
+    model(
+        apps,
+        base=PGCraftStateMachine,
+        pgcraft={"transitions": {"a": [Transition("b", guard=Q(name="x") & Q(state="a"))]}},
+        state=models.TextField(default="a"),
+    )
+    expect(found := messages(apps), "E075", 'Transition("b", guard=Q(…))')
+    assert "'state' is 'b' there, and no longer what it was. Leave it out." in found[0].msg
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -146,6 +146,8 @@ def _wrong_guard(model: type[models.Model], way: Transition) -> str:
         _, fields = condition_sql(model, way.guard)  # type: ignore[arg-type]
     except FieldError as wrong:
         return str(wrong)
+    if (state := state_field(model)) in fields:
+        return f"{state.name!r} is {way.to!r} there, and no longer what it was. Leave it out."
     virtual = next((field.name for field in fields if is_virtual(field)), "")
     return f"{virtual!r} is computed when it is read. It takes db_persist=True." if virtual else ""
 
