@@ -5,14 +5,16 @@ import time
 
 import psycopg
 import pytest
-from django.db import DatabaseError, IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
 from django.utils import timezone
 from psycopg.errors import CheckViolation
 
 from pgcraft_django.objects import Role
 from tests.state_machine.conftest import Shop
+from tests.state_machine.orders import declare
 from tests.support.app_user import app_user
 from tests.support.databases import administrator
+from tests.support.world import Site, World
 
 COLUMNS = """
     SELECT attname FROM pg_attribute
@@ -90,6 +92,30 @@ def test_a_row_begins_in_the_initial_state(shop: Shop) -> None:
         with pytest.raises(IntegrityError, match=f"A new row of orders cannot be {state}: it begins as pending"):
             shop.query("INSERT INTO orders (state) VALUES ('pending'), (%s)", state)
     assert shop.query("SELECT 1 FROM orders_transition") == []
+
+
+def test_a_state_is_spelled_as_it_is_declared_also_where_its_collation_ignores_case(
+    unblocked: None, world: World, site: Site
+) -> None:
+    [[has_icu]] = site.query("SELECT EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu')")
+    # A server that was built without ICU has no collation that ignores case.
+    kind = "provider = icu, locale = 'und-u-ks-level2', deterministic = false" if has_icu else "locale = 'C'"
+    site.query(f"CREATE COLLATION public.lax ({kind})")
+    state = models.CharField(max_length=20, default="pending", db_collation="lax")
+    site.migrate(world.evolve(lambda apps: declare(apps, fields={"state": state})))
+    site.query("INSERT INTO orders (total) VALUES (5)")
+    for statement in (
+        "INSERT INTO orders (state) VALUES ('Pending')",
+        "UPDATE orders SET state = 'PENDING'",
+        "UPDATE orders SET state = 'Confirmed'",
+    ):
+        with pytest.raises(IntegrityError, match=r"it begins as pending|cannot become"):
+            site.query(statement)
+    site.query("UPDATE orders SET state = 'confirmed'")
+    assert site.query("SELECT from_state, to_state FROM orders_transition ORDER BY step") == [
+        (None, "pending"),
+        ("pending", "confirmed"),
+    ]
 
 
 def test_an_upsert_is_judged_by_what_it_does(shop: Shop) -> None:

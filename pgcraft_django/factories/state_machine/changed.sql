@@ -11,7 +11,7 @@ BEGIN
             MESSAGE = pg_catalog.format('A row of %I keeps its key: the log of its states is told by it.', TG_TABLE_NAME),
             SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME;
     END IF;
-    IF (OLD.{state}, NEW.{state}) NOT IN (
+    IF {step_taken} NOT IN (
         {declared}
     ) OR NEW.{state} IS NULL THEN
         RAISE EXCEPTION USING

@@ -8,7 +8,7 @@ BEGIN
     END IF;
     SELECT coalesce(entity.{state}, 'NULL') INTO wrong
     FROM new_rows AS entity
-    WHERE entity.{state} IS DISTINCT FROM {initial}
+    WHERE {state_of_entity} IS DISTINCT FROM {initial}
     LIMIT 1;
     IF FOUND THEN
         RAISE EXCEPTION USING
@@ -26,7 +26,7 @@ BEGIN
             AND other.tgtype & 70 = 4 -- AFTER INSERT
     ) AND EXISTS (
         SELECT FROM new_rows AS fresh
-        WHERE (SELECT entity.{state} FROM {table} AS entity WHERE {same_entity}) <> {initial}
+        WHERE (SELECT {state_of_entity} FROM {table} AS entity WHERE {same_entity}) <> {initial}
     ) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'object_not_in_prerequisite_state',

@@ -35,6 +35,11 @@ class Parts:
         self.keys = self.signature.keys
         self.state = quote_name(column_name(machine.field))
 
+    def state_of(self, row: str) -> str:
+        """Return the state of a row, to be compared letter by letter also where its collation has "new" equal "NEW"."""
+        exactly = ' COLLATE "C"' if getattr(self.machine.field, "db_collation", None) else ""
+        return f"{row}.{self.state}{exactly}"
+
     def key_of(self, row: str) -> list[str]:
         """Return the columns of the key in a row of SQL."""
         return [f"{row}.{quote_name(key)}" for key in self.keys]
@@ -80,8 +85,11 @@ def machine_objects(parts: Parts) -> Iterator[DatabaseObject]:
     )
     changed = _changed(parts)
     yield changed
-    columns = [*map(quote_name, parts.keys), parts.state]
-    condition = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in columns)
+    pairs = [
+        *zip(parts.key_of("OLD"), parts.key_of("NEW"), strict=True),
+        (parts.state_of("OLD"), parts.state_of("NEW")),
+    ]
+    condition = " OR ".join(f"{old} IS DISTINCT FROM {new}" for old, new in pairs)
     yield Trigger(
         schema=parts.schema,
         table=parts.table_name,
@@ -106,6 +114,7 @@ def _created(parts: Parts) -> Function:
             __file__,
             "created",
             state=parts.state,
+            state_of_entity=parts.state_of("entity"),
             column=quote_text(column_name(parts.machine.field)),
             initial=quote_text(parts.machine.initial),
             log=parts.log,
@@ -141,6 +150,7 @@ def _changed(parts: Parts) -> Function:
             __file__,
             "changed",
             state=parts.state,
+            step_taken=f"({parts.state_of('OLD')}, {parts.state_of('NEW')})",
             column=quote_text(column_name(parts.machine.field)),
             declared=parts.declared,
             unmet=unmet,
@@ -320,6 +330,7 @@ def _unmet(parts: Parts) -> tuple[str, list[AnyField]]:
         except FieldError:  # left to the checks; until then nobody goes this way
             condition, fields = "false", []
         pair = f"({quote_text(state)}, {quote_text(way.to)})"
-        cases.append(f"    WHEN (OLD.{parts.state}, NEW.{parts.state}) = {pair} THEN ({condition}) IS NOT TRUE")
+        step = f"({parts.state_of('OLD')}, {parts.state_of('NEW')})"
+        cases.append(f"    WHEN {step} = {pair} THEN ({condition}) IS NOT TRUE")
         read += fields
     return ("\n".join(["CASE", *cases, "    ELSE false", "END"]) if cases else "false"), read
