@@ -50,6 +50,7 @@ def install() -> None:
         commands.MigrationExecutor = type("MigrationExecutor", (CarefulMigrations, commands.MigrationExecutor), {})
     if not hasattr(migrate.Command.handle, "pgcraft_alone"):
         migrate.Command.handle = _alone(migrate.Command.handle)  # type: ignore[method-assign]
+        migrate.Command.execute = _reaching(migrate.Command.execute)  # type: ignore[method-assign]
 
 
 def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
@@ -58,8 +59,6 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(handle)
     def handle_alone(self: Any, *args: Any, **options: Any) -> Any:
         connection = connections[options.get("database") or DEFAULT_DB_ALIAS]
-        if connection.vendor == "postgresql":
-            _reach(connection)
         if connection.vendor != "postgresql" or options.get("check_unapplied") or options.get("plan"):
             return handle(self, *args, **options)
         # Within a transaction it ends with that one, which may be aborted then.
@@ -97,14 +96,22 @@ def _locked(connection: BaseDatabaseWrapper, until_end: bool) -> bool:
         return bool(cursor.fetchone()[0])
 
 
-def _reach(connection: BaseDatabaseWrapper) -> None:
-    """Connect, or say why not as the other commands do, without a traceback."""
-    from pgcraft_django.lifecycle.database import reach
+def _reaching(execute: Callable[..., Any]) -> Callable[..., Any]:
+    """Connect first, or say why not as the other commands do, without a traceback: Django's checks ask the server."""
 
-    try:
-        reach(connection)
-    except ServerError as error:
-        raise CommandError(str(error)) from error
+    @wraps(execute)
+    def execute_there(self: Any, *args: Any, **options: Any) -> Any:
+        from pgcraft_django.lifecycle.database import reach
+
+        connection = connections[options.get("database") or DEFAULT_DB_ALIAS]
+        if connection.vendor == "postgresql":
+            try:
+                reach(connection)
+            except ServerError as error:
+                raise CommandError(str(error)) from error
+        return execute(self, *args, **options)
+
+    return execute_there
 
 
 class CarefulMigrations(MigrationExecutor):

@@ -680,6 +680,13 @@ def test_reset_shows_both_losses_asks_once_and_wipes_both(started: Project) -> N
 
 ARGUMENTS = {"pgcraft_rollback": ["shop"], "pgcraft_reset": ["--no-input"], "pgcraft_wipe_db": ["--no-input"]}
 ARGUMENTS |= {"pgcraft_serve": ["--port", "0"]}
+CHECKED = (
+    MODELS
+    + """
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["name"], name="once", nulls_distinct=False)]
+"""
+)  # Django's check of it asks the server
 ABOUT_A_DATABASE = ["migrate"] + [
     name
     for name, app in sorted(get_commands().items())
@@ -690,6 +697,7 @@ ABOUT_A_DATABASE = ["migrate"] + [
 @pytest.mark.parametrize("command", ABOUT_A_DATABASE)
 def test_a_database_that_cannot_be_used_is_one_message_without_a_password(project: Project, command: str) -> None:
     arguments = [command, *ARGUMENTS.get(command, ())]
+    project.write("shop", "models.py", CHECKED)
     binary = {"PGCRAFT_POSTGREST": str(find_binary())}
     reachable = project.entry
     project.entry = {**reachable, "HOST": "127.0.0.1", "PORT": "1", "PASSWORD": CANARY}
