@@ -194,6 +194,22 @@ def test_entries_in_the_default_partition_move_to_their_own_while_others_book(un
             store.query("DELETE FROM inventory")
 
 
+def test_who_waits_for_entries_that_move_reads_all_of_them(unblocked: None) -> None:
+    with new_store(partition_by="day") as store, administrator(store.database) as maker:
+        store.add(5)
+
+        def read() -> list[tuple[Any, ...]]:
+            with administrator(store.database) as reader:
+                return reader.execute("SELECT sum(value) FROM private.inventory").fetchall()
+
+        maker.execute("BEGIN; SET search_path = private; SELECT inventory_partitions(0)")
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+            wait_until_blocked(reading, store.database)
+            maker.execute("COMMIT")
+            assert reading.result() == [(5,)]
+
+
 def test_an_entry_that_was_waited_for_moves_too_in_a_project_that_is_stricter(unblocked: None) -> None:
     with new_store(partition_by="day") as store, administrator(store.database) as other:
         settings = connections[store.site.alias].settings_dict

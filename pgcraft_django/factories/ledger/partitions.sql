@@ -37,12 +37,13 @@ BEGIN
         EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE "created_at" >= %L AND "created_at" < %L)', rest, begins, ends)
         INTO has_rows;
         IF ends > pg_catalog.now() OR has_rows THEN
-            -- Who is about to add to the default partition waits before a partition is chosen, and then chooses this one.
+            -- Who is about to add to the default partition, or to read it, waits before partitions are chosen, and then
+            -- chooses this one, too. Later, a reader would wait for the default one, and find there what is left in it.
             EXECUTE pg_catalog.format(
                 'LOCK TABLE ONLY %s IN %s MODE', home,
                 CASE
-                    WHEN begins > pg_catalog.clock_timestamp() + interval '1 minute' THEN 'SHARE UPDATE EXCLUSIVE'
-                    ELSE 'SHARE ROW EXCLUSIVE'
+                    WHEN has_rows OR begins <= pg_catalog.clock_timestamp() + interval '1 minute' THEN 'ACCESS EXCLUSIVE'
+                    ELSE 'SHARE UPDATE EXCLUSIVE'
                 END
             );
             EXECUTE pg_catalog.format(
