@@ -23,8 +23,8 @@ class Effect(Enum):
 _FIRST_WORD = re.compile(r"\A(?:[\s(;]|--[^\n]*|/\*.*?\*/)*(\w*)", re.DOTALL)
 _EFFECTS = {
     **dict.fromkeys(("insert", "update", "delete", "merge", "copy", "execute"), Effect.CHANGES),
-    **dict.fromkeys(("rollback", "abort"), Effect.UNDOES),
-    **dict.fromkeys(("begin", "start", "savepoint", "release", "commit", "end", "set", "reset", "show"), Effect.NONE),
+    **dict.fromkeys(("rollback", "abort", "commit", "end"), Effect.UNDOES),
+    **dict.fromkeys(("begin", "start", "savepoint", "release", "set", "reset", "show"), Effect.NONE),
     **dict.fromkeys(("lock", "fetch", "move", "close", "listen", "unlisten", "notify"), Effect.NONE),
 }
 _QUERIES = {"select", "with", "values", "table", "explain"}

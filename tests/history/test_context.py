@@ -217,8 +217,10 @@ def test_transactions_by_hand_are_told_too(school: Place) -> None:
         for begin, end in (("BEGIN", "COMMIT"), ("START TRANSACTION", "END")):
             school.query(begin)
             change(school)
+            school.query(f"{end} AND CHAIN")
+            change(school)
             school.query(end)
-            assert last(school) == [("a", None)]
+            assert last(school, 2) == [("a", None)] * 2
         connection.set_autocommit(False)
         try:
             for _ in range(2):
