@@ -78,6 +78,7 @@ Attributes
     E087  `attribute_api` or `extra_api` is not an API.
     E088  `extra` is neither `True` nor `False`.
     E089  A foreign key refers to an attribute, which is no column.
+    E090  Attributes would have one index, by the name that is made for it.
 
 Ledgers
     E091  The value cannot hold every amount exactly.

@@ -16,12 +16,12 @@ from django.db import models
 from pgcraft_django.api import API, is_api
 from pgcraft_django.checks.names import check_column, check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
-from pgcraft_django.factories.eav.checks import check_reference
+from pgcraft_django.factories.eav.checks import check_index_names, check_reference
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import MAX_BYTES, is_identifier, shorten
 from pgcraft_django.options import declared_names
 from pgcraft_django.plugins.base import Plugin, get_plugins
-from pgcraft_django.registry import concerned_models, is_factory_model
+from pgcraft_django.registry import concerned_models, is_factory_model, possible_models, table_schema
 
 QUOTE = '"'
 MISREAD = {"%": "percent", "$": "dollar"}
@@ -58,6 +58,7 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
         if not model._meta.proxy:
             yield from _names(model)
     yield from _cut_names(apps)
+    yield from check_index_names((model, table_schema(model)) for model in possible_models(apps))
     yield from _migrations(apps)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
-from django.core.checks import CheckMessage
+from django.core.checks import ERROR, CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
 
@@ -16,9 +16,12 @@ from pgcraft_django.columns import is_indexed
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import is_identifier
+from pgcraft_django.objects import Function
+from pgcraft_django.objects.base import ObjectKey
 from pgcraft_django.policies.conditions import Rendered, render
-from pgcraft_django.policies.declaration import Policy, declared_policies, expand_commands, get_policies
-from pgcraft_django.registry import concerned_models, is_factory_model, policy_registrations
+from pgcraft_django.policies.declaration import Policy, declared_policies, expand_commands, get_policies, policy_names
+from pgcraft_django.policies.objects import policy_objects
+from pgcraft_django.registry import concerned_models, is_factory_model, policy_registrations, possible_models
 
 EXAMPLE = 'policies = [OwnerPolicy("user")]'
 
@@ -31,6 +34,13 @@ def check_policies(
 
 
 def _check(apps: Apps) -> Iterator[CheckMessage]:
+    found = list(_each(apps))
+    yield from found
+    if all(item.level < ERROR for item in found):
+        yield from _functions(apps)
+
+
+def _each(apps: Apps) -> Iterator[CheckMessage]:
     for model in concerned_models(apps):
         yield from _registered(model)
         declared = declared_policies(model)
@@ -75,14 +85,33 @@ def _registered(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 
 def _names(model: type[models.Model], policies: Sequence[Policy]) -> Iterator[CheckMessage]:
-    names = Counter(policy.name if isinstance(policy.name, str) else "" for policy in policies)
+    names: Counter[str] = Counter()
+    for policy in policies:
+        made = policy_names(policy, expand_commands(policy.commands)).values()
+        names.update({name if isinstance(name, str) else "" for name in (policy.name, *made)})
     for name, times in names.items():
         if not is_identifier(name):
             message = f"A policy is called {name!r}, which PostgreSQL cannot hold."
             yield error("E102", message, hint='Write Policy("owner", …)', obj=model)
         elif times > 1:
-            message = f"{times} policies are called {name!r}."
+            message = f"{times} policies would be called {name!r}: one for several commands becomes one for each."
             yield error("E102", message, hint=f"Write name={source(f'{name}_2')} in one of them", obj=model)
+
+
+def _functions(apps: Apps) -> Iterator[CheckMessage]:
+    """Find policies of two tables whose functions would be the same one: table `a_b` and policy `c`, `a` and `b_c`."""
+    known: dict[ObjectKey, type[models.Model]] = {}
+    for model in possible_models(apps):
+        for item in policy_objects(model, ()) if not model._meta.proxy else ():
+            other = known.setdefault(item.key, model) if isinstance(item, Function) else model
+            if other is not model:
+                yield error(
+                    "E102",
+                    f"Policies of {other._meta.label} and {model._meta.label} would have one function: its name, "
+                    f"{item.key.name!r}, is made of those of table and policy.",
+                    hint="Write another name= in one of them",
+                    obj=model,
+                )
 
 
 def _commands(model: type[models.Model], policy: Policy) -> Iterator[CheckMessage]:

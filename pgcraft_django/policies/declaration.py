@@ -3,12 +3,13 @@
 The owner of the tables, which Django usually is, bypasses them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import models
 
 from pgcraft_django.api import ALL, PRIVILEGES
 from pgcraft_django.factories.base import get_factory
+from pgcraft_django.naming import plain_text
 from pgcraft_django.plugins.base import option
 from pgcraft_django.policies.claims import Claim
 from pgcraft_django.registry import is_factory_model, policy_registrations
@@ -143,3 +144,9 @@ def expand_commands(commands: object) -> tuple[str, ...]:
         return (ALL,)
     named = commands if isinstance(commands, list | tuple) else ()
     return tuple(command for command in PRIVILEGES if command in named)
+
+
+def policy_names(policy: Policy, commands: Collection[str]) -> dict[str, str]:
+    """Return command -> name of PostgreSQL's policy for it: of several, each has one of its own."""
+    name = plain_text(policy.name)
+    return {command: name if len(commands) == 1 else f"{name}_{command}" for command in commands}

@@ -13,7 +13,7 @@ from pgcraft_django.objects import DatabaseObject, FunctionGrant, Role, RowSecur
 from pgcraft_django.objects import Policy as PolicyObject
 from pgcraft_django.policies.companions import indexes, visible_rows
 from pgcraft_django.policies.conditions import Rendered, render
-from pgcraft_django.policies.declaration import Policy, expand_commands, protecting_policies
+from pgcraft_django.policies.declaration import Policy, expand_commands, policy_names, protecting_policies
 from pgcraft_django.registry import table_schema
 
 
@@ -69,11 +69,11 @@ def _objects(
         for role in sorted(set(roles) & set(limited) if limited else roles):
             yield FunctionGrant(schema=function.schema, function=function.name, arguments=function.arguments, role=role)
     using, check = (rendered[part].sql if part in rendered else "" for part in ("using", "check"))
-    for command in commands:
+    for command, name in policy_names(policy, commands).items():
         yield PolicyObject(
             schema=schema,
             table=source.table,
-            name=plain_text(policy.name) if len(commands) == 1 else f"{policy.name}_{command}",
+            name=name,
             roles=limited,
             command=command,
             permissive=policy.permissive,

@@ -104,6 +104,14 @@ def test_constraints_that_attributes_cannot_have_are_refused(apps: Apps, meta: A
     expect(messages(apps), "E086", 'name="wrong"')
 
 
+def test_attributes_do_not_share_an_index(apps: Apps) -> None:
+    """One of them was not made, and what was to be unique was not."""
+    for name, table, attribute in (("Product", "product", "type_code"), ("Type", "product_type", "code")):
+        fields = {attribute: models.TextField(unique=True)}
+        model(apps, name, base=PGCraftEAV, meta={"db_table": table}, **fields)
+    expect(messages(apps), "E090", "UniqueConstraint(fields=")
+
+
 @pytest.mark.parametrize("wrong", ["select", ["select"], {"webuser": "all"}])
 @pytest.mark.parametrize("option", ["attribute_api", "extra_api"])
 def test_the_apis_of_what_is_beside_are_apis(apps: Apps, option: str, wrong: Any) -> None:

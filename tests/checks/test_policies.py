@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.contrib.auth.models import User
+from django.core.checks import ERROR
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 
@@ -45,6 +46,26 @@ def test_policies_are_a_list_of_policies(apps: Apps, wrong: Any) -> None:
 def test_each_policy_has_a_name_of_its_own(apps: Apps) -> None:
     model(apps, pgcraft={"policies": [PublicReadPolicy(), PublicReadPolicy()]})
     expect(messages(apps), "E102", 'name="public_read_2"')
+
+
+def test_one_for_several_commands_does_not_take_the_name_of_another(apps: Apps) -> None:
+    """There was one policy in the place of the two."""
+    hidden = Policy("owner_select", commands=["select"], using=Q(name="x"), permissive=False)
+    model(apps, pgcraft={"policies": [hidden, OwnerPolicy("name", commands=["select", "delete"])]})
+    expect([item for item in messages(apps) if item.level >= ERROR], "E102", 'name="owner_select_2"')
+
+
+def test_no_policy_of_a_table_gets_the_function_of_another_ones(apps: Apps) -> None:
+    """It let in who the other one lets in."""
+    for name, table, policy, claim in (("One", "a", "b_c", "sub"), ("Two", "a_b", "c", "boss")):
+        model(
+            apps,
+            name,
+            meta={"db_table": table},
+            parent=models.ForeignKey("self", models.CASCADE, null=True),
+            pgcraft={"policies": [Policy(policy, using=Q(parent__name=Claim(claim)))]},
+        )
+    expect(messages(apps), "E102", "another name=")
 
 
 @pytest.mark.parametrize("name", ["", "x" * 64, 1])

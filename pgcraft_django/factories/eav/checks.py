@@ -1,6 +1,6 @@
 """What a model whose fields are attributes cannot have."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.core.checks import CheckMessage
@@ -11,9 +11,11 @@ from django.db.models.expressions import RawSQL
 from pgcraft_django.api import API, as_apis, is_api
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.eav.document import DATA, is_column
+from pgcraft_django.factories.eav.indexes import attribute_indexes
 from pgcraft_django.factories.eav.sql import condition_sql
 from pgcraft_django.factories.foreign_key import PGCraftForeignKey, refers_to_view
 from pgcraft_django.messages import error, renamed, source
+from pgcraft_django.objects.base import ObjectKey
 from pgcraft_django.plugins.base import option
 
 LOG_COLUMNS = {"log_id", "step", "former", "attribute", "old_value", "new_value", "at", "actor", "reason", "operation"}
@@ -125,6 +127,28 @@ def _impossible(model: type[models.Model], item: Any, why: str) -> CheckMessage:
         hint=f"Write {type(item).__name__}(…, name={source(item.name)}) without that",
         obj=model,
     )
+
+
+def check_index_names(made: Iterable[tuple[type[models.Model], str]]) -> Iterator[CheckMessage]:
+    """Find attributes whose indexes would be the same one: `type_code` of `product`, and `code` of `product_type`.
+
+    `made` are models, each with the schema of its tables.
+    """
+    known: dict[ObjectKey, type[models.Model]] = {}
+    for model, schema in made:
+        if not get_factory(model).has_view or model._meta.proxy or not is_possible(model):
+            continue
+        for index in attribute_indexes(model, schema):
+            if index.key in known:
+                yield error(
+                    "E090",
+                    f"Attributes of {known[index.key]._meta.label} and {model._meta.label} would have one index: its "
+                    f"name, {index.name!r}, is made of those of table and column.",
+                    hint="Write models.UniqueConstraint(fields=[…], name=…) in class Meta in place of unique=True, or "
+                    "models.Index(fields=[…], name=…) in place of db_index=True, in one of them",
+                    obj=model,
+                )
+            known[index.key] = model
 
 
 def check_reference(model: type[models.Model], field: Any) -> Iterator[CheckMessage]:
