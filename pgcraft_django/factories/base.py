@@ -25,7 +25,16 @@ from pgcraft_django.naming import quote_name, quote_value
 from pgcraft_django.plugins.base import Plugin, get_plugins, option
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from pgcraft_django.objects import DatabaseObject
+
+    Instance = TypeVar("Instance", bound=models.Model, covariant=True, default=Any)
+    """What a queryset has: with a default, because who inherits from one of ours need not say of which model it is."""
+else:
+    from typing import TypeVar
+
+    Instance = TypeVar("Instance")
 
 
 class Source(NamedTuple):

@@ -4,7 +4,7 @@ PostgreSQL has no foreign keys to views, so the constraint is one to the table b
 `ForeignKey`: without a constraint where the package makes it.
 """
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage
 from django.db import models
@@ -14,8 +14,15 @@ from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import quote_name, shorten
 from pgcraft_django.objects import Constraint
 
-_Set = TypeVar("_Set")
-_Get = TypeVar("_Get")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    _Set = TypeVar("_Set", default=Any)
+    _Get = TypeVar("_Get", default=Any)
+else:
+    from typing import TypeVar
+
+    _Set, _Get = TypeVar("_Set"), TypeVar("_Get")
 
 KEEPING = {models.PROTECT, models.RESTRICT, models.DO_NOTHING}
 """What a foreign key does to its row when what it refers to is deleted: nothing, as rows take it that never change."""

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterable
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from django.db import models
 from django.db.models.sql import Query
@@ -11,7 +11,7 @@ from django.db.models.sql.datastructures import BaseTable
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.columns import column_name
 from pgcraft_django.factories.append_only.objects import STAMPS
-from pgcraft_django.factories.base import check_moment, fields_to_insert, readable_columns
+from pgcraft_django.factories.base import Instance, check_moment, fields_to_insert, readable_columns
 from pgcraft_django.naming import quote_name, quote_names
 
 
@@ -87,7 +87,7 @@ def former_rows(rows: models.QuerySet[Any], when: datetime.datetime | None) -> A
     return clone
 
 
-class HistoryQuerySet(models.QuerySet[Any]):
+class HistoryQuerySet(models.QuerySet[Instance]):
     """A queryset that can go back in time."""
 
     _as_of: datetime.datetime | None = None
@@ -131,11 +131,11 @@ class HistoryQuerySet(models.QuerySet[Any]):
         self._refuse_past()
         return super().select_for_update(*args, **options)
 
-    def create(self, **values: Any) -> Any:
+    def create(self, **values: Any) -> Instance:
         self._refuse_past()
         return super().create(**values)
 
-    def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Any]:
+    def bulk_create(self, objs: Iterable[Any], *args: Any, **options: Any) -> list[Instance]:
         self._refuse_past()
         return super().bulk_create(objs, *args, **options)
 
@@ -152,4 +152,9 @@ class HistoryQuerySet(models.QuerySet[Any]):
     delete.queryset_only = True  # type: ignore[attr-defined]
 
 
-HistoryManager = models.Manager.from_queryset(HistoryQuerySet)
+if TYPE_CHECKING:  # most type checkers do not know what from_queryset() returns
+
+    class HistoryManager(HistoryQuerySet[Instance], models.Manager[Instance]):  # type: ignore[misc]
+        """A manager with the methods of the queryset."""
+else:
+    HistoryManager = models.Manager.from_queryset(HistoryQuerySet)

@@ -1,7 +1,7 @@
 """Former versions in the ORM: what they differ in, what has changed when, and how to get one back."""
 
 import datetime
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from asgiref.sync import sync_to_async
 from django.db import models, router, transaction
@@ -15,7 +15,12 @@ class VersionQuerySet(models.QuerySet[Any]):
         return self.filter(valid_to__gte=begin, valid_to__lt=end)
 
 
-VersionManager = models.Manager.from_queryset(VersionQuerySet)
+if TYPE_CHECKING:  # most type checkers do not know what from_queryset() returns
+
+    class VersionManager(VersionQuerySet, models.Manager[Any]):  # type: ignore[misc]
+        """A manager with the methods of the queryset."""
+else:
+    VersionManager = models.Manager.from_queryset(VersionQuerySet)
 
 
 class History:
@@ -25,7 +30,7 @@ class History:
         self.model = model
 
     @overload
-    def __get__(self, instance: None, owner: type[models.Model]) -> "VersionManager[Any]": ...
+    def __get__(self, instance: None, owner: type[models.Model]) -> VersionManager: ...
 
     @overload
     def __get__(self, instance: models.Model, owner: type[models.Model]) -> VersionQuerySet: ...

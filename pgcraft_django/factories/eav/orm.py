@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Callable
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from django.core.exceptions import EmptyResultSet
 from django.core.management.color import no_style
@@ -10,6 +10,7 @@ from django.db import NotSupportedError, OperationalError, connections, models, 
 
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import SERIALIZATION_FAILURE, sqlstate
+from pgcraft_django.factories.base import Instance
 from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.plugins.base import option
 
@@ -17,7 +18,7 @@ ATTEMPTS = 10
 """How often a request writes that cannot lock."""
 
 
-class EAVQuerySet(models.QuerySet[Any]):
+class EAVQuerySet(models.QuerySet[Instance]):
     """A queryset whose updates and deletions wait for the updates of others, as they do with tables.
 
     An UPDATE of a view computes new values from the rows as it has found them. Where somebody else changes them in
@@ -47,7 +48,7 @@ class EAVQuerySet(models.QuerySet[Any]):
                 self._lock()
             return super()._raw_delete(using)
 
-    def update_or_create(self, *args: Any, **values: Any) -> tuple[Any, bool]:
+    def update_or_create(self, *args: Any, **values: Any) -> tuple[Instance, bool]:
         rows: Any = self
         if self._cannot_lock():
             rows = _WithoutLocks(self.model, self.query, self.db, self._hints)  # type: ignore[attr-defined]
@@ -101,14 +102,19 @@ class EAVQuerySet(models.QuerySet[Any]):
     update_or_create.alters_data = True  # type: ignore[attr-defined]
 
 
-class _WithoutLocks(EAVQuerySet):
+class _WithoutLocks(EAVQuerySet[Any]):
     """For a request that may not lock."""
 
     def select_for_update(self, *args: Any, **options: Any) -> Self:
         return self._chain()  # type: ignore[attr-defined, no-any-return]
 
 
-EAVManager = models.Manager.from_queryset(EAVQuerySet)
+if TYPE_CHECKING:  # most type checkers do not know what from_queryset() returns
+
+    class EAVManager(EAVQuerySet[Instance], models.Manager[Instance]):  # type: ignore[misc]
+        """A manager with the methods of the queryset."""
+else:
+    EAVManager = models.Manager.from_queryset(EAVQuerySet)
 
 
 class SavesEntities(LoadedModel):
@@ -140,7 +146,12 @@ class LogQuerySet(models.QuerySet[Any]):
         return self.filter(at__gte=begin, at__lt=end)
 
 
-LogManager = models.Manager.from_queryset(LogQuerySet)
+if TYPE_CHECKING:
+
+    class LogManager(LogQuerySet, models.Manager[Any]):  # type: ignore[misc]
+        """A manager with the methods of the queryset."""
+else:
+    LogManager = models.Manager.from_queryset(LogQuerySet)
 
 
 class History:
@@ -150,7 +161,7 @@ class History:
         self.model = log
 
     @overload
-    def __get__(self, instance: None, owner: type[models.Model]) -> "LogManager[Any]": ...
+    def __get__(self, instance: None, owner: type[models.Model]) -> LogManager: ...
 
     @overload
     def __get__(self, instance: models.Model, owner: type[models.Model]) -> LogQuerySet: ...

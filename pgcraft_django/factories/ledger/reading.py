@@ -11,14 +11,14 @@ from django.db.models import Window
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.columns import column_name
 from pgcraft_django.errors import RoleError
-from pgcraft_django.factories.base import check_moment, readable_columns
+from pgcraft_django.factories.base import Instance, check_moment, readable_columns
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
 from pgcraft_django.plugins.base import option
 
 
-class Reading(RollingQuerySet):
+class Reading(RollingQuerySet[Instance]):
     """What a ledger can be asked."""
 
     def as_of(self, when: datetime.datetime) -> Self:

@@ -10,6 +10,7 @@ from django.db.models import Count, Sum, Window
 from django.db.models.functions import Trunc
 from django.utils import timezone
 
+from pgcraft_django.factories.base import Instance
 from pgcraft_django.factories.ledger.shape import balances_of, signed_expression, total_field, value_field
 from pgcraft_django.messages import renamed
 from pgcraft_django.naming import quote_name, quote_text
@@ -28,7 +29,7 @@ class _Last(models.ValueRange):
         return f"interval '{self.window.total_seconds():f} seconds' PRECEDING", "CURRENT ROW"
 
 
-class RollingQuerySet(models.QuerySet[Any]):
+class RollingQuerySet(models.QuerySet[Instance]):
     """Entries, summed up over time."""
 
     def rollup(self, period: str, *dimensions: str) -> Any:

@@ -4,7 +4,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import localcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
@@ -13,7 +13,7 @@ from django.utils.hashable import make_hashable
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
-from pgcraft_django.factories.base import fields_to_insert
+from pgcraft_django.factories.base import Instance, fields_to_insert
 from pgcraft_django.factories.ledger.reading import Reading, conditions
 from pgcraft_django.factories.ledger.shape import (
     CREDIT,
@@ -41,8 +41,14 @@ _NOT_REACHED = (
 )
 
 
-class LedgerQuerySet(Reading):
+class LedgerQuerySet(Reading[Instance]):
     """A queryset that knows balances, and books entries."""
+
+    @overload
+    def record(self, legs: Iterable[Mapping[str, Any]], /, *, idempotency_key: str | None = None) -> list[Instance]: ...
+
+    @overload
+    def record(self, legs: None = None, /, *, idempotency_key: str | None = None, **leg: Any) -> Instance: ...
 
     def record(
         self,
@@ -75,7 +81,7 @@ class LedgerQuerySet(Reading):
         value: Any,
         idempotency_key: str | None = None,
         **common: Any,
-    ) -> list[Any]:
+    ) -> list[Instance]:
         """Book `value` from one group to another, as one entry of two legs, which are returned.
 
         `from_` and `to` are dimensions, `common` what both legs have. With `DoubleEntry`, the legs are a credit and a
@@ -89,7 +95,7 @@ class LedgerQuerySet(Reading):
         legs = [{**common, **group, **way} for group, way in zip((from_, to), ways, strict=True)]
         return self._book(legs, idempotency_key)
 
-    def reconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Any]:
+    def reconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Instance]:
         """Make balances what they should be: `reconcile([{"warehouse": "A", "balance": 40}])`.
 
         Books the differences, as one entry whose legs are returned; where there is none, nothing. `common` is what all
@@ -113,7 +119,7 @@ class LedgerQuerySet(Reading):
         names = sorted(wanted[0]) if wanted else []
         if any(sorted(group) != names for group in wanted):
             raise ValueError(_GROUPS)
-        fields = [self.model._meta.get_field(name) for name in names]
+        fields: list[Any] = [self.model._meta.get_field(name) for name in names]
         values = [[_plain(field, group[field.name]) for field in fields] for group in wanted]
         keys = [make_hashable(found) for found in values]
         if len(set(keys)) < len(keys):
@@ -145,11 +151,11 @@ class LedgerQuerySet(Reading):
         """Do what `record()` does, in asynchronous code."""
         return await sync_to_async(self.record)(*legs, **said)
 
-    async def atransfer(self, *groups: Any, **said: Any) -> list[Any]:
+    async def atransfer(self, *groups: Any, **said: Any) -> list[Instance]:
         """Do what `transfer()` does, in asynchronous code."""
         return await sync_to_async(self.transfer)(*groups, **said)
 
-    async def areconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Any]:
+    async def areconcile(self, desired: Iterable[Mapping[str, Any]], **common: Any) -> list[Instance]:
         """Do what `reconcile()` does, in asynchronous code."""
         return await sync_to_async(self.reconcile)(desired, **common)
 
@@ -258,11 +264,16 @@ class LedgerQuerySet(Reading):
         ]
 
     @property
-    def _rows(self) -> "LedgerQuerySet":
+    def _rows(self) -> "LedgerQuerySet[Any]":
         return LedgerQuerySet(self.model, using=self._writing)
 
 
-LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
+if TYPE_CHECKING:  # most type checkers do not know what from_queryset() returns
+
+    class LedgerManager(LedgerQuerySet[Instance], models.Manager[Instance]):  # type: ignore[misc]
+        """A manager with the methods of the queryset."""
+else:
+    LedgerManager = models.Manager.from_queryset(LedgerQuerySet)
 
 
 def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any, ...]:
