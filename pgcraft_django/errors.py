@@ -3,7 +3,7 @@
     PGCraftError
     ├── ConfigurationError      settings, options or declarations that cannot be used
     │   └── IdentifierError     a name or a text that PostgreSQL cannot hold
-    ├── MigrationError          a migration that this database user cannot run
+    ├── MigrationError          a migration that cannot be written, or that cannot run here
     ├── RoleError               a role that cannot be switched to
     ├── LoginEnded              a login that gives no more tokens
     ├── TransitionError         a change of state that the database refuses
@@ -12,7 +12,7 @@
     └── ServerError             a program or server that is missing, unreachable or refuses
 
 Each message says what is wrong and what to do. Management commands turn them into `CommandError`,
-so that a user never sees a traceback for bad input.
+so that a user never sees a traceback for bad input. `docs/errors.md` has them too.
 """
 
 from django.core.exceptions import ImproperlyConfigured
@@ -32,7 +32,10 @@ class IdentifierError(ConfigurationError, ValueError):
 
 
 class MigrationError(PGCraftError, CommandError):
-    """A migration that this database user cannot run; `migrate` prints it without a traceback."""
+    """A migration that cannot be written, or that this database, or its user, does not let run.
+
+    `makemigrations` and `migrate` print it without a traceback.
+    """
 
 
 class RoleError(PGCraftError):

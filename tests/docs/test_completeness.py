@@ -13,7 +13,7 @@ from django.core.management import load_command_class
 from django.core.management.base import BaseCommand
 
 import pgcraft_django
-from pgcraft_django import admin, conf, embedded, models, objects, operations
+from pgcraft_django import admin, conf, embedded, errors, models, objects, operations
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.postgrest.versions import MAKE_ONE
 from tests.docs.pages import BLOCK, ROOT, blocks, pages
@@ -114,7 +114,7 @@ def is_operation(name: str, value: Any) -> bool:
 
 def test_nothing_is_documented_that_does_not_exist_yet() -> None:
     text = "".join(page.read_text() for page in pages())
-    known = {*models.__all__, *vars(objects), PGCraftModel.__name__}
+    known = {*models.__all__, *vars(objects), PGCraftModel.__name__, *vars(errors)}
     assert set(re.findall(r"\bPGCraft[A-Z]\w+", text)) <= known
 
 
