@@ -81,6 +81,19 @@ def test_modules_open_with_their_idea(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text())) or not path.read_text()
 
 
+FOLDERS = [
+    *("attribution", "autodetector", "drift", "embedded", "lifecycle", "policies"),
+    *("factories", *(f"factories/{name}" for name in ("append_only", "eav", "ledger", "login", "state_machine"))),
+]
+"""In the others, each file is one of a kind: a command, a kind of object."""
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_folder_opens_with_what_is_in_it(folder: str) -> None:
+    said = ast.get_docstring(ast.parse((PACKAGE / folder / "__init__.py").read_text())) or ""
+    assert [path.stem for path in (PACKAGE / folder).glob("[!_]*.py") if f"`{path.stem}`" not in said] == []
+
+
 def test_no_module_is_too_long_to_read() -> None:
     long = {path.name: length for path in modules() if (length := len(path.read_text().splitlines())) > 420}
     assert long == {}

@@ -6,6 +6,9 @@ frees the locks of a killed process, so nothing here can be left behind that nee
 
 There is no TCP port. The server listens on a Unix socket in a private folder, where the user `postgres` needs
 no password and every other role does.
+
+`binaries` finds PostgreSQL's programs, `account` says under whose name they run, `server` starts, joins and stops,
+`locks` lets one do that at a time, and `traces` is what can be seen of a server.
 """
 
 from pgcraft_django.embedded.binaries import available, find_binaries

@@ -1,7 +1,7 @@
 """Row-level security, declared on models: which rows a request sees, and which it may write.
 
 `claims` is what a request says of itself, `declaration` what a model says, `conditions` and `objects` turn that into
-what PostgreSQL enforces.
+what PostgreSQL enforces, and `companions` does so for histories and logs.
 """
 
 from pgcraft_django.policies.claims import Claim as Claim

@@ -6,5 +6,6 @@ does to the attributes of all documents, and touches none of them.
 
 `document` says where attributes are, `sql` and `indexes` what that is in expressions, `rules` what must be true of
 them, and `extra` lets users define more. `model` is the declaration, `objects` makes views, writes and the log of it,
-`as_caller` the writes for models with policies, `upsert` those by a function of the API; `orm` is for the ORM.
+`as_caller` the writes for models with policies, `upsert` those by a function of the API; `checks` judges the
+declaration. `orm` is for the ORM, `validating` for forms, and `admin` for the admin.
 """

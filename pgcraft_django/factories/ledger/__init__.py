@@ -2,6 +2,6 @@
 
 `shape` reads the declaration, `checks` judges it, `model` is the abstract model with its factory, `objects` the
 triggers of every ledger, `keys` and `partitions` what it may have besides, `api` the functions that book over HTTP.
-`balance` and `double_entry` are the plugins. What a manager can do is in `reading`, `rollups`, `writing` and
-`verifying`.
+`balance`, with the triggers in `balance_objects`, and `double_entry` are the plugins. What a manager can do is in
+`reading`, `rollups`, `writing` and `verifying`; `fixtures` is for `loaddata`, and `admin` for the admin.
 """
