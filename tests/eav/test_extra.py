@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.contrib.admin import AdminSite
 from django.core.exceptions import ValidationError
-from django.db import DatabaseError, IntegrityError, connections, transaction
-from psycopg.errors import RestrictViolation, UndefinedColumn
+from django.db import DatabaseError, DataError, IntegrityError, connections, transaction
+from psycopg.errors import CheckViolation, RestrictViolation
 
 from pgcraft_django.admin import EAVAdmin
 from tests.eav.catalogue import OPEN, declare
@@ -92,7 +92,7 @@ def test_where_the_page_of_a_row_leaves_them_out_they_are_not_among_its_changes(
     ],
 )
 def test_what_is_not_defined_or_of_another_type_is_refused(shop: Shop, name: str, value: Any) -> None:
-    with pytest.raises(DatabaseError, match=f"{name}|out of range"):
+    with pytest.raises((IntegrityError, DataError), match=f"{name}|out of range"):
         shop.rows().create(sku="a", extra={name: value})
     with pytest.raises(IntegrityError, match="object of names and values"):
         shop.rows().create(sku="a", extra=[name])
@@ -173,7 +173,7 @@ def test_a_value_waits_for_who_is_removing_its_definition(shop: Shop) -> None:
         writing = pool.submit(writer.execute, write)
         wait_until_blocked(writing, database)
         remover.execute("COMMIT")
-        with pytest.raises(UndefinedColumn, match="colour is not defined"):
+        with pytest.raises(CheckViolation, match="colour is not defined"):
             writing.result()
 
 
@@ -194,7 +194,7 @@ def test_a_copy_through_the_view_is_checked_and_logged_as_any_other_insert(shop:
         with connections[shop.site.alias].cursor() as cursor, cursor.copy(sql) as rows:
             rows.write(row)
 
-    with pytest.raises(UndefinedColumn, match="smell is not defined"):
+    with pytest.raises(CheckViolation, match="smell is not defined"):
         copy('a\t{"smell": "good"}\n')
     copy('a\t{"wheels": 4}\n')
     logged = shop.log(shop.rows().get(sku="a"))
@@ -214,7 +214,7 @@ def test_a_copy_past_the_view_that_is_no_dump_is_checked_and_logged(shop: Shop) 
 
         former = product.pk
         product.delete()
-        with pytest.raises(UndefinedColumn, match="smell is not defined"):
+        with pytest.raises(CheckViolation, match="smell is not defined"):
             copy(row.replace(b"wheels", b"smell"))
         copy(row)
     logged = shop.log(shop.rows().get(pk=former + 1000))

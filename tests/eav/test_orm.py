@@ -380,6 +380,9 @@ def test_a_row_that_a_statement_finds_more_than_once_is_changed_once_or_refused_
             shop.query(statement)
         assert refused.value.__cause__.sqlstate == "21000"  # type: ignore[union-attr]
     assert shop.rows().get().stock == 0
+    one_each = "(VALUES ('b', 0), ('a', 3)) AS other (sku, stock)"
+    shop.query(f"UPDATE products SET sku = other.sku, stock = other.stock FROM {one_each}")
+    assert shop.rows().values_list("sku", "stock").get() == ("b", 3)
 
 
 def test_fixtures_bring_the_rows_and_leave_the_next_key_free(shop: Shop) -> None:

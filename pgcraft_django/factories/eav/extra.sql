@@ -23,7 +23,7 @@ BEGIN
     LOOP
         IF entry.type IS NULL THEN
             RAISE EXCEPTION USING
-                ERRCODE = 'undefined_column',
+                ERRCODE = 'check_violation',
                 MESSAGE = pg_catalog.format('%I is not defined for %I.', entry.key, {table}),
                 HINT = pg_catalog.format('The definitions are in %I.', {shown_definitions}),
                 SCHEMA = {schema}, TABLE = {table}, COLUMN = 'extra';
