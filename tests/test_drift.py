@@ -18,6 +18,7 @@ from pgcraft_django.drift.comparing import Difference, differences
 from pgcraft_django.drift.detecting import find_drift
 from pgcraft_django.drift.reading import read_catalog
 from pgcraft_django.drift.rereading import as_read_again
+from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.management.commands.pgcraft_drift import _shown
 from pgcraft_django.models import PGCraftSimple
 from pgcraft_django.policies import Policy
@@ -137,6 +138,19 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
     assert find_drift(connections[alias]) == []
     temporary = f"{connections[alias].settings_dict['NAME']}_drift_"  # other tests may have theirs meanwhile
     assert [name for name in databases() if name.startswith(temporary)] == []
+
+
+class ReadOnly:
+    """A router for a copy that is only read from."""
+
+    def allow_migrate(self, *arguments: Any, **hints: Any) -> bool:
+        return False
+
+
+def test_a_database_in_which_nothing_is_migrated_is_not_said_to_have_too_much(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [ReadOnly()]
+    with pytest.raises(ConfigurationError, match=r"nothing in the database 'default'.* Name the one"):
+        find_drift(connections["default"])
 
 
 def test_the_search_path_may_be_that_of_the_database(unblocked: None, monkeypatch: pytest.MonkeyPatch) -> None:
