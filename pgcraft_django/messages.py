@@ -1,14 +1,15 @@
-"""What all checks share: numbered messages, and hints that are lines to write."""
+"""What checks and commands share: numbered messages, and hints that are lines to write."""
 
 import difflib
 import json
+import shlex
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as CheckWarning
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 
 
 def error(number: str, message: str, *, hint: str, obj: Any = None) -> Error:
@@ -19,6 +20,11 @@ def error(number: str, message: str, *, hint: str, obj: Any = None) -> Error:
 def warning(number: str, message: str, *, hint: str, obj: Any = None) -> CheckWarning:
     """Return the warning `pgcraft_django.<number>`."""
     return CheckWarning(message, hint=hint, obj=obj, id=f"pgcraft_django.{number}")
+
+
+def command(line: str, using: str) -> str:
+    """Return the command for the database `using`: `manage.py migrate --database other`."""
+    return f"manage.py {line}" + ("" if using == DEFAULT_DB_ALIAS else f" --database {shlex.quote(using)}")
 
 
 def source(value: Any) -> str:

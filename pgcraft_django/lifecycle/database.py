@@ -13,6 +13,7 @@ from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 
 from pgcraft_django.diagnosis import DUPLICATE_DATABASE, UNIQUE_VIOLATION, server_words, sqlstate
 from pgcraft_django.errors import ConfigurationError, ServerError
+from pgcraft_django.messages import command
 from pgcraft_django.naming import MAX_BYTES, quote_name
 
 MAINTENANCE = ("postgres", "template1")
@@ -59,7 +60,7 @@ def _unreachable(connection: BaseDatabaseWrapper, error: DatabaseError) -> Serve
         f"Cannot connect to the database {settings['NAME']!r}{place if settings['HOST'] else ''}{user}.\n"
         f"{server_words(error)}\n"
         f"Check DATABASES[{connection.alias!r}] and that the server runs; a database that does not exist is created by "
-        "manage.py pgcraft_init."
+        f"{command('pgcraft_init', connection.alias)}."
     )
 
 

@@ -17,6 +17,7 @@ from django.db.migrations.executor import MigrationExecutor
 from pgcraft_django.errors import ServerError
 from pgcraft_django.lifecycle.database import exists, maintenance_connection, reach
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE
+from pgcraft_django.messages import command
 from pgcraft_django.postgrest.config import Address
 from pgcraft_django.postgrest.login import Login
 
@@ -73,7 +74,8 @@ def check_database(using: str) -> None:
     except ServerError:
         if _is_missing(connection):
             name = connection.settings_dict["NAME"]
-            raise ServerError(f'The database "{name}" does not exist. Run: manage.py pgcraft_init') from None
+            line = command("pgcraft_init", using)
+            raise ServerError(f'The database "{name}" does not exist. Run: {line}') from None
         raise
 
 
@@ -100,14 +102,15 @@ def check_login(login: Login, using: str) -> Login:
     except psycopg.OperationalError as error:
         role = login.parameters["user"]
         said = f"PostgreSQL said: {str(error).strip()}"
+        line = command("pgcraft_roles", using)
         if (may_log_in := _may_log_in(role, using)) is None:
-            reason = f'The role "{role}" does not exist. Run: manage.py pgcraft_roles'
+            reason = f'The role "{role}" does not exist. Run: {line}'
         elif not may_log_in:
-            reason = f'The role "{role}" may not log in. Run: manage.py pgcraft_roles\n{said}'
+            reason = f'The role "{role}" may not log in. Run: {line}\n{said}'
         elif login.password:
             reason = (
                 f'The role "{role}" cannot log in with the password in {PASSWORD_VARIABLE}. Correct it, or run '
-                f"manage.py pgcraft_roles to give the role this password.\n{said}"
+                f"{line} to give the role this password.\n{said}"
             )
         else:
             reason = (
@@ -136,7 +139,7 @@ def check_roles(authenticator: str, roles: Sequence[str], using: str) -> None:
     if missing := [f'"{role}"' for role in roles if role not in granted]:
         raise ServerError(
             f'Request roles that do not exist or are not granted to "{authenticator}": {", ".join(missing)}. '
-            "Run: manage.py pgcraft_roles"
+            f"Run: {command('pgcraft_roles', using)}"
         )
 
 
@@ -145,7 +148,8 @@ def check_schemas(schemas: Sequence[str], using: str) -> None:
     there = existing_schemas(schemas, using)
     if missing := [f'"{name}"' for name in schemas if name not in there]:
         raise ServerError(
-            f"The database has no schema {', '.join(missing)}. Run: manage.py makemigrations, then: manage.py migrate"
+            f"The database has no schema {', '.join(missing)}. "
+            f"Run: manage.py makemigrations, then: {command('migrate', using)}"
         )
 
 

@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
+from pgcraft_django.errors import ServerError
 from pgcraft_django.naming import quote_name
+from pgcraft_django.postgrest import preflight
 from tests.postgrest.conftest import JWT_SECRET, PASSWORD, SECRET_KEY, Project, Served
+from tests.support.databases import temporary_database
 
 
 def get(url: str) -> object:
@@ -278,6 +282,20 @@ def test_a_request_role_that_is_not_granted_is_named(project: Project, served: S
 def test_a_missing_api_schema_names_migrate(project: Project) -> None:
     project.pgcraft = {"API_SCHEMA": "v2"}
     assert 'The database has no schema "v2". Run: manage.py makemigrations' in refused(project, "--port", "0")
+
+
+def test_what_is_to_be_run_is_for_the_database_that_is_meant(unblocked: None) -> None:
+    with temporary_database() as alias:
+        for command, check in {
+            "migrate": lambda: preflight.check_schemas(["v2"], alias),
+            "pgcraft_roles": lambda: preflight.check_roles("nobody", ["stranger"], alias),
+        }.items():
+            with pytest.raises(ServerError, match=f"manage.py {command} --database {alias}$"):
+                check()
+        connections[alias].close()
+        connections[alias].settings_dict["NAME"] += "_missing"
+        with pytest.raises(ServerError, match=f"manage.py pgcraft_init --database {alias}$"):
+            preflight.check_database(alias)
 
 
 def test_unapplied_migrations_are_listed_and_can_be_allowed(project: Project) -> None:

@@ -10,6 +10,7 @@ from pgcraft_django.diagnosis import server_message
 from pgcraft_django.factories.ledger.partitions import AHEAD, is_migrated, make_partitions, partitioned_ledgers
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
+from pgcraft_django.messages import command
 
 
 class Command(DatabaseCommand):
@@ -33,7 +34,8 @@ class Command(DatabaseCommand):
         for model in partitioned_ledgers():
             if not is_migrated(model, using):
                 if router.allow_migrate_model(using, model):
-                    self.warn(f"{model._meta.label} is not partitioned in this database so far. Run: manage.py migrate")
+                    text = f"{model._meta.label} is not partitioned in this database so far."
+                    self.warn(f"{text} Run: {command('migrate', using)}")
                 continue
             try:
                 made = make_partitions(model, using, options["ahead"])

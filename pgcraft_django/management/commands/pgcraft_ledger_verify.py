@@ -13,6 +13,7 @@ from pgcraft_django.factories.ledger.shape import balances_of, is_double_entry
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
+from pgcraft_django.messages import command
 
 
 class Command(DatabaseCommand):
@@ -43,7 +44,7 @@ class Command(DatabaseCommand):
                     continue
                 raise CommandError(
                     f"{model._meta.label} is not migrated in this database: {server_message(error)}. "
-                    "Run: manage.py migrate"
+                    f"Run: {command('migrate', using)}"
                 ) from error
             for difference in found:
                 self.stdout.write(f"{model._meta.label}: {difference}")

@@ -8,6 +8,7 @@ from pgcraft_django.lifecycle.database import postgresql_connection, to_replace
 from pgcraft_django.lifecycle.project import migration_files
 from pgcraft_django.lifecycle.wiping import database_loss, migrations_loss, wipe_database, wipe_migrations
 from pgcraft_django.management.base import DatabaseCommand, WipingCommand
+from pgcraft_django.messages import command
 
 
 class Command(WipingCommand, DatabaseCommand):
@@ -19,4 +20,5 @@ class Command(WipingCommand, DatabaseCommand):
             self.confirm(chain(database_loss(connection, beside, config), migrations_loss(files)), options)
             for sentence in chain(wipe_database(connection, beside, config), wipe_migrations(files)):
                 self.say(sentence, options)
-        self.say("Next: manage.py makemigrations, then manage.py pgcraft_init", options)
+        line = command("pgcraft_init", connection.alias)
+        self.say(f"Next: manage.py makemigrations, then {line}", options)

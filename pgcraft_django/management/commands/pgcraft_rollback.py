@@ -15,6 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from pgcraft_django.lifecycle.database import plain_errors, postgresql_connection, reach
 from pgcraft_django.lifecycle.project import own_apps
 from pgcraft_django.management.base import DatabaseCommand, LosingCommand, output_of
+from pgcraft_django.messages import command
 from pgcraft_django.naming import quote_name
 
 
@@ -37,7 +38,7 @@ class Command(LosingCommand, DatabaseCommand):
             raise CommandError(f"The migration files cannot be read together: {error}") from error
         node = executor.loader.graph.node_map.get((label, name))
         if node is None:
-            raise CommandError(_why_not_known(executor.loader, label, name))
+            raise CommandError(_why_not_known(executor.loader, label, name, alias))
         parents = sorted(parent.key[1] for parent in node.parents if parent.key[0] == label)
         target = parents[-1] if parents else None
         undone = [migration for migration, _ in executor.migration_plan([(label, target)])]
@@ -71,13 +72,13 @@ class Command(LosingCommand, DatabaseCommand):
         return last.app, last.name
 
 
-def _why_not_known(loader: MigrationLoader, label: str, name: str) -> str:
+def _why_not_known(loader: MigrationLoader, label: str, name: str, using: str) -> str:
     """Return why Django does not see the applied migration, and what to do."""
     replacing = [migration for migration in loader.replacements.values() if (label, name) in migration.replaces]
     if replacing:
         said = (
             f"{label}.{name} is applied, and {replacing[0]} replaces it, which the database has not recorded yet. "
-            f"Run manage.py migrate {label}; pgcraft_rollback then undoes {replacing[0]} as a whole."
+            f"Run {command(f'migrate {label}', using)}; pgcraft_rollback then undoes {replacing[0]} as a whole."
         )
         alone = f" To undo {label}.{name} alone, take the file of {replacing[0]} away first."
         return said + (alone if (label, name) in loader.disk_migrations else "")

@@ -12,7 +12,7 @@ from django.db import connections, router
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import PGCraftError
 from pgcraft_django.management.base import DatabaseCommand
-from pgcraft_django.messages import some
+from pgcraft_django.messages import command, some
 from pgcraft_django.postgrest import config, preflight
 from pgcraft_django.postgrest.binary import Version, detect_version, find_binary, format_version, known_settings
 from pgcraft_django.postgrest.login import Login, authenticator_login
@@ -108,7 +108,7 @@ class Command(DatabaseCommand):
         using = options["database"]
         preflight.check_database(using)
         if unapplied := preflight.unapplied_migrations(using):
-            text = f"Migrations are not applied: {some(unapplied)}. Run: manage.py migrate"
+            text = f"Migrations are not applied: {some(unapplied)}. Run: {command('migrate', using)}"
             if not options["allow_unapplied"]:
                 raise CommandError(f"{text}\nOr serve all the same with --allow-unapplied.")
             self.warn(text)

@@ -6,6 +6,7 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.lifecycle.database import postgresql_connection, to_replace
 from pgcraft_django.lifecycle.wiping import database_loss, wipe_database
 from pgcraft_django.management.base import DatabaseCommand, WipingCommand
+from pgcraft_django.messages import command
 
 
 class Command(WipingCommand, DatabaseCommand):
@@ -20,4 +21,4 @@ class Command(WipingCommand, DatabaseCommand):
             self.confirm(database_loss(connection, beside, config), options)
             for sentence in wipe_database(connection, beside, config):
                 self.say(sentence, options)
-        self.say("Next: manage.py pgcraft_init", options)
+        self.say(f"Next: {command('pgcraft_init', connection.alias)}", options)
