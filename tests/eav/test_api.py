@@ -11,7 +11,7 @@ from django.db import DataError
 from pgcraft_django.api import API
 from tests.eav.catalogue import declare
 from tests.support.databases import run_without_triggers
-from tests.support.served import Served, serve
+from tests.support.served import Served, repeated, serve
 from tests.support.world import evolved
 
 SHOWN = [
@@ -129,7 +129,8 @@ def test_concurrent_requests_all_get_an_answer_and_none_is_lost(api: Served) -> 
 
     def write(number: int) -> int:
         values = {"color": f"c{number}"} if number % 2 else {"stock": number + 1}
-        return api.webuser.patch("/products", params={"id": f"eq.{key}"}, json=values, timeout=60).status_code
+        request = {"params": {"id": f"eq.{key}"}, "json": values, "timeout": 60}
+        return repeated(lambda: api.webuser.patch("/products", **request)).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(write, range(200))) == {204}
@@ -194,7 +195,8 @@ def test_only_who_may_read_insert_and_update_may_upsert(api: Served) -> None:
 
 def test_of_many_upserts_at_once_one_inserts(api: Served) -> None:
     def write(number: int) -> int:
-        return api.webuser.post("/rpc/products_upsert", json={"sku": "a", "stock": number}, timeout=60).status_code
+        request = {"json": {"sku": "a", "stock": number}, "timeout": 60}
+        return repeated(lambda: api.webuser.post("/rpc/products_upsert", **request)).status_code
 
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(write, range(40))) == {200}

@@ -11,7 +11,7 @@ from django.db import models
 from pgcraft_django.api import API
 from pgcraft_django.models import PGCraftAppendOnly
 from tests.support.databases import administrator
-from tests.support.served import Served, serve
+from tests.support.served import Served, repeated, serve
 from tests.support.world import evolved
 
 
@@ -78,7 +78,7 @@ def test_a_key_that_would_change_is_refused_without_a_word_about_the_schema_behi
 
 
 def test_a_request_whose_key_others_use_and_give_up_is_done_again(api: Served) -> None:
-    """PostgREST hears of a serialization failure, and asks once more by itself: the client does not notice."""
+    """It ends in a serialization failure, and succeeds when it is repeated."""
     api.execute("""
         CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF NEW.name = 'slow' THEN PERFORM pg_advisory_xact_lock(1); END IF;
@@ -89,7 +89,8 @@ def test_a_request_whose_key_others_use_and_give_up_is_done_again(api: Served) -
     [[database]] = api.execute("SELECT current_database()")
     with administrator(database) as others, ThreadPoolExecutor(1) as pool:
         others.execute("SELECT pg_advisory_lock(1)")
-        request = pool.submit(api.webuser.post, "/students", json={"id": 77, "name": "slow"})
+        slow = {"id": 77, "name": "slow"}
+        request = pool.submit(repeated, lambda: api.webuser.post("/students", json=slow))
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
         while others.execute(waiting).fetchone() != (1,):
             assert not request.done(), request.result().text

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +38,13 @@ class Served:
         with connections[self.alias].cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchall() if cursor.description else []
+
+
+def repeated(send: Callable[[], httpx.Response]) -> httpx.Response:
+    """Send a request until no serialization failure asks to repeat it: from 16 on, PostgREST does not by itself."""
+    while (answer := send()).status_code == 500 and answer.json()["code"] == "40001":
+        pass
+    return answer
 
 
 @contextmanager

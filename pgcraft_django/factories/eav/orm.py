@@ -72,7 +72,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
         return acting_role(self.db) is not None and not option(self.model, "policies")
 
     def _repeat(self, write: Callable[[], Any]) -> Any:
-        """Write again if others were faster, as PostgREST does."""
+        """Write again if others were faster."""
         for _ in range(ATTEMPTS - 1):
             try:
                 with transaction.atomic(using=self.db):
