@@ -56,6 +56,13 @@ def test_balances_have_names_of_their_own(apps: Apps) -> None:
     expect(messages(apps), "E093", 'Balance(…, name="by_name")')
 
 
+@pytest.mark.parametrize("name", ["guard", "created_at", "balance_update"])
+def test_no_balance_takes_the_trigger_of_the_ledger_or_of_another_one(apps: Apps, name: str) -> None:
+    """There was one trigger in the place of the two: without a guard, entries could be changed."""
+    ledger(apps, Balance(["name"]), Balance(["name"], name=name))
+    expect(messages(apps), "E093", 'Balance(…, name="by_name")')
+
+
 def test_balances_are_told_apart_by_people(apps: Apps) -> None:
     ledger(apps, Balance(["name"]), Balance(["name"], name="by_name"))
     names = {str(item._meta.verbose_name_plural) for item in apps.get_models() if hasattr(item, "pgcraft_dimensions")}

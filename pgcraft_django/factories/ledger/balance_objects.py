@@ -20,6 +20,12 @@ def balance_objects(
     return _Objects(plugin, model, companion, schema).all()
 
 
+def trigger_names(plugin: Balance) -> list[str]:
+    """Return the names of the triggers of the ledger that keep the balances: for INSERT, UPDATE and DELETE."""
+    name = shorten(f"pgcraft_{plugin.name}")
+    return [name, shorten(f"{name}_update"), shorten(f"{name}_delete")]
+
+
 class _Objects:
     def __init__(self, plugin: Balance, model: type[models.Model], companion: type[models.Model], schema: str) -> None:
         self.plugin = plugin
@@ -141,23 +147,23 @@ class _Objects:
             )
             yield refused
             after.append(tuple(refused.key))
-        trigger_name = shorten(f"pgcraft_{self.plugin.name}")
+        inserting, updating, deleting = trigger_names(self.plugin)
         kept = self._function("kept", "balance", requires=after)
         yield kept
         yield self._trigger(
             self.table,
-            trigger_name,
+            inserting,
             "AFTER INSERT",
             "REFERENCING NEW TABLE AS new_rows\n    FOR EACH STATEMENT",
             kept,
         )
         rebuilt = self._function("rebuilt", "balance_rebuilt", requires=after)
         yield rebuilt
-        for event in ("update", "delete"):
+        for name, event in ((updating, "UPDATE"), (deleting, "DELETE")):
             yield self._trigger(
                 self.table,
-                shorten(f"{trigger_name}_{event}"),
-                f"AFTER {event.upper()}",
+                name,
+                f"AFTER {event}",
                 "REFERENCING OLD TABLE AS old_rows\n    FOR EACH STATEMENT",
                 rebuilt,
             )

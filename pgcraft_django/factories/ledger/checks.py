@@ -1,6 +1,6 @@
 """What can be wrong with the declaration of a ledger and its plugins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.core.checks import CheckMessage
@@ -145,13 +145,26 @@ def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[Chec
     if not is_api(plugin.api):
         message = f"Balance(api=…) is of type {type(plugin.api).__name__}; it must be an API or a list of them."
         yield error("E022", message, hint='Write api=API(grants={"webuser": ["select"]})', obj=model)
-    same = [other for other in get_plugins(model) if isinstance(other, Balance) and other.name == plugin.name]
+    yield from _balance_name(plugin, model, [item for item in get_plugins(model) if isinstance(item, Balance)])
+
+
+def _balance_name(
+    plugin: "Balance", model: type[models.Model], balances: "Sequence[Balance]"
+) -> Iterator[CheckMessage]:
+    from pgcraft_django.factories.ledger.balance_objects import trigger_names
+    from pgcraft_django.factories.ledger.objects import OWN_TRIGGERS
+
+    same = [other for other in balances if other.name == plugin.name]
+    others = {name for other in balances for name in trigger_names(other)[1:]}
+    example = "_".join(["by", *map(str, same[-1].dimensions if is_names(same[-1].dimensions) else ())])
     if not isinstance(plugin.name, str) or not plugin.name.isidentifier():
         message = f"Balance has the name {plugin.name!r}, which is no name."
         yield error("E093", message, hint='Write Balance(…, name="stock")', obj=model)
     elif len(same) > 1 and same[0] is plugin:
         message = f"Several balances of the model are called {plugin.name!r}."
-        example = "_".join(["by", *map(str, same[-1].dimensions)])
+        yield error("E093", message, hint=f"Write Balance(…, name={source(example)})", obj=model)
+    elif trigger_names(plugin)[0] in OWN_TRIGGERS | others:
+        message = f"The trigger of the balance {plugin.name!r} would be called as another one of the ledger."
         yield error("E093", message, hint=f"Write Balance(…, name={source(example)})", obj=model)
 
 

@@ -9,11 +9,14 @@ from pgcraft_django.factories.guard import KEEPING_TIMES, guard
 from pgcraft_django.factories.ledger.api import recording_objects
 from pgcraft_django.factories.ledger.shape import is_idempotent, partition_interval
 from pgcraft_django.objects import DatabaseObject, SharedFunction, Trigger
+from pgcraft_django.objects.trigger import GUARD, TRUNCATE_GUARD
 
 STAMP = "pgcraft_created_at"
 """Name of the function and of the trigger. Triggers fire in order of their names: others see the time that counts."""
 GIVEN = "pgcraft_created_at_given"
 """Name of the function where the ledger is partitioned."""
+
+OWN_TRIGGERS = {GUARD, TRUNCATE_GUARD, STAMP}
 
 
 def ledger_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
