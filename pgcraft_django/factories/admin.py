@@ -56,9 +56,9 @@ class FactoryAdmin(Base):
         }
 
     def _hidden(self, request: HttpRequest, obj: Any) -> set[str]:
-        """Return the fields that could be on the page of a row and are not: they are shown nowhere else, either."""
+        """Return the fields that are not on the page of a row: they are shown nowhere else, either."""
         page = flatten_fieldsets(self.get_fieldsets(request, obj))
-        return {field.name for field in self.opts.concrete_fields if field.editable and field.name not in page}
+        return {field.name for field in self.opts.concrete_fields if field.name not in page}
 
     def _shown(self, field: Any, value: Any) -> str:
         """Return how a value of the field is shown, which may be one of old: as in the lists of the admin."""

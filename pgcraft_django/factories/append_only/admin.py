@@ -27,7 +27,7 @@ class AppendOnlyAdmin(FactoryAdmin):
     """The admin of a `PGCraftAppendOnly`. Who may see a row sees its versions, also if it is deleted.
 
     Who may change it may restore one; of a row that is deleted, who may add one. `get_queryset()` says which rows there
-    are, deleted ones included. Of what a form could show, only what the page of the row does is shown.
+    are, deleted ones included. Only what the page of the row shows is shown, `readonly_fields` included.
     """
 
     change_form_template = "pgcraft_django/append_only/change_form.html"
