@@ -4,6 +4,7 @@ from django.db import DatabaseError
 
 # See the appendix "PostgreSQL Error Codes" of its manual.
 INSUFFICIENT_PRIVILEGE = "42501"
+READ_ONLY = "25006"
 UNDEFINED_TABLE = "42P01"
 UNDEFINED_COLUMN = "42703"
 UNDEFINED_FUNCTION = "42883"

@@ -437,6 +437,25 @@ def test_partitions_wait_briefly_for_who_reads_all_of_the_ledger(
         assert len(partitions(store)) == 4
 
 
+def test_who_may_not_make_partitions_is_told_who_may(kept: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the writer, with whose rights a cron job may run; `migrate` with nothing to do still ends well."""
+    for module in (making, pgcraft_ledger_partitions):
+        monkeypatch.setattr(module, "partitioned_ledgers", lambda: [kept.model])
+    alias, said = kept.site.alias, io.StringIO()
+    try:
+        kept.query("SET ROLE pg_read_all_data")
+        denied = "permission denied for function inventory_partitions. Only the owner of the tables makes them."
+        making.make_partitions_after_migrate(alias, stdout=said)
+        assert denied in said.getvalue()
+        with pytest.raises(CommandError, match=re.escape(denied)):
+            call_command("pgcraft_ledger_partitions", database=alias)
+        kept.query("RESET ROLE; SET default_transaction_read_only = on")
+        with pytest.raises(CommandError, match="cannot execute CREATE TABLE in a read-only transaction"):
+            call_command("pgcraft_ledger_partitions", ahead=20, database=alias)
+    finally:
+        kept.query("RESET ROLE; RESET default_transaction_read_only")
+
+
 def test_coming_partitions_are_made_while_others_book_and_read(kept: Store) -> None:
     book = "INSERT INTO private.inventory (value, warehouse, sku) VALUES (1, 'B', 'x')"
     patient = "SET search_path = private; SET lock_timeout = '100ms'; BEGIN"

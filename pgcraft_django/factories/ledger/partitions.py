@@ -11,10 +11,10 @@ from typing import Any
 
 from django.apps import apps as global_apps
 from django.apps.registry import Apps
-from django.db import OperationalError, connections, models, transaction
+from django.db import DatabaseError, OperationalError, connections, models, transaction
 
 from pgcraft_django.bodies import read_body
-from pgcraft_django.diagnosis import server_message
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, READ_ONLY, server_message, sqlstate
 from pgcraft_django.factories.guard import let_tests_truncate
 from pgcraft_django.factories.ledger.balance import is_ledger
 from pgcraft_django.factories.ledger.shape import INTERVALS, partition_interval
@@ -101,13 +101,21 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
 
 
 def make_partitions_after_migrate(using: str, *, stdout: Any = None, **kwargs: Any) -> None:
-    """Make the partitions of all ledgers that have been migrated so far. What waits too long is left for later."""
+    """Make the partitions of all ledgers that have been migrated so far. What cannot be now is left for later."""
     for model in partitioned_ledgers() if connections[using].vendor == "postgresql" else ():
         if is_migrated(model, using):
             try:
                 make_partitions(model, using)
-            except OperationalError as error:
-                missing = f"{model._meta.label} has no new partitions: {server_message(error)}."
+            except DatabaseError as error:
                 (stdout or sys.stdout).write(
-                    f"Warning: {missing} Nothing is lost: run manage.py pgcraft_ledger_partitions.\n"
+                    f"Warning: {why_none(model, error)} Nothing is lost: run manage.py pgcraft_ledger_partitions.\n"
                 )
+
+
+def why_none(model: type[models.Model], error: DatabaseError) -> str:
+    """Say why there are no new partitions this time; raise the error if that was not to be expected."""
+    code = sqlstate(error)
+    if not isinstance(error, OperationalError) and code not in (INSUFFICIENT_PRIVILEGE, READ_ONLY):
+        raise error
+    owner = " Only the owner of the tables makes them." if code == INSUFFICIENT_PRIVILEGE else ""
+    return f"{model._meta.label} has no new partitions: {server_message(error)}.{owner}"

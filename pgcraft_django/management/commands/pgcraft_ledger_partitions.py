@@ -4,10 +4,15 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import CommandError
-from django.db import OperationalError, router
+from django.db import DatabaseError, router
 
-from pgcraft_django.diagnosis import server_message
-from pgcraft_django.factories.ledger.partitions import AHEAD, is_migrated, make_partitions, partitioned_ledgers
+from pgcraft_django.factories.ledger.partitions import (
+    AHEAD,
+    is_migrated,
+    make_partitions,
+    partitioned_ledgers,
+    why_none,
+)
 from pgcraft_django.lifecycle.database import postgresql_connection, reach
 from pgcraft_django.management.base import DatabaseCommand
 from pgcraft_django.messages import command
@@ -39,8 +44,8 @@ class Command(DatabaseCommand):
                 continue
             try:
                 made = make_partitions(model, using, options["ahead"])
-            except OperationalError as error:
-                late.append(f"{model._meta.label} has no new partitions: {server_message(error)}.")
+            except DatabaseError as error:
+                late.append(why_none(model, error))
             else:
                 self.say(f"{model._meta.label}: {', '.join(made) or 'no partition was missing'}.", options)
         if late:
