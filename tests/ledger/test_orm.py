@@ -1,6 +1,7 @@
 """What the manager of a ledger reads and books."""
 
 import datetime
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -250,6 +251,16 @@ def test_reconcile_books_the_difference_and_nothing_where_there_is_none(store: S
         store.entries.reconcile([{"warehose": "A", "balance": 1}])
 
 
+def test_groups_to_reconcile_are_not_each_compared_with_all_that_are_there(store: Store) -> None:
+    wanted = [{"warehouse": f"W{of % 9}", "sku": f"S{of}" if of else None, "balance": 1} for of in range(60)]
+    with CaptureQueriesContext(connections[store.site.alias]) as queries:
+        store.entries.reconcile(wanted)
+        assert store.entries.reconcile(wanted) == []
+    reads = [query["sql"] for query in queries if query["sql"].startswith("SELECT")]
+    assert len(reads) == 3
+    assert all(str(store.query(f"EXPLAIN {read}")).count(" = ") < 10 for read in reads)
+
+
 def test_of_two_who_reconcile_at_once_the_second_finds_it_done(store: Store) -> None:
     store.add(2)
     wanted = [{"warehouse": "A", "sku": "x", "balance": 9}]
@@ -389,6 +400,18 @@ def test_a_filled_rollup_has_no_gaps_and_the_balance_until_then(filled: Store) -
     for nothing in (filled.entries.filter(value=-999), filled.entries.none(), filled.entries.filter(pk__in=[])):
         assert nothing.rollup_filled("day", "sku") == nothing.rollup_pivoted("day", "sku") == []
     assert filled.entries.rollup_filled("year", "sku", "sku") == filled.entries.rollup_filled("year", "sku")
+
+
+def test_a_filled_rollup_does_not_compare_each_group_with_all(store: Store) -> None:
+    groups = 200
+    store.query(
+        "INSERT INTO inventory (value, warehouse, sku) SELECT 1, 'A', 'S' || i FROM generate_series(1, %s) i", groups
+    )
+    with CaptureQueriesContext(connections[store.site.alias]) as queries:
+        assert len(store.entries.rollup_filled("month", "warehouse", "sku")) == groups
+    [[plan]] = store.query(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries[0]['sql']}")
+    compared = re.findall(r"'Rows Removed by Join Filter': (\d+)", str(plan))
+    assert sum(map(int, compared)) < 10 * groups
 
 
 def test_a_day_of_the_calendar_may_have_23_hours(filled: Store) -> None:

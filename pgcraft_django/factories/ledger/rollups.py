@@ -60,13 +60,13 @@ class RollingQuerySet(models.QuerySet[Instance]):
             sql, parameters = rows.query.sql_with_params()
         except EmptyResultSet:  # such as pk__in=[]
             return []
-        names = [quote_name(name) for name in dimensions]
+        names = "".join(f"{quote_name(name)}, " for name in dimensions)
         # In SQL, the beginning of a period is what a clock on the wall shows.
         zone = quote_text(timezone.get_current_timezone_name())
         step = "3 months" if period == "quarter" else f"1 {period}"
-        groups = f"SELECT DISTINCT {', '.join(names)} FROM booked" if names else "SELECT"
-        same = "".join(f" AND booked.{name} IS NOT DISTINCT FROM groups.{name}" for name in names)
-        within = f"PARTITION BY {', '.join(f'groups.{name}' for name in names)} " if names else ""
+        groups = f"SELECT DISTINCT {names[:-2]} FROM booked" if names else "SELECT"
+        within = f"PARTITION BY {names[:-2]} " if names else ""
+        # Not by a join with what was booked: NULL is a group like any other, so it would compare each with each.
         outer = f"""
             WITH booked AS ({sql}),
             periods AS (
@@ -78,16 +78,16 @@ class RollingQuerySet(models.QuerySet[Instance]):
                 WHERE moment = moment AT TIME ZONE {zone} AT TIME ZONE {zone}
                 GROUP BY period
             ),
-            groups AS ({groups})
-            SELECT
-                periods.period,
-                {"".join(f"groups.{name}, " for name in names)}
-                coalesce(booked.change, 0),
-                coalesce(booked.entries, 0),
-                sum(coalesce(booked.change, 0)) OVER ({within}ORDER BY periods.period)
-            FROM periods CROSS JOIN groups
-            LEFT JOIN booked ON booked.period = periods.period{same}
-            ORDER BY {", ".join(["periods.period", *(f"groups.{name}" for name in names)])}
+            groups AS ({groups}),
+            filled AS (
+                SELECT period, {names}change, entries FROM booked
+                UNION ALL
+                SELECT period, {names}0, 0 FROM periods CROSS JOIN groups
+            )
+            SELECT period, {names}sum(change), max(entries), sum(sum(change)) OVER ({within}ORDER BY period)
+            FROM filled
+            GROUP BY {names}period
+            ORDER BY {", ".join(["period", *map(quote_name, dimensions)])}
         """
         with connections[self.db].cursor() as cursor:
             cursor.execute(outer, parameters)

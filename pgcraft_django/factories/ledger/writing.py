@@ -130,8 +130,7 @@ class LedgerQuerySet(Reading[Instance]):
             # Lock first, read in the next statement.
             with connections[self._writing].cursor() as cursor:
                 cursor.execute(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE")
-            asked = models.Q(*(models.Q(**conditions(group)) for group in wanted), _connector=models.Q.OR)
-            there = self._balances_there(names, asked)
+            there = self._balances_there(wanted)
             with localcontext(EXACTLY):
                 legs = [
                     {**common, **dict(zip(attributes, group, strict=True)), **self._leg(balance - there.get(key, 0))}
@@ -142,7 +141,7 @@ class LedgerQuerySet(Reading[Instance]):
                 return []
             rows = self._book(legs, None)
             # Which groups are the same is for PostgreSQL to say.
-            there = self._balances_there(names, asked)
+            there = self._balances_there(wanted)
             if any(there.get(key, 0) != balance for key, balance in zip(keys, balances, strict=True)):
                 raise ValueError(_NOT_REACHED)
             return rows
@@ -172,10 +171,15 @@ class LedgerQuerySet(Reading[Instance]):
                 )
         return rows
 
-    def _balances_there(self, names: Sequence[str], asked: models.Q) -> dict[Any, Any]:
-        """Return the values of the dimensions -> the balance of each group that is asked for."""
-        entries = self.using(self._writing)
-        found = entries.balances(*names).filter(asked) if names else [{"balance": entries.balance()}]
+    def _balances_there(self, wanted: Sequence[Mapping[str, Any]]) -> dict[Any, Any]:
+        """Return the values of the dimensions -> the balance, of each group that is wanted and maybe of others."""
+        entries, names = self.using(self._writing), sorted(wanted[0]) if wanted else []
+        found: Any = entries.balances(*names) if names else [{"balance": entries.balance()}]
+        for name in names:
+            # Dimension by dimension: a condition for each group would be compared with each group that is there.
+            values = [group[name] for group in wanted]
+            known = models.Q(**{f"{name}__in": [value for value in values if value is not None]})
+            found = found.filter(known | models.Q(**conditions({name: None})) if None in values else known)
         return {make_hashable([row[name] for name in names]): row["balance"] for row in found}
 
     def _leg(self, difference: Any) -> dict[str, Any]:
