@@ -9,7 +9,9 @@ import pytest
 from django.contrib.admin import site
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from pgcraft_django import history_context
@@ -52,6 +54,19 @@ def test_changes_are_listed_with_who_and_why() -> None:
     assert "<Pen>" not in page
     assert url("changes", item.pk) in client_of("two", superuser=True).get(url("change", item.pk)).content.decode()
     assert client_of("nobody", superuser=False).get(url("changes", item.pk)).status_code == 403
+
+
+@pytest.mark.django_db
+def test_the_latest_changes_are_found_by_an_index() -> None:
+    item = Item.objects.create(name="Pen")
+    with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
+        client_of("root", superuser=True).get(url("changes", item.pk))
+        [read] = [query["sql"] for query in captured if "LIMIT" in query["sql"] and "attribute" in query["sql"]]
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute(f"EXPLAIN {read}")
+        plan = str(cursor.fetchall())
+    assert re.search(r"Index Scan Backward using \w+_step", plan), plan
+    assert "Sort" not in plan
 
 
 @pytest.mark.django_db

@@ -9,7 +9,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from pgcraft_django import history_context
@@ -238,6 +240,18 @@ def test_many_versions_come_page_by_page(root: Client, document: Document) -> No
     assert text(root, url("versions", document.pk)).count('value="Restore"') == 3
     assert "1 / 2" in text(root, url("versions", document.pk))
     assert "a typo" in text(root, url("versions", document.pk), p="2")
+
+
+def test_a_page_of_versions_is_read_at_once(root: Client, document: Document) -> None:
+    def count() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            text(root, url("versions", document.pk))
+        return len(captured)
+
+    count()  # what Django looks up once
+    before = count()
+    Document.objects.update(title="Fourth")
+    assert count() == before
 
 
 def test_what_the_database_refuses_is_a_message(root: Client, document: Document) -> None:

@@ -110,6 +110,17 @@ def test_the_log_is_read_at_once(root: Client, ticket: Ticket) -> None:
     assert root.get(url("change", ticket.pk)).content.decode().count("<td>helper ") == 5
 
 
+def test_the_latest_lines_of_the_log_are_found_by_an_index(root: Client, ticket: Ticket) -> None:
+    with CaptureQueriesContext(connection) as captured, connection.cursor() as cursor:
+        root.get(url("change", ticket.pk))
+        [read] = [query["sql"] for query in captured if "LIMIT 100" in query["sql"]]
+        cursor.execute("SET LOCAL enable_sort = off")
+        cursor.execute(f"EXPLAIN {read}")
+        plan = str(cursor.fetchall())
+    assert "Index Scan Backward using support_tickets_transition_step" in plan
+    assert "Sort" not in plan
+
+
 def test_what_no_text_can_hold_is_no_state(root: Client, ticket: Ticket) -> None:
     assert confirm(root, ticket, "clo\0sed") == ["support_tickets have no state clo\ufffdsed."]
     assert "is now open, not" in confirm(root, ticket, "closed", seen="\0open")[0]

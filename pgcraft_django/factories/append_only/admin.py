@@ -1,6 +1,6 @@
 """`AppendOnlyAdmin`: a page with the versions of each row, to compare and to restore, of deleted rows too."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -73,7 +73,7 @@ class AppendOnlyAdmin(FactoryAdmin):
         context = {
             **self._context(request, obj, former, object_id, (_("Versions"), "")),
             "page": page,
-            "lines": [self._line(version, hidden) for version in page.object_list],
+            "lines": self._lines(page.object_list, hidden),
             "now": NOW if obj is not None else "",
             "current": obj,
             "chosen": (request.GET.get("a", ""), request.GET.get("b", "")),
@@ -108,8 +108,16 @@ class AppendOnlyAdmin(FactoryAdmin):
     def _database(self) -> str:
         return router.db_for_write(self.model)
 
-    def _line(self, version: Any, hidden: set[str]) -> dict[str, Any]:
-        changes = self._differences(version.diff(), hidden) if version.operation == "update" else []
+    def _lines(self, versions: Iterable[Any], hidden: set[str]) -> list[dict[str, Any]]:
+        """Return what is shown of versions that follow each other, newest first."""
+        lines, following = [], None
+        for version in versions:
+            lines.append(self._line(version, following, hidden))
+            following = version
+        return lines
+
+    def _line(self, version: Any, following: Any, hidden: set[str]) -> dict[str, Any]:
+        changes = self._differences(version.diff(following), hidden) if version.operation == "update" else []
         return {
             "version": version,
             "changes": [(label, shortened(before, 60), shortened(after, 60)) for label, before, after in changes],

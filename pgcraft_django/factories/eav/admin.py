@@ -60,7 +60,7 @@ class EAVAdmin(FactoryAdmin):
         changes = obj.history.exclude(attribute__in=hidden)
         if EXTRA in names:  # the log has a line for each attribute in it
             changes = changes.exclude(attribute__startswith=f"{EXTRA}.")
-        return changes.order_by("-log_id")
+        return changes.order_by("-step")  # with the key, an index
 
     def _line(self, change: Any) -> dict[str, Any]:
         """Return a change, with what is shown of it. The attribute may be gone by now, or be of another type."""

@@ -92,7 +92,7 @@ class StateMachineAdmin(FactoryAdmin):
         extras = [
             field for field in machine.model.pgcraft_log._meta.fields if field.name in extra_fields(machine.model)
         ]
-        lines = obj.state_machine.history.order_by("-transition_id")
+        lines = obj.state_machine.history.order_by("-step")  # with the key, an index
         if references := [item.name for item in extras if item.is_relation]:
             lines = lines.select_related(*references)
         titles = [_("Time"), _("From"), _("To"), _("By"), _("Reason")]
