@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, connections, models
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, models
 from django.db.migrations.state import AppConfigStub
 from psycopg import IsolationLevel
 
@@ -22,8 +22,10 @@ from pgcraft_django.drift.reading import read_catalog
 from pgcraft_django.drift.rereading import as_read_again
 from pgcraft_django.errors import IdempotencyConflict, MigrationError
 from pgcraft_django.factories.ledger import partitions as making
+from pgcraft_django.factories.ledger import verifying
 from pgcraft_django.factories.ledger.checks import check_ledger
 from pgcraft_django.factories.ledger.partitions import make_partitions
+from pgcraft_django.lifecycle.script import REQUEST_LIMITS
 from pgcraft_django.management.commands import pgcraft_ledger_partitions
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
@@ -431,6 +433,8 @@ def test_partitions_wait_briefly_for_who_reads_all_of_the_ledger(
         assert f"Warning: {late} Nothing is lost: run manage.py pgcraft_ledger_partitions." in said.getvalue()
         with pytest.raises(CommandError, match=re.escape(late)):
             call_command("pgcraft_ledger_partitions", database=store.site.alias)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            store.query("SELECT inventory_partitions(2)")
         store.add(1)
         reader.execute("COMMIT")
         making.make_partitions_after_migrate(store.site.alias)
@@ -454,6 +458,11 @@ def test_who_may_not_make_partitions_is_told_who_may(kept: Store, monkeypatch: p
             call_command("pgcraft_ledger_partitions", ahead=20, database=alias)
     finally:
         kept.query("RESET ROLE; RESET default_transaction_read_only")
+
+
+@pytest.mark.parametrize("patience", [making.PATIENCE, verifying.PATIENCE])
+def test_a_request_that_waits_behind_partitions_or_a_checkpoint_gets_its_turn(patience: str) -> None:
+    assert float(patience.removesuffix("s")) < float(REQUEST_LIMITS["lock_timeout"].removesuffix("s"))
 
 
 def test_coming_partitions_are_made_while_others_book_and_read(kept: Store) -> None:

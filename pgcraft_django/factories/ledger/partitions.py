@@ -22,8 +22,8 @@ from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Partitioning, SharedFunction
 from pgcraft_django.objects.partitioning import GUARD_PARTITION, closing_sql
 
-PATIENCE = "5s"
-"""How long it waits for readers of all of the ledger, and others wait behind it."""
+PATIENCE = "2s"
+"""How long it waits for readers of all of the ledger: less than others, who wait behind it, do for a lock."""
 AHEAD = 2
 """How many periods after the present one have their partitions, unless something else is asked for."""
 
@@ -43,7 +43,7 @@ def partition_objects(schema: str, table: str, interval: str) -> Iterator[Databa
         returns="SETOF text",
         language="plpgsql",
         # Periods are the same whoever asks, and wherever.
-        settings={"timezone": "UTC", "datestyle": "ISO"},
+        settings={"timezone": "UTC", "datestyle": "ISO", "lock_timeout": PATIENCE},
         body=read_body(
             __file__,
             "partitions",
@@ -93,7 +93,6 @@ def make_partitions(model: type[models.Model], using: str, ahead: int = AHEAD) -
     with transaction.atomic(using=using), connections[using].cursor() as cursor:
         if is_first:  # what others have done has to be seen once they are waited for, also where a project is stricter
             cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-        cursor.execute("SELECT pg_catalog.set_config('lock_timeout', %s, true)", [PATIENCE])
         cursor.execute(f"SELECT * FROM {quote_name(_function(model._meta.db_table))}(%s)", [ahead])
         made = [name for (name,) in cursor.fetchall()]
     let_tests_truncate(using)  # each partition has guards of its own

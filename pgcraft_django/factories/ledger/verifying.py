@@ -13,8 +13,8 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.factories.ledger.shape import balances_of, is_double_entry, signed_value
 from pgcraft_django.naming import quote_name, quote_names
 
-PATIENCE = "5s"
-"""How long a checkpoint waits for bookings that are under way, and others wait behind it."""
+PATIENCE = "2s"
+"""How long a checkpoint waits for bookings that are under way: less than others, who wait behind it, do for a lock."""
 
 
 @dataclass(frozen=True)
