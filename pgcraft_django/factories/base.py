@@ -58,6 +58,8 @@ class Factory(Plugin):
     """What can be granted at all; `"all"` means these."""
     stamped: frozenset[str] = frozenset()
     """Names of fields that only the database writes: nobody is granted to insert or update them."""
+    ignored: frozenset[str] = frozenset()
+    """Those among them that a request may send back as it has read them: what it says of them does not count."""
     is_protected: bool = True
     """Whether the policies of the model that a companion belongs to count for it too."""
     former: str | None = None
@@ -74,11 +76,11 @@ class Factory(Plugin):
 
     def privileges_behind(self, resource: Resource, privilege: str) -> Iterator[tuple[str, list[str]]]:
         """Yield what a role needs on the columns of the table to have a privilege on an API's view."""
-        # Deleting is a privilege on the whole row, and nobody writes what the database does.
+        # Deleting is a privilege on the whole row, and nobody writes what the database does, but for what is ignored.
         columns = [
             column_name(field)
             for field in resource.fields
-            if privilege == "select" or (privilege != "delete" and is_written(field))
+            if privilege == "select" or (privilege != "delete" and (is_written(field) or field.name in self.ignored))
         ]
         yield privilege, columns
 

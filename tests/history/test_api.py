@@ -68,6 +68,34 @@ def test_nobody_writes_a_history_and_only_who_may_reads_it(api: Served) -> None:
     assert api.webuser.get("/students_history").json() == before
 
 
+def test_a_row_may_be_sent_back_as_it_was_read_and_its_stamps_do_not_count(api: Served) -> None:
+    """As `upsert()` and `update()` of a client do with a whole row."""
+    [row] = api.webuser.post("/students", json={"name": "Di", "version": 9, "valid_from": "1970-01-01Z"}).json()
+    assert row["version"] == 1
+    assert row["valid_from"] > "2025"
+    one = {"id": f"eq.{row['id']}"}
+    merge = {"Prefer": "return=representation,resolution=merge-duplicates"}
+    forged = {**row, "version": 9, "valid_from": "1970-01-01Z"}
+    for version, send in enumerate(
+        (
+            lambda name: api.webuser.patch("/students", params=one, json={**row, "name": name}),
+            lambda name: api.webuser.put("/students", params=one, json={**row, "name": name}),
+            lambda name: api.webuser.post("/students", headers=merge, json={**row, "name": name}),
+            lambda name: api.webuser.post("/students", headers=merge, json={**forged, "name": name}),
+        ),
+        start=2,
+    ):
+        [changed] = send(f"Di {version}").raise_for_status().json()
+        assert (changed["name"], changed["version"]) == (f"Di {version}", version)
+        assert changed["valid_from"] > row["valid_from"]
+    api.webuser.delete("/students", params=one)
+    [again] = api.webuser.post("/students", headers=merge, json=forged).raise_for_status().json()
+    assert again["version"] == 6
+    versions = api.webuser.get("/students_history", params={**one, "order": "version"}).json()
+    assert [item["version"] for item in versions] == [1, 2, 3, 4, 5]
+    assert [item["valid_to"] for item in versions[:-1]] == [item["valid_from"] for item in versions[1:]]
+
+
 def test_a_key_that_would_change_is_refused_without_a_word_about_the_schema_behind(api: Served) -> None:
     [row] = api.webuser.post("/students", json={"name": "Cy"}).json()
     answer = api.webuser.patch("/students", params={"id": f"eq.{row['id']}"}, json={"id": 0})

@@ -34,7 +34,7 @@ class AppendOnlyFactory(Factory):
     """Adds the history."""
 
     options = Factory.options | {"history_api"}
-    stamped = frozenset(STAMPS)
+    stamped = ignored = frozenset(STAMPS)
 
     def prepare(self, model: type[models.Model]) -> None:
         fields = {}
