@@ -413,6 +413,23 @@ def test_a_socket_folder_that_somebody_else_prepared_is_refused(data: Path, tmp_
     assert not runs(data)
 
 
+def test_after_a_crash_nobody_else_answers_in_the_place_of_the_server(
+    data: Path, template: Path, tmp_path: Path, used: list[Path]
+) -> None:
+    crashed = embedded.start(data)
+    os.kill(postmaster(data), signal.SIGKILL)
+    assert gone(lambda: runs(data))
+    other = Path(shutil.copytree(template, tmp_path / "other"))
+    used.append(other)
+    shutil.rmtree(crashed.socket_dir)  # as a restart of the machine does, which leaves the note in the data
+    crashed.socket_dir.symlink_to(embedded.start(other).socket_dir)
+    try:
+        with pytest.raises(ServerError, match="belongs to another user or is not a folder"):
+            embedded.start(data)
+    finally:
+        crashed.socket_dir.unlink()
+
+
 # -- What is refused -----------------------------------------------------------------------------------------------
 
 

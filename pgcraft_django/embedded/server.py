@@ -132,7 +132,8 @@ def _join(folder: Path) -> Server | None:
         answer = traces.ping(server) if server else pq.Ping.NO_RESPONSE
         ours = locks.server_lives(folder)
         if server and answer == pq.Ping.OK:
-            if ours:
+            # After a crash the note is still there, and anybody may have made the folder that it names.
+            if ours or server.socket_dir.name == traces.socket_dir(folder).name:
                 traces.check_private(server.socket_dir, folder.stat().st_uid)
             return server
         if not ours:
