@@ -66,6 +66,19 @@ def test_what_comes_in_several_statements_is_equal_at_the_end(store: Store) -> N
     assert store.query("SELECT count(*) FROM inventory") == [(5,)]
 
 
+def test_entries_that_come_in_several_statements_are_not_each_looked_for_among_all(store: Store) -> None:
+    book(store, (ONE, 5, "debit", "A"), (ONE, 5, "credit", "B"))
+    store.query("VACUUM (ANALYZE) inventory, inventory_unbalanced")
+    entries = [str(uuid.UUID(int=number)) for number in range(2, 202)]
+    with transaction.atomic(using=store.site.alias):
+        for direction in ("debit", "credit"):
+            book(store, *((entry, 1, direction, "A") for entry in entries))
+        store.query("SET CONSTRAINTS ALL IMMEDIATE")
+        [[read]] = store.query("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE 'inventory%'")
+        assert store.query("SELECT * FROM inventory_unbalanced") == []
+    assert read < len(entries)
+
+
 @pytest.mark.parametrize(
     "attack",
     [

@@ -30,6 +30,7 @@ from pgcraft_django.factories.ledger.shape import (
 )
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
+from pgcraft_django.objects.function import GROWING
 from pgcraft_django.plugins.base import Plugin
 
 
@@ -106,6 +107,7 @@ class DoubleEntry(Plugin):
                 security_definer=True,
                 body=read_body(__file__, body, **parts),
                 reads=reads,
+                settings=GROWING if deferred else {},
             )
             yield function
             yield Trigger(
