@@ -204,6 +204,21 @@ def test_a_key_that_lived_before_goes_on_where_its_history_ends(students: Place)
     assert overlaps == [(0,)]
 
 
+def test_a_key_that_a_trigger_gives_goes_on_where_its_history_ends(place: Place) -> None:
+    place.evolve(lambda apps: define(apps, id=models.TextField(primary_key=True), size=None))
+    place.query("""
+        CREATE FUNCTION lower_id() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.id := lower(NEW.id);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER set_id BEFORE INSERT ON students FOR EACH ROW EXECUTE FUNCTION lower_id();
+    """)
+    for version in (1, 2):
+        place.query("INSERT INTO students (id, name) VALUES ('A', 'Ann')")
+        assert place.query("SELECT id, version FROM students") == [("a", version)]
+        place.query("DELETE FROM students")
+
+
 def test_an_insert_that_waits_for_a_delete_sees_its_history(students: Place) -> None:
     students.query(INSERT, ["a"])
     database = connection.settings_dict["NAME"] if students.site.alias == "default" else None

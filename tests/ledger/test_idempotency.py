@@ -50,6 +50,18 @@ def test_a_repetition_books_nothing_and_other_content_is_a_conflict(store: Store
     assert store.balances() == store.sums() == {("A", None): 20}
 
 
+def test_a_repetition_is_found_whatever_a_trigger_makes_of_it(store: Store) -> None:
+    store.query("""
+        CREATE FUNCTION upper_warehouse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            NEW.warehouse := upper(NEW.warehouse);
+            RETURN NEW;
+        END $$;
+        CREATE TRIGGER set_warehouse BEFORE INSERT ON inventory FOR EACH ROW EXECUTE FUNCTION upper_warehouse();
+    """)
+    first, again = (store.entries.record(warehouse="a", value=5, idempotency_key="k") for _ in range(2))
+    assert (first, first.warehouse) == (again, "A")
+
+
 def test_legs_of_one_entry_share_its_key(store: Store) -> None:
     legs = [{"warehouse": "A", "value": 5}, {"warehouse": "B", "value": 5}, {"warehouse": "B", "value": 5}]
     first = store.entries.record(legs, idempotency_key="k")

@@ -18,7 +18,7 @@ STAMPS = ("version", "valid_from")
 PLAIN = {"smallint", "integer", "bigint", "uuid"}
 """Types whose equal values are the same byte for byte: their own operator takes less than one for all types."""
 
-# Triggers of one event fire in order of their names: this one has to see what others have changed.
+# Triggers of one event fire in order of their names: these have to see what others have changed.
 LAST = "~pgcraft_history"
 GIVEN = "pgcraft_history_given"
 """Name of the function and of the trigger, which comes before that for the same event."""
@@ -98,7 +98,7 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         function=(schema, GIVEN),
         reads={quote_name(schema, table): list(STAMPS)},
     )
-    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", "pgcraft_history_insert", settings=GROWING)
+    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", f"{LAST}_insert", settings=GROWING)
     yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
     old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
     for name, event, tables, settings in (

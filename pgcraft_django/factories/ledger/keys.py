@@ -103,8 +103,8 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
 
     keyed, closed = function("keyed", "keyed"), function("keys_closed", "keys_closed")
     yield keyed
-    # Its name comes after that of the trigger that dates the entry.
-    yield trigger(table, "pgcraft_key", "BEFORE INSERT", f"NEW.{key} IS NOT NULL", keyed)
+    # Its name comes last: what comes again is compared with what other triggers have made of it.
+    yield trigger(table, "~pgcraft_key", "BEFORE INSERT", f"NEW.{key} IS NOT NULL", keyed)
     yield closed
     by_themselves = by_hand(schema, keys)
     yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", by_themselves, closed)
