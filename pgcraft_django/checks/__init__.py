@@ -102,6 +102,7 @@ Row-level security
     E105  A policy has no condition on rows, or one that cannot be understood.
     E106  `register()` gives policies where it cannot, or twice.
     W101  No index helps to find the rows of a policy.
+    W102  The policies of a parent do not count.
 
 Logins
     E121  A lifetime is not positive.

@@ -50,11 +50,33 @@ def _each(apps: Apps) -> Iterator[CheckMessage]:
                 place, line = "register()", f"register({model.__name__}, {EXAMPLE.replace(' = ', '=')})"
             yield error("E101", f"policies in {place} must be a list of policies.", hint=f"Write {line}", obj=model)
         policies = get_policies(model)
+        if is_factory_model(model):
+            yield from _lost(model, policies)
         yield from _names(model, policies)
         for policy in policies:
             yield from _commands(model, policy)
             yield from _roles(model, policy)
             yield from _conditions(model, policy)
+
+
+def _lost(model: type[models.Model], policies: Sequence[Policy]) -> Iterator[CheckMessage]:
+    """Find parents whose policies do not count, because another `class PGCraft` is in the place of theirs."""
+    deciding: list[type] = []
+    for parent in model.__mro__:
+        inner = vars(parent).get("PGCraft")
+        said = vars(inner).get("policies") if isinstance(inner, type) else None
+        if not isinstance(said, list | tuple):
+            continue
+        is_decided = parent is model or any(issubclass(child, parent) for child in deciding)
+        if not is_decided and any(item not in policies for item in said):
+            yield warning(
+                "W102",
+                f"The policies of {parent.__name__} do not count for the model, whose class PGCraft is another one.",
+                hint=f"Write policies = [*{parent.__name__}.PGCraft.policies] in its class PGCraft, with its own ones "
+                "behind, or policies = [] if they are not meant for it",
+                obj=model,
+            )
+        deciding.append(parent)
 
 
 def _registered(model: type[models.Model]) -> Iterator[CheckMessage]:

@@ -48,6 +48,32 @@ def test_each_policy_has_a_name_of_its_own(apps: Apps) -> None:
     expect(messages(apps), "E102", 'name="public_read_2"')
 
 
+def owned(apps: Apps, name: str, **pgcraft: Any) -> type[models.Model]:
+    """Define an abstract model with a policy."""
+    policies = {"policies": [PublicReadPolicy(name=name.lower())]}
+    return model(apps, name, meta={"abstract": True}, pgcraft={**policies, **pgcraft})
+
+
+def test_policies_of_a_parent_are_not_lost_without_a_word(apps: Apps) -> None:
+    model(apps, base=owned(apps, "Owned"), pgcraft={"api": API(grants={"webuser": "all"})})
+    expect(messages(apps), "W102", "policies = [*Owned.PGCraft.policies]")
+
+
+def test_policies_of_a_second_parent_are_not_lost_without_a_word(apps: Apps) -> None:
+    model(apps, base=(owned(apps, "Owned"), owned(apps, "Tenanted")))
+    expect(messages(apps), "W102", "Tenanted.PGCraft.policies")
+
+
+@pytest.mark.parametrize("how", ["inherited", "extended", "none", "decided by the parent"])
+def test_policies_of_a_parent_count_or_are_meant_not_to(apps: Apps, how: str) -> None:
+    parent: Any = owned(apps, "Owned")
+    if how == "decided by the parent":
+        parent = model(apps, "Open", base=parent, meta={"abstract": True}, pgcraft={"policies": []})
+    inner = {"extended": type("PGCraft", (parent.PGCraft,), {"schema": "private"}), "none": {"policies": []}}
+    model(apps, base=parent, pgcraft=inner.get(how))
+    assert messages(apps) == []
+
+
 def test_one_for_several_commands_does_not_take_the_name_of_another(apps: Apps) -> None:
     """There was one policy in the place of the two."""
     hidden = Policy("owner_select", commands=["select"], using=Q(name="x"), permissive=False)
