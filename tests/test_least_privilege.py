@@ -25,7 +25,7 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.embedded import find_binaries
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftSimple, PGCraftStateMachine
 from pgcraft_django.naming import quote_name
-from pgcraft_django.objects import Role
+from pgcraft_django.objects import Extension, Role
 from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import OwnerPolicy
 from pgcraft_django.postgrest.login import Login
@@ -259,14 +259,27 @@ def test_the_api_of_a_plain_owner_is_served(made: Made) -> None:
         assert client.post("/notes", json={"text": "x", "reader": "1"}).status_code == 401
 
 
-def test_what_a_plain_owner_may_not_is_told_with_the_sql_for_a_dba(made: Made) -> None:
-    item = Role(name="nobody_made_me")
+def untrusted_extension() -> str:
+    """Return an extension of this server that only a superuser may make."""
+    with administrator() as connection:
+        found = connection.execute(
+            "SELECT name FROM pg_available_extension_versions"
+            " WHERE superuser AND NOT trusted AND NOT installed AND cardinality(requires) IS NULL ORDER BY name"
+        ).fetchone()
+    assert found
+    return str(found[0])
+
+
+@pytest.mark.parametrize("kind", ["role", "extension"])
+def test_what_a_plain_owner_may_not_is_told_with_the_sql_for_a_dba(made: Made, kind: str) -> None:
+    item: Any = Role(name="nobody_made_me") if kind == "role" else Extension(name=untrusted_extension())
+    statement = f'CREATE {kind.upper()} "{item.name}"{" NOLOGIN NOINHERIT" if kind == "role" else ""};'
     with (
         pytest.raises(pgcraft_django.errors.MigrationError) as refused,
         connections[made.site.alias].schema_editor() as editor,
     ):
         pgcraft_django.operations.Create([item]).database_forwards("shop", editor, made.site.state, made.site.state)
-    assert 'CREATE ROLE "nobody_made_me" NOLOGIN NOINHERIT;' in str(refused.value)
+    assert statement in str(refused.value)
     assert "DBA" in str(refused.value)
 
 

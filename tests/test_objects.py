@@ -19,9 +19,11 @@ from pgcraft_django.objects import (
     Comment,
     Constraint,
     DatabaseObject,
+    Extension,
     Function,
     FunctionGrant,
     Index,
+    MaterializedView,
     Policy,
     Role,
     RoleMembership,
@@ -65,6 +67,7 @@ KINDS: dict[str, list[DatabaseObject]] = {
     "constraint": [
         Constraint(schema="public", table=ODD, name=ODD, definition=f"CHECK ({quote_name(ODD)} <> {quote_text(ODD)})")
     ],
+    "extension": [Extension(name="plpgsql", schema="")],
     "function": [FUNCTION],
     "shared function": [
         SharedFunction(schema="odd", name=ODD, returns="trigger", language="plpgsql", body=TRIGGER_FUNCTION.body)
@@ -80,6 +83,7 @@ KINDS: dict[str, list[DatabaseObject]] = {
             reads={TABLE: {ODD: "text"}},
         )
     ],
+    "materialized view": [MaterializedView(schema="odd", name=ODD, query="SELECT 1 AS one")],
     "policy": [
         Policy(schema="public", table=ODD, name=ODD, roles=["anon"], command="update", using="true", check="false")
     ],
@@ -143,7 +147,7 @@ def test_creating_and_dropping_restores_the_database(table: Site, kind: str) -> 
         during = table.catalog()
         run(user, [sql for item in reversed(KINDS[kind]) for sql in item.drop_sql()])
     assert differences(before, table.catalog()) == {}
-    shared_by_the_cluster = {"role", "membership"}
+    shared_by_the_cluster = {"role", "membership", "extension"}
     assert (differences(before, during) == {}) == (kind in shared_by_the_cluster)
 
 

@@ -19,7 +19,7 @@ States = Mapping[str, ObjectMap]
 
 # In this order things are made and read best; a kind of its own comes last.
 KINDS = (
-    *("role", "membership", "schema", "usage", "function"),
+    *("role", "membership", "schema", "usage", "extension", "function"),
     *("relation", "row security", "policy", "comment", "grant", "execute"),
 )
 

@@ -1,4 +1,4 @@
-"""Tables at their place, and views: what shares PostgreSQL's namespace of relations."""
+"""Tables at their place, views and materialized views: what shares PostgreSQL's namespace of relations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,23 +59,15 @@ def move_table_sql(table: str, old: str, new: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class View(DatabaseObject):
-    """A view, dropped and created whenever it changes: PostgreSQL lets one grow in place, but never shrink back.
+class _Query(DatabaseObject):
+    """What views and materialized views have in common."""
 
-    `security_invoker`: privileges and row-level security are those of who asks, not of the owner.
-    """
-
-    kind = "view"
     schema: str
     name: str
     query: str
     reads: Reads = field(default_factory=dict)
     requires: list[tuple[str, ...]] = field(default_factory=list)
     """Keys of other objects (functions, views) that the query uses."""
-    security_invoker: bool = True
-    security_barrier: bool = False
-    defaults: Mapping[str, str] = field(default_factory=dict)
-    """Column -> SQL of what an INSERT without it gets."""
 
     @property
     def key(self) -> ObjectKey:
@@ -88,6 +80,20 @@ class View(DatabaseObject):
     @property
     def columns_held(self) -> dict[str, frozenset[str]]:
         return held(self.reads)
+
+
+@dataclass(frozen=True, kw_only=True)
+class View(_Query):
+    """A view, dropped and created whenever it changes: PostgreSQL lets one grow in place, but never shrink back.
+
+    `security_invoker`: privileges and row-level security are those of who asks, not of the owner.
+    """
+
+    kind = "view"
+    security_invoker: bool = True
+    security_barrier: bool = False
+    defaults: Mapping[str, str] = field(default_factory=dict)
+    """Column -> SQL of what an INSERT without it gets."""
 
     def create_sql(self) -> list[str]:
         options = ", ".join(
@@ -109,3 +115,17 @@ class View(DatabaseObject):
 
     def drop_sql(self) -> list[str]:
         return [f"DROP VIEW {quote_name(self.schema, self.name)}"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaterializedView(_Query):
+    """A materialized view: filled when created, refreshed by whoever needs it fresh."""
+
+    kind = "materialized view"
+
+    def create_sql(self) -> list[str]:
+        name = quote_name(self.schema, self.name)
+        return [f"CREATE MATERIALIZED VIEW {name} AS\n{self.query}", without_defaults(name)]
+
+    def drop_sql(self) -> list[str]:
+        return [f"DROP MATERIALIZED VIEW {quote_name(self.schema, self.name)}"]

@@ -17,10 +17,10 @@ def role_key(name: str) -> ObjectKey:
     return ObjectKey("role", "", name)
 
 
-def retrying(condition: str, statement: str, failure: str) -> str:
+def retrying(condition: str, statement: str, failure: str, hint: str = ROLES_HINT) -> str:
     """Return a block that runs `statement` while `condition` holds, whatever other sessions do meanwhile.
 
-    Who may not is told `failure`, and how a DBA does it.
+    Who may not is told `failure`, `hint` and the statement.
 
     Two sessions that create one role, or grant one membership, at once collide in the shared catalogs with
     several kinds of error ("tuple concurrently updated" among them); trying again finds the work done.
@@ -36,7 +36,7 @@ BEGIN
                 RAISE EXCEPTION USING
                     ERRCODE = 'insufficient_privilege',
                     MESSAGE = {quote_text(failure)},
-                    HINT = {quote_text(f"{ROLES_HINT} It is: {statement};")};
+                    HINT = {quote_text(f"{hint} It is: {statement};")};
             WHEN duplicate_object OR unique_violation OR internal_error THEN
                 IF attempt = 50 THEN
                     RAISE;
