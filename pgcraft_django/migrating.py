@@ -148,10 +148,10 @@ class CarefulMigrations(MigrationExecutor):
 
         If it is no transaction, nothing is set aside: it could stop when they are gone.
         """
-        from pgcraft_django.autodetector.aside import changes_types, objects_made_by, with_objects_aside
+        from pgcraft_django.autodetector.aside import changes_columns, objects_made_by, with_objects_aside
 
         alias, graph = self.connection.alias, self.loader.graph
-        if self.connection.vendor != "postgresql" or not migration.atomic or not changes_types(migration):
+        if self.connection.vendor != "postgresql" or not migration.atomic or not changes_columns(migration):
             return migration
         applied = self.recorder.applied_migrations()
         plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
@@ -159,7 +159,7 @@ class CarefulMigrations(MigrationExecutor):
         known = {label: items for label, items in objects_made_by(done).items() if router.allow_migrate(alias, label)}
         if backwards:  # what the app itself has, its own migrations have seen to
             known.pop(migration.app_label, None)
-        return with_objects_aside(migration, state, known) if known else migration
+        return with_objects_aside(migration, state, known, backwards=backwards) if known else migration
 
     def _state_so_far(self) -> ProjectState:
         """Return the state that the failed attempt began with, which it has changed."""

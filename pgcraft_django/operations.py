@@ -47,6 +47,9 @@ BRANCHES_HINT = (
     "`manage.py makemigrations` without --merge."
 )
 
+PACKAGE_HINT = (
+    "If the migration of a package has removed or renamed it: add that migration to `run_before` in this one."
+)
 
 ROUTERS_HINT = (
     "If a router lets in only some models of the app: give the others an app of their own, since what is made around "
@@ -57,7 +60,7 @@ ROUTERS_HINT = (
 class ObjectOperation(Operation):
     """What all operations of this module share."""
 
-    missing_hint = BRANCHES_HINT
+    missing_hint = f"{BRANCHES_HINT} {PACKAGE_HINT}"
     """What may be the reason if something is not there that was there when the migration was written."""
     reduces_to_sql = True
     reversible = True

@@ -271,21 +271,27 @@ TYPES = """
 """
 
 
-def test_a_package_changes_types_under_views_functions_and_policies_and_back(project: ManagedProject) -> None:
-    """The package knows nothing of them, and `makemigrations` has not been run."""
+def use_package(project: ManagedProject, models: str, own_models: str) -> Path:
+    """Let the project use an app `vendor` whose first model it exposes; return where that is."""
     package = project.folder / "vendor"
     (package / "migrations").mkdir(parents=True)
     for name in ("__init__.py", "migrations/__init__.py"):
         (package / name).touch()
-    (package / "models.py").write_text(PACKAGE)
+    (package / "models.py").write_text(models)
     (project.folder / "shop" / "pgcraft.py").write_text(
         "from pgcraft_django import register\nfrom vendor.models import Firm\nregister(Firm)\n"
     )
     for path in (project.folder / "shop" / "migrations").glob("0*.py"):
         path.unlink()
-    project.models(OVER_PACKAGE)
+    project.models(own_models)
     project.settings(INSTALLED_APPS=["pgcraft_django", "vendor", "shop"])
     project.manage("makemigrations", "vendor", "shop", "--verbosity", "0")
+    return package
+
+
+def test_a_package_changes_types_under_views_functions_and_policies_and_back(project: ManagedProject) -> None:
+    """The package knows nothing of them, and `makemigrations` has not been run."""
+    package = use_package(project, PACKAGE, OVER_PACKAGE)
     project.manage("migrate")
     [alias] = (alias for alias in connections if connections.settings[alias]["NAME"] == project.database)
 
@@ -333,6 +339,50 @@ def test_a_package_changes_types_under_views_functions_and_policies_and_back(pro
         assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]
         assert "No changes" in project.manage("makemigrations", "--check")
         assert seen() == [(1, "b")]
+
+
+SMALLER_RELEASE = """
+from django.db import migrations
+
+class Migration(migrations.Migration):
+    dependencies = [("vendor", "0001_initial")]
+    operations = [migrations.RemoveField("firm", "name")]
+"""
+
+
+def test_no_view_is_lost_with_a_column_that_a_package_removes(project: ManagedProject) -> None:
+    """Django removes columns with CASCADE."""
+    package = use_package(project, PACKAGE, "")
+    project.manage("migrate")
+    (package / "migrations" / "0002_smaller.py").write_text(SMALLER_RELEASE)
+    (package / "models.py").write_text(PACKAGE.replace("    name = models.TextField(null=True)\n", ""))
+    said = project.manage("migrate", status=1)
+    assert "vendor.0002_smaller removes vendor_firm.name, which view api.vendor_firm shows" in said
+    assert "move ('vendor', '0002_smaller') from dependencies to a list run_before." in said
+    assert "Traceback" not in said
+    project.manage("makemigrations", "shop", "--name", "without")
+    assert "vendor.0002_smaller removes" in project.manage("migrate", status=1)
+    written = project.folder / "shop" / "migrations" / "0002_without.py"
+    moved = "        ('vendor', '0002_smaller'),\n"
+    text = written.read_text()
+    assert moved in text
+    text = text.replace(moved, "").replace("    operations", f"    run_before = [\n{moved}    ]\n    operations")
+    written.write_text(text)
+    for target in ((), ("shop", "zero"), ("vendor", "zero"), ()):
+        assert "OK" in project.manage("migrate", *target)
+    with administrator(project.database) as boss:
+        assert boss.execute("SELECT * FROM api.vendor_firm").fetchall() == []
+    assert "No changes" in project.manage("makemigrations", "--check")
+
+
+def test_a_column_that_a_package_has_removed_before_it_is_shown_is_told_with_what_to_write(
+    project: ManagedProject,
+) -> None:
+    """As in a new database, where the migrations of the package may all come first."""
+    package = use_package(project, PACKAGE, "")
+    (package / "migrations" / "0002_smaller.py").write_text(SMALLER_RELEASE)
+    project.manage("migrate", "vendor")
+    assert "add that migration to `run_before` in this one" in project.manage("migrate", "shop", status=1)
 
 
 BOOKED = """

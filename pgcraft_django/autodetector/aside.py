@@ -4,6 +4,9 @@ PostgreSQL does not change a column that a view reads. In migrations that `makem
 gone by then. Those of a package come as they are, and change its own tables and all that refers to them. So while one
 is applied, in its transaction, the objects over these columns are dropped, and created again. What is recorded of them
 stays, and `makemigrations` tells the difference afterwards.
+
+With a column or a table that is removed, PostgreSQL drops what shows it without a word, since Django says CASCADE. That
+is refused: the view has to go first, by a migration of ours.
 """
 
 from collections.abc import Iterable
@@ -11,28 +14,34 @@ from copy import copy
 from typing import TypeGuard
 
 from django.db.migrations import Migration
-from django.db.migrations.operations import AlterField, SeparateDatabaseAndState
+from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
+from django.db.models import ManyToManyField
 
 from pgcraft_django.attribute_operations import AlterKey
 from pgcraft_django.autodetector.diff import Disturbance, States, make_plan
-from pgcraft_django.autodetector.tables import ModelKey, column, model_table
+from pgcraft_django.autodetector.tables import ModelKey, column, link_table, model_table, model_tables
 from pgcraft_django.columns import is_set_anew
+from pgcraft_django.errors import MigrationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import DatabaseObject, TablePlacement
+from pgcraft_django.objects import DatabaseObject, TablePlacement, View
 from pgcraft_django.operations import Create, Drop, ObjectOperation
 from pgcraft_django.recorded import recorded
 
 
-def changes_types(migration: Migration) -> bool:
-    """Tell whether a migration may change the type of a column without knowing who reads it."""
-    return any(map(_knows_of_none, migration.operations))
+def changes_columns(migration: Migration) -> bool:
+    """Tell whether a migration may change the type of a column, or remove it, without knowing who reads it."""
+    return any(_knows_of_none(operation) or _removes(operation) for operation in migration.operations)
 
 
 def _knows_of_none(operation: Operation) -> TypeGuard[AlterField]:
     return type(operation) is AlterField  # ours are of other types
+
+
+def _removes(operation: Operation) -> TypeGuard[RemoveField | DeleteModel]:
+    return type(operation) in (RemoveField, DeleteModel)
 
 
 def objects_made_by(migrations: Iterable[Migration]) -> States:
@@ -51,10 +60,13 @@ def _record(state: ProjectState, app_label: str, operation: Operation) -> None:
         _record(state, app_label, inner)
 
 
-def with_objects_aside(migration: Migration, state: ProjectState, known: States) -> Migration:
+def with_objects_aside(
+    migration: Migration, state: ProjectState, known: States, *, backwards: bool = False
+) -> Migration:
     """Return `migration` with operations around those that change the type of a column which `known` objects read.
 
     `state` is the one before the migration. It is not changed, and neither is `migration`.
+    Raises `MigrationError` if it removes what a view of another app shows.
     """
     state = state.clone()
     recorded(state).update({app_label: dict(objects) for app_label, objects in known.items()})
@@ -68,6 +80,8 @@ def with_objects_aside(migration: Migration, state: ProjectState, known: States)
                 SeparateDatabaseAndState([Create(aside[::-1])]),
             ]
         else:
+            if _removes(operation) and not backwards:
+                _refuse_to_lose_views(state, migration, operation)
             operations.append(operation)
         operation.state_forwards(migration.app_label, state)
     if len(operations) == len(migration.operations):
@@ -84,12 +98,7 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     if old.is_relation or new.is_relation or not is_set_anew(old, new):
         return []
     known = recorded(state)
-    homes = {
-        item.name: item.schema
-        for objects in known.values()
-        for item in objects.values()
-        if isinstance(item, TablePlacement)
-    }
+    homes = _homes(known)
     columns: dict[str, set[str]] = {}
     for table, name in _columns(state, key, operation):
         columns.setdefault(quote_name(homes.get(table, DEFAULT_SCHEMA), table), set()).add(name)
@@ -99,6 +108,41 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
         for app_label, objects in known.items()
     }
     return [change.value for layer in make_plan(known, kept, Disturbance()).drops for change in layer]
+
+
+def _homes(known: States) -> dict[str, str]:
+    """Return table -> its schema, of those that are not where Django puts them."""
+    objects = (item for items in known.values() for item in items.values())
+    return {item.name: item.schema for item in objects if isinstance(item, TablePlacement)}
+
+
+def _refuse_to_lose_views(state: ProjectState, migration: Migration, operation: RemoveField | DeleteModel) -> None:
+    known, homes = recorded(state), _homes(recorded(state))
+    for table, name in _removed(state, migration.app_label, operation):
+        quoted = quote_name(homes.get(table, DEFAULT_SCHEMA), table)
+        for label, objects in sorted(known.items()):
+            for item in objects.values() if label != migration.app_label else ():
+                if isinstance(item, View) and quoted in item.reads and (not name or name in item.reads[quoted]):
+                    removed = f"{table}.{name}" if name else table
+                    raise MigrationError(
+                        f"{migration} removes {removed}, which {item.describe()} shows: PostgreSQL would drop the view "
+                        f"with it. Let the view go first. Run makemigrations, and in the migration of {label} that it "
+                        f"writes, move ({migration.app_label!r}, {migration.name!r}) from dependencies to a list "
+                        "run_before."
+                    )
+
+
+def _removed(state: ProjectState, app_label: str, operation: RemoveField | DeleteModel) -> list[tuple[str, str]]:
+    """Return the tables that go, each with the column, which is empty for all of the table."""
+    if isinstance(operation, DeleteModel):
+        model = state.models[app_label, operation.name_lower]
+        return [(table, "") for table in model_tables(model) if model.options.get("managed", True)]
+    model = state.models[app_label, operation.model_name_lower]
+    field = model.fields[operation.name]
+    if isinstance(field, ManyToManyField):
+        link = link_table(model, operation.name, field)
+        return [(link, "")] if link else []
+    return [(model_table(model), column(operation.name, field))]
 
 
 def _columns(state: ProjectState, key: ModelKey, operation: AlterField) -> set[tuple[str, str]]:
