@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS, transaction
 from django.http import FileResponse, HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from pgcraft_django.attribution.context import Said, history_context
+from pgcraft_django.attribution.context import Resumed, Said, history_context
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.request_role import as_role, user_role
@@ -57,13 +57,11 @@ class HistoryContextMiddleware(_Middleware):
         """Let what is written while a response streams be said of the request, too."""
         if isinstance(response, StreamingHttpResponse) and not isinstance(response, FileResponse):
             steps = self._steps_async if response.is_async else self._steps
-            response.streaming_content = steps(self._context(request), response.streaming_content)
+            response.streaming_content = steps(Resumed(self._context(request)), response.streaming_content)
         return response
 
-    # The block is left before each part is handed over: what the server does meanwhile is not said of the request.
-
     @staticmethod
-    def _steps(context: history_context, content: Any) -> Iterator[Any]:
+    def _steps(context: Resumed, content: Any) -> Iterator[Any]:
         parts = iter(content)
         while True:
             with context:
@@ -74,10 +72,10 @@ class HistoryContextMiddleware(_Middleware):
             yield part
 
     @staticmethod
-    async def _steps_async(context: history_context, content: Any) -> AsyncIterator[Any]:
+    async def _steps_async(context: Resumed, content: Any) -> AsyncIterator[Any]:
         parts = aiter(content)
         while True:
-            async with context:
+            with context:
                 try:
                     part = await anext(parts)
                 except StopAsyncIteration:

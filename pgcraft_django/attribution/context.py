@@ -81,6 +81,29 @@ class history_context:  # noqa: N801 - it is used like a function
         return inside  # type: ignore[return-value]
 
 
+class Resumed:
+    """A block that is left and entered again as it was, for what a generator does: also with the blocks inside of it.
+
+    A generator runs in the context of whoever asks for its next part, who does other things between two parts.
+    """
+
+    def __init__(self, block: history_context) -> None:
+        self._block = block
+        self._inside: _Level | None = None
+        self._outside: _Level | None = None
+
+    def __enter__(self) -> None:
+        self._outside = _level.get()
+        if self._inside is None:
+            self._block.__enter__()
+        else:
+            _level.set(self._inside)
+
+    def __exit__(self, *error: object) -> None:
+        self._inside = _level.get()
+        _level.set(self._outside)
+
+
 def is_said() -> bool:
     """Tell whether a block is open here."""
     return _level.get() is not None

@@ -53,16 +53,18 @@ def fail(request: HttpRequest) -> HttpResponse:
 
 def stream(request: HttpRequest) -> StreamingHttpResponse:
     def parts() -> Iterator[bytes]:
-        yield b"first"
-        write(request)
+        with history_context(reason="stream"):
+            yield b"first"
+            write(request)
 
     return StreamingHttpResponse(parts())
 
 
 async def stream_later(request: HttpRequest) -> StreamingHttpResponse:
     async def parts() -> AsyncIterator[bytes]:
-        yield b"first"
-        await write_later(request)
+        async with history_context(reason="stream"):
+            yield b"first"
+            await write_later(request)
 
     return StreamingHttpResponse(parts())
 
@@ -160,7 +162,7 @@ def test_what_is_written_while_a_response_streams_is_by_the_same_person(user: Us
     Document.objects.update(title="by the server")
     assert last() == (None, None)
     assert list(parts) == []
-    assert last() == (str(user.pk), None)
+    assert last() == (str(user.pk), "stream")
 
 
 def test_so_is_what_an_asynchronous_server_streams(user: User) -> None:
@@ -170,7 +172,7 @@ def test_so_is_what_an_asynchronous_server_streams(user: User) -> None:
         return [part async for part in await client.get("/stream-later")]  # type: ignore[attr-defined]
 
     assert async_to_sync(ask)() == [b"first"]
-    assert last() == (str(user.pk), None)
+    assert last() == (str(user.pk), "stream")
 
 
 def test_requests_at_the_same_time_do_not_mix(user: User) -> None:
