@@ -2,7 +2,7 @@
 
 import datetime
 import enum
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from django.apps import apps as global_apps
@@ -20,8 +20,9 @@ from django.utils import timezone
 from pgcraft_django.api import API, Resource, as_apis, is_written, make_resource
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
 from pgcraft_django.conditions import compiled, compiler_of, condition_sql
+from pgcraft_django.conf import get_config
 from pgcraft_django.messages import error
-from pgcraft_django.naming import quote_name, quote_value
+from pgcraft_django.naming import plain_text, quote_name, quote_value
 from pgcraft_django.plugins.base import Plugin, get_plugins, option
 
 if TYPE_CHECKING:
@@ -180,9 +181,18 @@ def check_moment(when: object) -> None:
         raise ValueError(f"as_of() takes a datetime with a time zone, such as timezone.now(), and not {when!r}.")
 
 
-def first_api(model: type[models.Model]) -> API:
-    """Return the API whose schema and name functions go by; without one, what an API has by itself."""
-    return next(iter(as_apis(option(model, "api", API()))), API())
+def exposed_at(model: type[models.Model]) -> tuple[str, str]:
+    """Return the schema of the functions of the API, and what their names begin with: those of its first API."""
+    api = next(iter(as_apis(option(model, "api", API()))), API())
+    return plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
+
+
+def lookups(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what finds the rows with `values`, by field: NULL is a value like any other."""
+    return {
+        name if value is not None else f"{name}__isnull": value if value is not None else True
+        for name, value in values.items()
+    }
 
 
 def readable_columns(model: type[models.Model], role: str) -> set[str]:

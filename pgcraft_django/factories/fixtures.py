@@ -6,6 +6,7 @@ from typing import Any
 
 from django.db import connections, models, transaction
 
+from pgcraft_django.factories.base import lookups
 from pgcraft_django.naming import quote_name
 
 DUMP_SETTINGS = ("row_security", "check_function_bodies")
@@ -47,11 +48,7 @@ def is_there(row: models.Model, using: str) -> bool:
     said = {
         field.attname: getattr(row, field.attname) for field in fields if not isinstance(field, models.DateTimeField)
     }
-    asked = {
-        name if value is not None else f"{name}__isnull": value if value is not None else True
-        for name, value in said.items()
-    }
-    return type(row)._base_manager.using(using).filter(**asked).exists()
+    return type(row)._base_manager.using(using).filter(**lookups(said)).exists()
 
 
 @contextmanager

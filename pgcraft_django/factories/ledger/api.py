@@ -10,8 +10,8 @@ from django.db import models
 
 from pgcraft_django.bodies import read_body, read_sql
 from pgcraft_django.columns import AnyField, column_name, column_types, postgresql
-from pgcraft_django.conf import get_config, is_names
-from pgcraft_django.factories.base import default_sql, first_api
+from pgcraft_django.conf import is_names
+from pgcraft_django.factories.base import default_sql, exposed_at
 from pgcraft_django.factories.ledger.keys import as_content, conflict
 from pgcraft_django.factories.ledger.shape import (
     KEY,
@@ -46,9 +46,7 @@ def recording_grants(model: type[models.Model]) -> Iterator[ColumnGrant]:
 def recording_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield the functions of the API and what is behind them."""
     roles = recording_roles(model)
-    api = first_api(model)
-    place = plain_text(api.schema or get_config().api_schema)
-    name = plain_text(api.name or model._meta.db_table)
+    place, name = exposed_at(model)
     if roles and is_identifier(place) and is_identifier(name):
         functions = _Functions(model, schema)
         yield Schema(name=place)

@@ -1,7 +1,6 @@
 """Balances and their course over time, as querysets. What can be read from a balance row is not summed up."""
 
 import datetime
-from collections.abc import Mapping
 from typing import Any, Self
 
 from asgiref.sync import sync_to_async
@@ -11,7 +10,7 @@ from django.db.models import Window
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.columns import column_name
 from pgcraft_django.errors import RoleError
-from pgcraft_django.factories.base import Instance, check_moment, readable_columns
+from pgcraft_django.factories.base import Instance, check_moment, lookups, readable_columns
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
@@ -34,10 +33,10 @@ class Reading(RollingQuerySet[Instance]):
         kept = None if self._is_restricted() else self._kept(frozenset(map(self._field_name, dimensions)))
         total = None
         if kept is not None:
-            found = kept._base_manager.using(self.db).filter(**conditions(dimensions))
+            found = kept._base_manager.using(self.db).filter(**lookups(dimensions))
             total = found.values_list("balance", flat=True).first()
         if kept is None or (total is None and self._may_hide_balances()):
-            total = self.filter(**conditions(dimensions)).aggregate(total=self._sum())["total"]
+            total = self.filter(**lookups(dimensions)).aggregate(total=self._sum())["total"]
         return total_field(value_field(self.model)).to_python(0 if total is None else total)
 
     async def abalance(self, **dimensions: Any) -> Any:
@@ -137,11 +136,3 @@ class Reading(RollingQuerySet[Instance]):
 def _readable_names(model: Any, role: str) -> set[str]:
     columns = readable_columns(model, role)
     return {field.name for field in model._meta.local_concrete_fields if column_name(field) in columns}
-
-
-def conditions(dimensions: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the lookups: NULL is a value of a dimension like any other."""
-    return {
-        name if value is not None else f"{name}__isnull": value if value is not None else True
-        for name, value in dimensions.items()
-    }

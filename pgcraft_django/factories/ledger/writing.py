@@ -13,8 +13,8 @@ from django.utils.hashable import make_hashable
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.diagnosis import CONFLICT, server_message, sqlstate
 from pgcraft_django.errors import IdempotencyConflict
-from pgcraft_django.factories.base import Instance, fields_to_insert
-from pgcraft_django.factories.ledger.reading import Reading, conditions
+from pgcraft_django.factories.base import Instance, fields_to_insert, lookups
+from pgcraft_django.factories.ledger.reading import Reading
 from pgcraft_django.factories.ledger.shape import (
     CREDIT,
     DEBIT,
@@ -179,7 +179,7 @@ class LedgerQuerySet(Reading[Instance]):
             # Dimension by dimension: a condition for each group would be compared with each group that is there.
             values = [group[name] for group in wanted]
             known = models.Q(**{f"{name}__in": [value for value in values if value is not None]})
-            found = found.filter(known | models.Q(**conditions({name: None})) if None in values else known)
+            found = found.filter(known | models.Q(**lookups({name: None})) if None in values else known)
         return {make_hashable([row[name] for name in names]): row["balance"] for row in found}
 
     def _leg(self, difference: Any) -> dict[str, Any]:
@@ -247,7 +247,7 @@ class LedgerQuerySet(Reading[Instance]):
         legs = {make_hashable(said): said for said in map(_said, instances)}
         times = Counter(make_hashable(_said(instance)) for instance in instances)
         for leg, said in legs.items():
-            if times[leg] > 1 and times[leg] > _with_key(self._rows, key).filter(**conditions(said)).count():
+            if times[leg] > 1 and times[leg] > _with_key(self._rows, key).filter(**lookups(said)).count():
                 raise IdempotencyConflict(f"{belongs} other legs.")
         return rows
 
@@ -285,7 +285,7 @@ def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any,
     rows = _with_key(type(instance)._base_manager.using(using), getattr(instance, KEY))
     rows = rows.order_by("id").values_list(*(field.attname for field in fields))
     # PostgreSQL has found the leg. What it rounds is not as the instance says.
-    row: Any = rows.filter(**conditions(_said(instance))).first() or rows.first()
+    row: Any = rows.filter(**lookups(_said(instance))).first() or rows.first()
     if row is None:
         _check_hidden(getattr(instance, KEY), using)
     return row  # type: ignore[no-any-return]

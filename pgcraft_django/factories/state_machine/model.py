@@ -8,7 +8,7 @@ from django.db import models
 
 from pgcraft_django.api import as_apis
 from pgcraft_django.columns import column_name
-from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.base import Factory, PGCraftModel, exposed_at
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
 from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump
 from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
@@ -83,7 +83,6 @@ class StateMachineFactory(Factory):
 
     def objects(self, model: type[models.Model], schema: str) -> "Iterator[DatabaseObject]":
         from pgcraft_django.factories.state_machine.objects import Parts, api_objects, machine_objects
-        from pgcraft_django.factories.state_machine.signature import exposed_at
 
         machine = get_machine(model)
         if machine is None:

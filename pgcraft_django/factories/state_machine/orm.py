@@ -12,9 +12,9 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
-from pgcraft_django.factories.base import readable_columns
+from pgcraft_django.factories.base import exposed_at, readable_columns
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
-from pgcraft_django.factories.state_machine.signature import Signature, exposed_at
+from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import plain_text, quote_name, shorten
 
 

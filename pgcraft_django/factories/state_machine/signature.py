@@ -5,10 +5,8 @@ from typing import Any
 from django.db import models
 
 from pgcraft_django.columns import AnyField, column_name, postgresql
-from pgcraft_django.conf import get_config
-from pgcraft_django.factories.base import first_api
 from pgcraft_django.factories.state_machine.machine import Machine, extra_fields
-from pgcraft_django.naming import plain_text, quote_name, shorten
+from pgcraft_django.naming import quote_name, shorten
 
 
 class Signature:
@@ -45,12 +43,6 @@ class Signature:
     def caller(self) -> str:
         """Return how the function's body writes its last argument: the role that asks, or NULL for Django."""
         return f"${len(self.arguments) + 1}"
-
-
-def exposed_at(model: type[models.Model]) -> tuple[str, str]:
-    """Return the schema of the function of the API, and what its name begins with."""
-    api = first_api(model)
-    return plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
 
 
 def _typed(field: AnyField) -> tuple[str, str]:
