@@ -15,10 +15,8 @@ from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.companion import copied_names
-from pgcraft_django.factories.eav.model import LogModel
-from pgcraft_django.factories.state_machine.machine import state_field
-from pgcraft_django.factories.state_machine.model import TransitionModel
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.objects import Function
@@ -183,13 +181,10 @@ def _former_values(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
             )
 
 
-def _shown(resource: Resource, owner: type[models.Model]) -> dict[str, list[str]]:
+def _shown(resource: Resource, owner: type[models.Model]) -> dict[str, Sequence[str]]:
     """Return field of the owner -> fields of its companion that tell its values, keys left out."""
     names = {field.name for field in resource.fields}
-    shown = {original: [copy.name] for original, copy in copied_names(resource.model).items()}
-    if issubclass(resource.model, LogModel):
-        shown |= {field.name: ["old_value", "new_value"] for field in own_fields(owner)}
-    if issubclass(resource.model, TransitionModel) and (state := state_field(owner)):
-        shown[state.name] = ["from_state", "to_state"]
+    shown: dict[str, Sequence[str]] = {original: [copy.name] for original, copy in copied_names(resource.model).items()}
+    shown |= get_factory(resource.model).tells(owner)
     keys = {field.name for field in owner._meta.pk_fields}
     return {name: told for name, told in shown.items() if name not in keys and names & set(told)}

@@ -89,6 +89,10 @@ class Factory(Plugin):
         """Return a condition on rows of the table, and the fields that it reads. Raises `FieldError` if it is none."""
         return condition_sql(model, condition)
 
+    def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
+        """Return field of `owner` -> fields of this companion of it that tell its values, beside copies of the field."""
+        return {}
+
     def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
         """Return the objects beside the API view of a model."""
         return ()

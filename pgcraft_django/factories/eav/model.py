@@ -2,14 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar
 
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import Resource, own_fields
 from pgcraft_django.columns import AnyField
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import Derived, add_history, check_history, make_companion, plain_copy, titles
@@ -47,6 +47,9 @@ class LogFactory(Factory):
 
     privileges = frozenset({"select"})
     former = "former"
+
+    def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
+        return {field.name: ["old_value", "new_value"] for field in own_fields(owner)}
 
 
 class _ExactDecoder(json.JSONDecoder):

@@ -1,6 +1,6 @@
 """The abstract model, and the factory behind it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.core.checks import CheckMessage
@@ -11,7 +11,7 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, exposed_at
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
 from pgcraft_django.factories.fixtures import DUMP_SETTINGS, LoadedModel, as_from_a_dump
-from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine
+from pgcraft_django.factories.state_machine.machine import extra_fields, get_machine, state_field
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.factories.state_machine.validating import validate_state
 from pgcraft_django.naming import is_identifier, shorten
@@ -26,6 +26,10 @@ class TransitionFactory(Factory):
 
     privileges = frozenset({"select"})
     former = "former"
+
+    def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
+        state = state_field(owner)
+        return {state.name: ["from_state", "to_state"]} if state else {}
 
 
 class TransitionModel(LoadedModel, PGCraftModel):
