@@ -90,7 +90,7 @@ class Factory(Plugin):
         return condition_sql(model, condition)
 
     def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
-        """Return field of `owner` -> fields of this companion of it that tell its values, beside copies of the field."""
+        """Return field of `owner` -> fields of this companion of it that tell its values, beside copies of them."""
         return {}
 
     def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
