@@ -22,10 +22,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class _Level:
-    """What one block says, and the block around it."""
+    """A block that is open, and the one around it."""
 
-    actor: Source | None
-    reason: Source | None
+    block: "history_context"
     outer: "_Level | None"
 
 
@@ -49,11 +48,14 @@ class history_context:  # noqa: N801 - it is used like a function
     # Nothing is kept in the object: it can be used again, at the same time too.
 
     def __enter__(self) -> None:
-        _level.set(_Level(self.actor, self.reason, _level.get()))
+        _level.set(_Level(self, _level.get()))
 
     def __exit__(self, *error: object) -> None:
         level = _level.get()
-        _level.set(level.outer if level else None)
+        while level is not None and level.block is not self:  # one inside, of a generator that waits, ends with it
+            level = level.outer
+        if level is not None:
+            _level.set(level.outer)
 
     async def __aenter__(self) -> None:
         self.__enter__()
@@ -121,7 +123,7 @@ def get_actor_and_reason() -> tuple[str | None, str | None]:
 
 def _find(level: _Level | None, part: str) -> str | None:
     while level is not None:
-        said = getattr(level, part)
+        said = getattr(level.block, part)
         text = _as_text(part, said() if callable(said) else said)
         if text is not None:
             return text

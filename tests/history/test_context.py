@@ -152,6 +152,22 @@ def test_nothing_is_left_behind(school: Place) -> None:
     assert settings(school) == [("", "")]
 
 
+def test_a_block_of_a_generator_that_waits_ends_with_the_block_around_it(school: Place) -> None:
+    def parts() -> Iterator[int]:
+        with history_context(actor="inside"):
+            yield 1
+
+    waiting = parts()
+    with history_context(actor="a"):
+        next(waiting)
+    change(school)
+    assert last(school) == [(None, None)]
+    with history_context(actor="b"):
+        waiting.close()
+        change(school)
+    assert last(school) == [("b", None)]
+
+
 def test_what_a_session_says_of_itself_holds_around_a_block_and_where_it_says_nothing(school: Place) -> None:
     school.query("SELECT set_config('pgcraft.actor', 'importer', false)")
     try:
