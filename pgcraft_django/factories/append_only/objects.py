@@ -27,32 +27,7 @@ GIVEN = "pgcraft_history_given"
 def history_objects(model: type[models.Model], history: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
     """Yield the functions and triggers of a model with a history; both tables are in `schema`."""
     table, former = model._meta.db_table, history._meta.db_table
-    fields = [field for field in model._meta.local_concrete_fields if field.name not in STAMPS]
-    keys = [column_name(field) for field in model._meta.pk_fields]
-    columns = [column_name(field) for field in fields]
-    parts = {
-        "table": quote_name(schema, table),
-        "history": quote_name(schema, former),
-        "columns": quote_names(columns),
-        "keys": quote_names(keys),
-        "begun_keys": _of("begun", keys),
-        "ended_columns": _of("ended", columns),
-        "same_key": _equal("begun", "ended", keys),
-        "same_entity": _equal("history", "ended", keys),
-        "history_is_begun": _equal("history", "begun", keys),
-        "entity_is_new": _equal("entity", "NEW", keys),
-        "entity_is_ended": _equal("entity", "ended", keys),
-        "history_is_new": _equal("history", "NEW", keys),
-        "key_stays": _key_stays(column_types(model._meta.pk_fields)),
-        # They are not made yet when the trigger looks.
-        "set_generated": "\n".join(
-            f"NEW.{quote_name(column_name(field))} := OLD.{quote_name(column_name(field))};"
-            for field in fields
-            if field.generated
-        ),
-        "actor": ACTOR,
-        "reason": REASON,
-    }
+    parts = _parts(model, quote_name(schema, table), quote_name(schema, former))
     reads = {quote_name(schema, table): column_types(model._meta.local_concrete_fields)}
 
     def trigger(
@@ -84,6 +59,54 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
             function=(function.schema, function.name),
         )
 
+    yield from _given(schema, table)
+    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", f"{LAST}_insert", settings=GROWING)
+    yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
+    old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
+    for name, event, tables, settings in (
+        ("inserted", "AFTER INSERT", new, GROWING),
+        ("updated", "AFTER UPDATE", f"{old} {new}", None),
+        ("deleted", "AFTER DELETE", old, GROWING),
+    ):
+        definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
+        yield from trigger(name, event, definition, f"pgcraft_history_{name}", settings=settings)
+    yield from guard(schema, former)
+    yield from guard_others(schema, former)
+    yield from guard_truncate(schema, table)
+
+
+def _parts(model: type[models.Model], table: str, history: str) -> dict[str, str]:
+    """Return what the bodies have in common; both tables are named with their schema."""
+    fields = [field for field in model._meta.local_concrete_fields if field.name not in STAMPS]
+    keys = [column_name(field) for field in model._meta.pk_fields]
+    columns = [column_name(field) for field in fields]
+    return {
+        "table": table,
+        "history": history,
+        "columns": quote_names(columns),
+        "keys": quote_names(keys),
+        "begun_keys": _of("begun", keys),
+        "ended_columns": _of("ended", columns),
+        "same_key": _equal("begun", "ended", keys),
+        "same_entity": _equal("history", "ended", keys),
+        "history_is_begun": _equal("history", "begun", keys),
+        "entity_is_new": _equal("entity", "NEW", keys),
+        "entity_is_ended": _equal("entity", "ended", keys),
+        "history_is_new": _equal("history", "NEW", keys),
+        "key_stays": _key_stays(column_types(model._meta.pk_fields)),
+        # They are not made yet when the trigger looks.
+        "set_generated": "\n".join(
+            f"NEW.{quote_name(column_name(field))} := OLD.{quote_name(column_name(field))};"
+            for field in fields
+            if field.generated
+        ),
+        "actor": ACTOR,
+        "reason": REASON,
+    }
+
+
+def _given(schema: str, table: str) -> Iterator[DatabaseObject]:
+    """Yield what judges the stamps that a new row brings."""
     body = read_body(__file__, "given")
     yield SharedFunction(schema=schema, name=GIVEN, returns="trigger", language="plpgsql", body=body)
     yield Trigger(
@@ -98,19 +121,6 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
         function=(schema, GIVEN),
         reads={quote_name(schema, table): list(STAMPS)},
     )
-    yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", f"{LAST}_insert", settings=GROWING)
-    yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
-    old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
-    for name, event, tables, settings in (
-        ("inserted", "AFTER INSERT", new, GROWING),
-        ("updated", "AFTER UPDATE", f"{old} {new}", None),
-        ("deleted", "AFTER DELETE", old, GROWING),
-    ):
-        definition = f"REFERENCING {tables}\n    FOR EACH STATEMENT"
-        yield from trigger(name, event, definition, f"pgcraft_history_{name}", settings=settings)
-    yield from guard(schema, former)
-    yield from guard_others(schema, former)
-    yield from guard_truncate(schema, table)
 
 
 def _of(row: str, columns: list[str]) -> str:
