@@ -133,16 +133,16 @@ class RequestRoleMiddleware(_Middleware):
         try:
             await _to_the_end(context.__enter__)
             response: HttpResponseBase = await self.get_response(request)
+            if isinstance(response, StreamingHttpResponse):
+                raise RoleError(
+                    "A response that streams would go on without the rights of the request. Answer with a "
+                    "HttpResponse, or use as_role() in the view instead of RequestRoleMiddleware."
+                )
             await _to_the_end(self._keep_or_undo, request)
         except BaseException as error:
             await _to_the_end(context.__exit__, type(error), error, error.__traceback__)
             raise
         await _to_the_end(context.__exit__, None, None, None)
-        if isinstance(response, StreamingHttpResponse):
-            raise RoleError(
-                "A response that streams would go on without the rights of the request. Answer with a HttpResponse, or "
-                "use as_role() in the view instead of RequestRoleMiddleware."
-            )
         return response
 
     def _keep_or_undo(self, request: HttpRequest) -> None:

@@ -88,6 +88,7 @@ def test_an_asynchronous_view_sees_the_same(rows: Rows) -> None:
         raise ZeroDivisionError
 
     async def stream(request: Any) -> StreamingHttpResponse:
+        assert await rows.found.aupdate(text="changed") == 1
         return StreamingHttpResponse(iter(()))
 
     async def ask() -> list[bytes]:
@@ -102,6 +103,7 @@ def test_an_asynchronous_view_sees_the_same(rows: Rows) -> None:
         return found
 
     assert asyncio.run(ask()) == [b'{"found": 1}', b'{"found": 0}']
+    assert rows.found.count() == 1  # what is refused is taken back
 
 
 def test_with_several_roles_the_project_chooses(rows: Rows, settings: Any) -> None:
