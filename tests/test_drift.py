@@ -105,6 +105,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
         f"ALTER ROLE {authenticator} SET pgrst.db_schemas = 'private'",
         f"ALTER ROLE {authenticator} IN DATABASE {connections[alias].settings_dict['NAME']} SET row_security = 'off'",
         f"ALTER ROLE {authenticator} SET statement_timeout = '10s'",  # a DBA may
+        f"ALTER DATABASE {connections[alias].settings_dict['NAME']} SET session_replication_role = 'replica'",
     ]
     # What is somebody else's is not looked at, and not touched.
     foreign = [
@@ -121,6 +122,7 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
         f"changed: role {authenticator}",
         f"not declared: role setting pgrst.db_schemas of {authenticator}",
         f"not declared: role setting row_security of {authenticator} here",
+        "not declared: role setting session_replication_role of everybody here",
         f'missing: membership "{authenticator}" in "anon"',
     ]
     assert [line for line in expected if line not in said] == []

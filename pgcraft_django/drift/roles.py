@@ -11,23 +11,27 @@ from pgcraft_django.naming import quote_name
 
 ATTRIBUTES = ("LOGIN", "SUPERUSER", "BYPASSRLS", "CREATEROLE", "CREATEDB", "REPLICATION")
 
-# Settings of a role that change what its requests see or are. Others, such as time-outs, are the DBA's business.
+# Settings of a role, or of everybody here, that change what its requests see or are. Others, such as time-outs, are the
+# DBA's business, and so is the search path of a database, which Django may have no other way to get.
 STEERING = ("search_path", "role", "row_security", "session_replication_role")
 PREFIXES = r"^(pgcraft|pgrst|request)\."
 SETTINGS = """
     SELECT
-        pg_catalog.format('%%s of %%I', c.name, r.rolname) || CASE WHEN d.datname IS NULL THEN '' ELSE ' here' END,
+        c.name || ' of ' || coalesce(pg_catalog.quote_ident(r.rolname), 'everybody')
+            || CASE WHEN d.datname IS NULL THEN '' ELSE ' here' END,
         c.value,
-        pg_catalog.format('ALTER ROLE %%I', r.rolname)
-            || CASE WHEN d.datname IS NULL THEN '' ELSE pg_catalog.format(' IN DATABASE %%I', d.datname) END
-            || ' RESET ' || c.name
+        CASE
+            WHEN r.rolname IS NULL AND d.datname IS NOT NULL THEN 'ALTER DATABASE ' || pg_catalog.quote_ident(d.datname)
+            ELSE 'ALTER ROLE ' || coalesce(pg_catalog.quote_ident(r.rolname), 'ALL')
+                || coalesce(' IN DATABASE ' || pg_catalog.quote_ident(d.datname), '')
+        END || ' RESET ' || c.name
     FROM pg_catalog.pg_db_role_setting s
-    JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
     LEFT JOIN pg_catalog.pg_database d ON d.oid = s.setdatabase
     CROSS JOIN pg_catalog.unnest(s.setconfig) AS item,
     pg_catalog.split_part(item, '=', 1) AS name,
     LATERAL (SELECT name, pg_catalog.substr(item, pg_catalog.length(name) + 2) AS value) AS c
-    WHERE r.rolname = ANY (%(names)s)
+    WHERE (r.rolname = ANY (%(names)s) OR (s.setrole = 0 AND c.name <> 'search_path'))
       AND (s.setdatabase = 0 OR d.datname = pg_catalog.current_database())
       AND (c.name = ANY (%(settings)s) OR c.name ~ %(prefixes)s)
 """
