@@ -186,14 +186,24 @@ def test_a_repetition_is_found_without_reading_all_entries(store: Store) -> None
 
 def test_many_legs_that_come_again_are_not_each_compared_with_all(store: Store) -> None:
     legs = [{"warehouse": f"W{number}", "value": 1} for number in range(100)]
+    store.query("INSERT INTO inventory (value, warehouse) SELECT 1, 'A' FROM generate_series(1, 1000)")
     store.entries.record(legs, idempotency_key="k")
+    store.query("ANALYZE inventory")  # which says that hardly any entry has more than one leg
     looked_at = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'inventory'"
     with transaction.atomic(using=store.site.alias):
         [[before]] = store.query(looked_at)
         store.entries.bulk_create([store.model(**leg, idempotency_key="k") for leg in legs], ignore_conflicts=True)
         [[after]] = store.query(looked_at)
     assert after - before < 10 * len(legs)
-    assert len(values(store)) == len(legs)
+    assert len(values(store)) == 1000 + len(legs)
+
+
+def test_legs_of_which_there_are_several_are_not_each_asked_for(store: Store) -> None:
+    legs = [{"warehouse": f"W{number // 2}", "value": 1} for number in range(20)]
+    first = store.entries.record(legs, idempotency_key="k")
+    with CaptureQueriesContext(connections[store.site.alias]) as asked:
+        assert store.entries.record(legs, idempotency_key="k") == first
+    assert len([query for query in asked.captured_queries if query["sql"].startswith("SELECT")]) == 2
 
 
 def test_bulk_create_says_that_it_cannot_take_over_what_is_there(store: Store) -> None:

@@ -14,11 +14,16 @@ BEGIN
     IF kept."entry_id" = NEW."entry_id" AND kept."created_at" = NEW."created_at" THEN
         RETURN NEW;  -- another leg, of the same statement
     END IF;
-    -- Legs mostly come again in their order: the next one is looked for after the last one first.
+    -- Legs mostly come again in their order: the next one is looked for after the last one first. The OFFSET keeps
+    -- PostgreSQL from looking through all legs of the entry, which it takes for one.
     SELECT leg."id" INTO leg_id
-    FROM {table} AS leg
-    WHERE leg."id" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1
-        AND {same}
+    FROM (
+        SELECT *
+        FROM {table} AS following
+        WHERE following."id" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1
+        OFFSET 0
+    ) AS leg
+    WHERE {same}
     LIMIT 1;
     IF NOT FOUND THEN
         SELECT leg."id" INTO leg_id

@@ -245,9 +245,9 @@ class LedgerQuerySet(Reading[Instance]):
             raise IdempotencyConflict(f"{belongs} {len(rows)} legs and not {len(instances)}.")
         # PostgreSQL has found each leg among those that were there before. There must be as many, of each.
         legs = {make_hashable(said): said for said in map(_said, instances)}
-        times = Counter(make_hashable(_said(instance)) for instance in instances)
+        asked, booked = (Counter(make_hashable(_said(leg)) for leg in some) for some in (instances, rows))
         for leg, said in legs.items():
-            if times[leg] > 1 and times[leg] > _with_key(self._rows, key).filter(**lookups(said)).count():
+            if 1 < asked[leg] > booked[leg] and asked[leg] > _with_key(self._rows, key).filter(**lookups(said)).count():
                 raise IdempotencyConflict(f"{belongs} other legs.")
         return rows
 
