@@ -229,7 +229,7 @@ def test_a_role_that_gets_at_the_function_behind_is_judged_by_what_it_is(api: Se
     try:
         for caller in ("NULL", "'webuser'", f"'{owner}'"):
             with pytest.raises(DatabaseError, match="webuser may not lead orders to shipped"):
-                as_webuser(api, f"SELECT private.orders_transition({key}, 'shipped', NULL, NULL, NULL, {caller})")
+                as_webuser(api, f"SELECT private.orders_transition({key}, 'shipped', NULL, NULL, {caller}, NULL)")
         as_webuser(api, f"SELECT private.orders_transition({key}, 'cancelled', NULL, NULL, NULL, NULL)")
     finally:
         api.execute("REVOKE USAGE ON SCHEMA private FROM webuser")

@@ -18,7 +18,7 @@ def busy(shop: Shop) -> Shop:
     shop.query("INSERT INTO orders (total, note) SELECT n, 'tab\tand \\ ' || n FROM generate_series(1, 20) n")
     shop.query("UPDATE orders SET state = 'confirmed' WHERE id > 5")
     shop.query(
-        "SELECT private.orders_transition(id, 'shipped', NULL, 'sent', 'X' || id, NULL) FROM orders WHERE id > 15"
+        "SELECT private.orders_transition(id, 'shipped', NULL, 'sent', NULL, 'X' || id) FROM orders WHERE id > 15"
     )
     shop.query("UPDATE orders SET state = 'cancelled' WHERE id IN (1, 7)")
     shop.query("DELETE FROM orders WHERE id = 8")

@@ -9,6 +9,7 @@ from django.apps.registry import Apps
 from django.db import IntegrityError, models
 from django.db.migrations.questioner import MigrationQuestioner
 
+from pgcraft_django import as_role
 from pgcraft_django.api import API
 from pgcraft_django.factories.state_machine.checks import check_machine
 from pgcraft_django.models import PGCraftSimple, Transition
@@ -150,6 +151,23 @@ def test_a_column_of_the_log_is_asked_about_and_renamed_with_its_values(unblocke
         assert site.query("SELECT remark FROM orders_transition ORDER BY step") == [(None,), ("Lost",)]
         site.unmigrate()
         assert site.query("SELECT note FROM orders_transition ORDER BY step") == [(None,), ("Lost",)]
+
+
+def test_older_code_leads_rows_on_while_the_log_gets_fields(unblocked: None) -> None:
+    """As on a site whose servers are restarted one by one after `migrate`: with values, whatever the new order is."""
+    text = models.TextField
+    world = World()
+    with new_site() as site:
+        site.migrate(world.evolve(lambda apps: declare(apps, **OPEN, transition_fields={"note": text(null=True)})))
+        old: Any = world.apps.get_model("shop", "Order").objects.using(site.alias)
+        extended = {"before": text(null=True), "note": text(null=True), "behind": text(null=True, default="B")}
+        site.migrate(world.evolve(lambda apps: declare(apps, **OPEN, transition_fields=extended)))
+        order = old.create(total=1)
+        order.state_machine.transition("confirmed", note="N")
+        with as_role("webuser", using=site.alias):
+            order.state_machine.transition("cancelled", note="M")
+        lines = site.query("SELECT before, note, behind FROM orders_transition WHERE from_state <> '' ORDER BY step")
+        assert lines == [(None, "N", "B"), (None, "M", "B")]
 
 
 def test_a_plain_model_becomes_a_machine_where_it_stands(unblocked: None) -> None:

@@ -23,7 +23,7 @@ COLUMNS = """
 
 
 def step(shop: Shop, to: str, *, expected: str | None = None, key: int = 1, reason: str | None = None) -> None:
-    shop.query("SELECT private.orders_transition(%s, %s, %s, %s, 'X1', NULL)", key, to, expected, reason)
+    shop.query("SELECT private.orders_transition(%s, %s, %s, %s, NULL, 'X1')", key, to, expected, reason)
 
 
 def new(shop: Shop, total: int = 5) -> int:
@@ -169,7 +169,7 @@ def test_times_of_a_row_never_stand_still_or_run_backwards(shop: Shop) -> None:
 
 def test_a_step_by_the_function_says_why_and_what_else(shop: Shop) -> None:
     new(shop)
-    call = "private.orders_transition(1, 'confirmed', 'pending', 'paid', 'X1', NULL)"
+    call = "private.orders_transition(1, 'confirmed', 'pending', 'paid', NULL, 'X1')"
     assert shop.query(f"SELECT from_state, to_state, reason FROM {call}") == [("pending", "confirmed", "paid")]
     shop.query("UPDATE orders SET state = 'shipped'")
     rows = shop.query("SELECT reason, tracking_code FROM orders_transition ORDER BY transition_id")

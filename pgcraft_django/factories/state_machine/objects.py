@@ -11,7 +11,7 @@ from pgcraft_django.factories.actor import ACTOR, REASON
 from pgcraft_django.factories.base import default_sql
 from pgcraft_django.factories.guard import RESTORING, guard_insert, guard_log
 from pgcraft_django.factories.state_machine.machine import Machine
-from pgcraft_django.factories.state_machine.signature import Signature
+from pgcraft_django.factories.state_machine.signature import Signature, declaration
 from pgcraft_django.naming import quote_name, quote_names, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, FunctionGrant, Role, Schema, SchemaGrant, Trigger
 from pgcraft_django.objects.function import GROWING
@@ -197,7 +197,7 @@ def _given_extras(signature: Signature) -> str:
     names = [column_name(field) for field in signature.extra_fields]
     if not names:
         return "NULL"
-    positions = list(map(signature.position, names))
+    positions = signature.extra_positions(after=len(signature.arguments) + 1)
     pairs = ", ".join(f"{quote_text(name)}, {place}" for name, place in zip(names, positions, strict=True))
     return (
         f"CASE WHEN pg_catalog.num_nonnulls({', '.join(positions)}) > 0\n"
@@ -211,7 +211,8 @@ def _transition(parts: Parts) -> Function:
     return Function(
         schema=parts.schema,
         name=parts.signature.name,
-        arguments=", ".join([*parts.signature.declared(), "text"]),
+        arguments=", ".join([*declaration(parts.signature.arguments), "text"]),
+        optional=declaration(parts.signature.extras),
         returns=parts.log,
         language="plpgsql",
         security_definer=True,
@@ -275,10 +276,11 @@ def api_objects(parts: Parts, schema: str, name: str) -> Iterator[DatabaseObject
 
 
 def _api_function(parts: Parts, behind: Function, schema: str, resource: str) -> Function:
-    keys = [parts.signature.position(key) for key in parts.keys]
-    given = [f"${number}" for number in range(len(keys) + 1, len(parts.signature.arguments) + 1)]
-    asked = ", ".join([*parts.key_of("seen"), *given, "current_user"])
-    declared = parts.signature.declared()
+    signature = parts.signature
+    count, keys = len(signature.arguments), [signature.position(key) for key in parts.keys]
+    given = [f"${number}" for number in range(len(keys) + 1, count + 1)]
+    asked = ", ".join([*parts.key_of("seen"), *given, "current_user", *signature.extra_positions(after=count)])
+    declared = declaration([*signature.arguments, *signature.extras])
     return Function(
         schema=schema,
         name=shorten(f"{resource}_transition"),

@@ -95,14 +95,15 @@ class InstanceMachine:
         using = router.db_for_write(machine.model, instance=instance)
         expected = getattr(instance, machine.field.attname)
         given = {**self._key(), "to": plain_text(to), "from": plain_text(expected), "reason": reason, **values}
-        casts = [f"(%s)::{kind}" for _, kind in signature.arguments]
+        arguments = [f"(%s)::{kind}" for _, kind in signature.arguments]
         if acting_role(using) is None:
             function = quote_name(signature.name)
-            casts.append("NULL")
+            arguments.append("NULL")
         else:  # a request calls the function of the API, which says itself who asks
             schema, name = exposed_at(machine.model)
             function = quote_name(schema, shorten(f"{name}_transition"))
-        sql = f"SELECT * FROM {function}({', '.join(casts)})"
+        arguments += [f"{quote_name(name)} => (%s)::{kind}" for name, kind in signature.extras]
+        sql = f"SELECT * FROM {function}({', '.join(arguments)})"
         try:
             with transaction.atomic(using=using):
                 [entry] = self._log._base_manager.using(using).raw(sql, self._parameters(signature, given, using))

@@ -1,5 +1,10 @@
-"""What the function takes that makes a transition: the ORM calls it, the API has one in front of it."""
+"""What the function takes that makes a transition: the ORM calls it, the API has one in front of it.
 
+Who runs older code while the log gets a field goes on: the extra fields come last, may be left out, and the ORM gives
+them by name.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import models
@@ -10,7 +15,7 @@ from pgcraft_django.naming import quote_name, shorten
 
 
 class Signature:
-    """The function's name and its arguments, in their order: the key, `to`, `from`, `reason`, and the extra fields."""
+    """The function's name and its arguments: the key, `to`, `from`, `reason`, the role that asks, the extra fields."""
 
     def __init__(self, machine: Machine) -> None:
         model = machine.model
@@ -20,8 +25,8 @@ class Signature:
         self.extra_fields: list[AnyField] = [self._of_log(name) for name in extra_fields(model)]
         copies = [self._of_log(field.name) for field in self.key_fields]  # whose types count nothing up
         texts = [(name, "text") for name in ("to", "from", "reason")]
-        self.arguments = [*map(_typed, copies), *texts, *map(_typed, self.extra_fields)]
-        self.names = [name for name, _ in self.arguments]
+        self.arguments = [*map(_typed, copies), *texts]
+        self.extras = list(map(_typed, self.extra_fields))
 
     def _of_log(self, name: str) -> Any:
         return self.log_model._meta.get_field(name)
@@ -31,18 +36,23 @@ class Signature:
         """Return the columns of the key."""
         return [column_name(field) for field in self.key_fields]
 
-    def declared(self) -> list[str]:
-        """Return each argument with its type."""
-        return [f"{quote_name(name)} {kind}" for name, kind in self.arguments]
-
     def position(self, name: str) -> str:
-        """Return how the function's body writes an argument."""
-        return f"${self.names.index(name) + 1}"
+        """Return how the function's body writes an argument that has to be given."""
+        return f"${[name for name, _ in self.arguments].index(name) + 1}"
 
     @property
     def caller(self) -> str:
-        """Return how the function's body writes its last argument: the role that asks, or NULL for Django."""
+        """Return how the function's body writes the role that asks, or NULL for Django."""
         return f"${len(self.arguments) + 1}"
+
+    def extra_positions(self, *, after: int) -> list[str]:
+        """Return how a body writes the extra fields, `after` so many other arguments."""
+        return [f"${after + number}" for number, _ in enumerate(self.extras, 1)]
+
+
+def declaration(arguments: Iterable[tuple[str, str]]) -> list[str]:
+    """Return each argument with its type."""
+    return [f"{quote_name(name)} {kind}" for name, kind in arguments]
 
 
 def _typed(field: AnyField) -> tuple[str, str]:
