@@ -115,7 +115,7 @@ Logins
     W121  PostgREST asks another function before each request.
     W122  The audience is known to PostgREST alone.
 
-Before going live (with `check --deploy`; E112 to E117, E119 and W115 also need `--database`)
+Before going live (with `check --deploy`; E112 to E117, E119, E120 and W115 also need `--database`)
     E111  The secret that signs tokens is short, or the text of a public key.
     E112  A request role is a superuser, or bypasses row-level security.
     E113  A view of the API runs with the rights of its owner.
@@ -125,6 +125,7 @@ Before going live (with `check --deploy`; E112 to E117, E119 and W115 also need 
     E117  A table has policies, and its row-level security is off.
     E118  Logins cannot sign tokens.
     E119  A token can name a role with more power.
+    E120  Others may create tables where Django looks for its own.
     W111  Everybody may read or write all rows of a resource.
     W112  A column is exposed whose name says that it is a secret.
     W113  A policy lets everybody write every row.

@@ -19,10 +19,11 @@ from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error, listed, of_apps, source, warning
+from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.policies.conditions import render
 from pgcraft_django.policies.declaration import Condition, Policy, expand_commands, protecting_policies
 from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, LEAST_SECRET, MAKE_ONE, is_key_file
-from pgcraft_django.registry import api_schemas, get_resources, login_models
+from pgcraft_django.registry import api_schemas, get_resources, login_models, table_schemas
 from pgcraft_django.tokens import PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
 
 SECRETS = re.compile(
@@ -193,6 +194,16 @@ LIVE = (
         " WHERE c.relowner = r.oid AND c.relnamespace = ANY (%(schemas)s::text[]::pg_catalog.regnamespace[]))"
         " ORDER BY 1",
     ),
+    Finding(
+        "E120",
+        "Not Django alone may create tables in the schema {0}: one that is called like a model's would be found first, "
+        "and its triggers would run as Django.",
+        "Run: REVOKE CREATE ON SCHEMA {0} FROM PUBLIC, and from each request role",
+        "SELECT DISTINCT pg_catalog.quote_ident(n.nspname) FROM pg_catalog.pg_namespace n,"
+        " pg_catalog.aclexplode(n.nspacl) AS a LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee"
+        " WHERE n.nspname = ANY (%(searched)s) AND a.privilege_type = 'CREATE'"
+        " AND (a.grantee = 0 OR r.rolname = %(authenticator)s OR r.rolname = ANY (%(roles)s)) ORDER BY 1",
+    ),
 )
 
 
@@ -222,6 +233,7 @@ def _open(alias: str, apps: Apps) -> Iterator[CheckMessage]:
                 "schemas": schemas,
                 "roles": list(config.request_roles),
                 "authenticator": config.authenticator_role,
+                "searched": [DEFAULT_SCHEMA, *table_schemas(apps), *api_schemas(apps)],
             }
             for item in LIVE:
                 cursor.execute(item.query, parameters)

@@ -114,6 +114,8 @@ OPENED = [
     ),
     ("E116", "CREATE FUNCTION api.leak() RETURNS int LANGUAGE sql AS 'SELECT 1'", "ON FUNCTION api.leak() FROM PUBLIC"),
     ("E117", "CREATE POLICY leak ON private.clubs USING (true)", "ALTER TABLE private.clubs ENABLE"),
+    ("E120", "GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"),
+    ("E120", "GRANT CREATE ON SCHEMA private TO webuser", "REVOKE CREATE ON SCHEMA private"),
 ]
 
 
