@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 
 from pgcraft_django.columns import AnyField, postgresql
+from pgcraft_django.naming import quote_text
 
 
 class Claim(models.Expression):
@@ -13,9 +14,9 @@ class Claim(models.Expression):
     In a `Q` it is of the type of what it is compared with; elsewhere a text, unless `output_field` says otherwise.
     """
 
-    def __init__(self, *path: str, output_field: "AnyField | None" = None) -> None:
+    def __init__(self, name: str, *path: str, output_field: "AnyField | None" = None) -> None:
         super().__init__(output_field=output_field or models.TextField())
-        self.path = path
+        self.path = (name, *path)
         self.has_type = output_field is not None
 
     def of_type(self, field: AnyField) -> "Claim":
@@ -24,12 +25,13 @@ class Claim(models.Expression):
             field = field.target_field
         return self if self.has_type else Claim(*self.path, output_field=field)
 
-    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[str, ...]]:
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[()]]:
         # In a SELECT of its own it is evaluated once in a statement, and not once in a row. A setting that was given
         # for one transaction is an empty text afterwards, not NULL.
         claims = "nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb"
-        steps = " -> ".join([claims, *["%s"] * (len(self.path) - 1)])
-        return f"(SELECT ({steps} ->> %s){self._cast()})", self.path
+        # No parameters: some lookups take them for the value that is compared with, and change them.
+        *path, last = (quote_text(name).replace("%", "%%") for name in self.path)
+        return f"(SELECT ({' -> '.join([claims, *path])} ->> {last}){self._cast()})", ()
 
     def _cast(self) -> str:
         # A length or a precision would cut the claim, and make it that of somebody else.

@@ -48,6 +48,8 @@ true
 
 "new"."number" = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number'))
 
+UPPER("new"."name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
+
 "new"."codes" @> (ARRAY['a'])::text[]
 
 (("new"."codes")[1] = 'x' AND CASE WHEN "new"."codes" IS NULL THEN NULL ELSE coalesce(array_length("new"."codes", 1), 0) END = 2)
@@ -104,6 +106,8 @@ true
 
 ((new.data)."number") = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number'))
 
+UPPER(((new.data)."name")::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
+
 ("name" = 'a' AND "number" > 1)
 
 NOT ((UPPER("name"::text) LIKE UPPER(E'%50\\%''%') AND "name" IS NOT NULL) OR "number" IS NULL)
@@ -153,6 +157,8 @@ true
 "is_open" = ("number" IS NULL)
 
 "number" = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number')::integer)
+
+UPPER("name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
 
 "codes" @> (ARRAY['a'])::text[]
 
