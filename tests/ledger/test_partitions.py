@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.apps.registry import Apps
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, IntegrityError, OperationalError, connections, models
+from django.db import DatabaseError, IntegrityError, OperationalError, connections, models, transaction
 from django.db.migrations.state import AppConfigStub
 from psycopg import IsolationLevel
 
@@ -130,6 +130,19 @@ def test_a_broken_constraint_is_told_by_the_name_of_the_partition_which_begins_w
         kept.add(None)
     with pytest.raises(IntegrityError, match=f'relation "{place}" violates check constraint "inventory_value"'):
         kept.add(Decimal("NaN"))
+
+
+def test_a_repetition_is_looked_for_in_the_partition_of_its_entry(kept: Store) -> None:
+    insert = "INSERT INTO inventory (value, warehouse, sku, idempotency_key) VALUES (7, 'A', 'x', '2024-03-05')"
+    kept.query("SELECT pg_stat_force_next_flush()")  # what was read before does not count
+    with transaction.atomic(using=kept.site.alias):
+        for _ in range(8):  # until PostgreSQL keeps a plan
+            kept.query(insert)
+        read = kept.query(
+            "SELECT relname FROM pg_stat_xact_user_tables"
+            " WHERE relname LIKE 'inventory\\_%%' AND relname !~ 'balance|key' AND seq_scan + idx_scan > 0"
+        )
+    assert read == [("inventory_p20240301",)]
 
 
 def test_the_minimum_holds_across_partitions(kept: Store) -> None:

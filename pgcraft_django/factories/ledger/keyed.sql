@@ -20,7 +20,7 @@ BEGIN
     FROM (
         SELECT *
         FROM {table} AS following
-        WHERE following."id" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1
+        WHERE following."id" = nullif(pg_catalog.current_setting('pgcraft.repeated', true), '')::bigint + 1{following_of_time}
         OFFSET 0
     ) AS leg
     WHERE {same}

@@ -14,7 +14,14 @@ from pgcraft_django.columns import AnyField, column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel, default_sql
 from pgcraft_django.factories.companion import Derived, make_companion, titles
 from pgcraft_django.factories.guard import by_hand, guard_truncate
-from pgcraft_django.factories.ledger.shape import KEY, index_entries, is_time_of_statement, value_field, written_fields
+from pgcraft_django.factories.ledger.shape import (
+    KEY,
+    index_entries,
+    is_time_of_statement,
+    partition_interval,
+    value_field,
+    written_fields,
+)
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Trigger
 
@@ -63,13 +70,16 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
     said = written_fields(model)
     key, value = quote_name(KEY), quote_name(column_name(value_field(model)))
+    # The time of the key tells in which partition its legs are.
+    of_time = ' AND {}."created_at" = kept."created_at"' if partition_interval(model) else ""
     parts = {
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
         "conflict": conflict(table, f"NEW.{key}"),
+        "following_of_time": of_time.format("following"),
         "same": (
-            f'leg."entry_id" = kept."entry_id" AND leg.{key} = NEW.{key}\n'
+            f'leg."entry_id" = kept."entry_id"{of_time.format("leg")} AND leg.{key} = NEW.{key}\n'
             f"AND leg.{value} = NEW.{value}\n"  # which most legs differ in, and which is compared in no time
             f"AND {as_content(f'leg.{quote_name(column_name(field))}' for field in said)}\n"
             f"= {as_content(map(_said, said))}"
