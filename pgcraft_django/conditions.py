@@ -1,6 +1,7 @@
 """A condition as SQL: a `Q` over a model's own columns, rendered without a database."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet, FieldError, FullResultSet, ValidationError
@@ -15,6 +16,15 @@ from pgcraft_django.naming import quote_value
 NEWER_POSTGRESQL = 99  # than any that Django tells apart
 
 
+@contextmanager
+def field_errors() -> Iterator[None]:
+    """Raise `FieldError`, as Django does for most of what is no condition, also where it has other words for it."""
+    try:
+        yield
+    except (TypeError, ValueError, ValidationError) as wrong:
+        raise FieldError(str(wrong)) from wrong
+
+
 def condition_sql(model: type[models.Model], condition: models.Q, row: str = "") -> tuple[str, list[AnyField]]:
     """Return the condition, with columns by their plain names or as those of `row`, and the fields that it reads.
 
@@ -24,11 +34,8 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
         raise FieldError(f"it is of type {type(condition).__name__}, and no Q.")
     query = Query(model, alias_cols=bool(row))
     # The day of a moment is that of the project, and not of whoever is asked for.
-    with timezone.override(None):
-        try:
-            where = query.build_where(condition)
-        except (TypeError, ValueError, ValidationError) as wrong:
-            raise FieldError(str(wrong)) from wrong
+    with timezone.override(None), field_errors():
+        where = query.build_where(condition)
         where = where.relabeled_clone({model._meta.db_table: row})
         fields = {column_name(column.target): column.target for column in columns_of(where)}
         return compiled(where, compiler_of(query)), list(fields.values())

@@ -16,7 +16,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.datastructures import Join
 
 from pgcraft_django.columns import AnyField, column_name, postgresql
-from pgcraft_django.conditions import columns_of, compiler_of, literal
+from pgcraft_django.conditions import columns_of, compiler_of, field_errors, literal
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.naming import dollar_quote, quote_name, shorten
 from pgcraft_django.objects import Function
@@ -248,7 +248,8 @@ def keys_of(schema: str, name: str, target: AnyField, condition: Condition) -> F
         reads: Reads = _reads(target.model, target.model._meta.local_concrete_fields)
         names = {target.model}
     else:
-        sql, reads, names = _select(target, _prepared(target.model, as_q(condition), None))
+        with field_errors():
+            sql, reads, names = _select(target, _prepared(target.model, as_q(condition), None))
     body = f"BEGIN\nRETURN QUERY\n{sql}\n;\nEND"
     return Function(
         schema=schema,

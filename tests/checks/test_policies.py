@@ -128,9 +128,19 @@ def test_a_subquery_is_refused(apps: Apps, using: Any) -> None:
     assert (found.id, "it has a subquery" in found.msg) == ("pgcraft_django.E105", True)
 
 
-@pytest.mark.parametrize("using", [None, Q(nothing=1), Q(name__nothing=1), F("name"), 7, Q(owner__age=Claim("sub"))])
+UNFIT = {"name__isnull": Claim("sub")}, {"id__gt": [Claim("sub")]}, {"made__gt": [Claim("sub")]}
+
+
+@pytest.mark.parametrize(
+    "using",
+    [
+        *(None, Q(nothing=1), Q(name__nothing=1), F("name"), 7, Q(owner__age=Claim("sub"))),
+        *(Q(**{f"{path}{name}": value}) for item in UNFIT for name, value in item.items() for path in ("", "owner__")),
+    ],
+)
 def test_a_condition_is_one_on_the_row(apps: Apps, using: Any) -> None:
-    model(apps, owner=models.ForeignKey("self", models.CASCADE), pgcraft={"policies": [Policy("p", using=using)]})
+    fields = {"owner": models.ForeignKey("self", models.CASCADE), "made": models.UUIDField(null=True)}
+    model(apps, pgcraft={"policies": [Policy("p", using=using)]}, **fields)
     expect(messages(apps), "E105", 'Q(user=Claim("sub"))')
 
 

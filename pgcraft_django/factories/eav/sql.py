@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.core.exceptions import FieldError, ValidationError
 from django.db import models
 from django.db.models.expressions import ExpressionWrapper, RawSQL
 from django.db.models.lookups import Lookup
@@ -10,7 +9,7 @@ from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
 from pgcraft_django.columns import AnyField
-from pgcraft_django.conditions import columns_of, compiled, compiler_of
+from pgcraft_django.conditions import columns_of, compiled, compiler_of, field_errors
 from pgcraft_django.factories.eav.document import place
 
 _CONDITIONS = Lookup, WhereNode, ExpressionWrapper
@@ -19,10 +18,8 @@ _CONDITIONS = Lookup, WhereNode, ExpressionWrapper
 def condition_sql(model: type[models.Model], condition: Any, row: str = "") -> tuple[str, list[AnyField]]:
     """Return a `Q` as SQL about `row`, and the fields that it reads. Raises `FieldError` if it reaches further."""
     query = Query(model, alias_cols=False)
-    try:
+    with field_errors():
         return _render(query, query.build_where(condition), row)
-    except (TypeError, ValueError, ValidationError) as wrong:
-        raise FieldError(str(wrong)) from wrong
 
 
 def expression_sql(model: type[models.Model], expression: Any, row: str = "") -> tuple[str, list[AnyField]]:
