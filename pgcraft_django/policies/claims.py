@@ -31,9 +31,10 @@ class Claim(models.Expression):
         claims = "nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb"
         # No parameters: some lookups take them for the value that is compared with, and change them.
         *path, last = (quote_text(name).replace("%", "%%") for name in self.path)
-        return f"(SELECT ({' -> '.join([claims, *path])} ->> {last}){self._cast()})", ()
-
-    def _cast(self) -> str:
+        steps = " -> ".join([claims, *path])
         # A length or a precision would cut the claim, and make it that of somebody else.
         kind = str(self.output_field.rel_db_type(postgresql())).partition("(")[0]
-        return "" if kind in ("text", "varchar", "char") else f"::{kind}"
+        if kind == "jsonb":  # as it is: a text is not the number that it looks like, and null is no claim
+            return f"(SELECT nullif({steps} -> {last}, 'null'))", ()
+        cast = "" if kind in ("text", "varchar", "char") else f"::{kind}"
+        return f"(SELECT ({steps} ->> {last}){cast})", ()

@@ -50,6 +50,8 @@ true
 
 UPPER("new"."name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
 
+("new"."data" -> 'owner') = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'sub'))
+
 "new"."codes" @> (ARRAY['a'])::text[]
 
 (("new"."codes")[1] = 'x' AND CASE WHEN "new"."codes" IS NULL THEN NULL ELSE coalesce(array_length("new"."codes", 1), 0) END = 2)
@@ -108,6 +110,8 @@ true
 
 UPPER(((new.data)."name")::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
 
+(((new.data)."data") -> 'owner') = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'sub'))
+
 ("name" = 'a' AND "number" > 1)
 
 NOT ((UPPER("name"::text) LIKE UPPER(E'%50\\%''%') AND "name" IS NOT NULL) OR "number" IS NULL)
@@ -159,6 +163,8 @@ true
 "number" = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'app' ->> 'number')::integer)
 
 UPPER("name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
+
+("data" -> 'owner') = (SELECT nullif(nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'sub', 'null'))
 
 "codes" @> (ARRAY['a'])::text[]
 

@@ -1,11 +1,19 @@
 """Which rows a request sees and writes, over HTTP."""
 
+import json
 import uuid
 from typing import Any
 
 import pytest
+from django.apps.registry import Apps
+from django.db import models
 
+import pgcraft_django
+from pgcraft_django.api import API
+from pgcraft_django.models import PGCraftSimple
+from pgcraft_django.policies import OwnerPolicy
 from tests.policies.conftest import School
+from tests.support.world import Site, World
 
 ANN, BOB, CID = 1, 2, 3
 
@@ -83,6 +91,26 @@ def test_a_claim_of_the_wrong_kind_opens_nothing(school: School) -> None:
         answer = school.ask("GET", "/notes", None)
         answer = school.ask("GET", "/notes", ANN, sub=sub)
         assert answer.status_code == 400
+
+
+def test_a_claim_is_compared_with_json_as_json(world: World, site: Site) -> None:
+    def declare(apps: Apps) -> None:
+        inner = type(
+            "PGCraft", (), {"api": API(grants={"webuser": ["select"]}), "policies": [OwnerPolicy("data__owner")]}
+        )
+        meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "boxes"})
+        fields = {"data": models.JSONField()}
+        type("Box", (PGCraftSimple,), {"__module__": __name__, "Meta": meta, "PGCraft": inner, **fields})
+
+    site.migrate(world.evolve(declare))
+    owners = ["ann", "1", 1, True, None]
+    for owner in owners:
+        site.query("INSERT INTO boxes (data) VALUES (%s)", [json.dumps({"owner": owner})])
+    for claim in (*owners, "bob", "null", "[", {"a": 1}):
+        with pgcraft_django.as_role("webuser", claims={"sub": claim}, using=site.alias):
+            found = [json.loads(str(owner)) for (owner,) in site.query("SELECT data -> 'owner' FROM api.boxes")]
+        expected = [] if claim is None or claim not in owners else [claim]
+        assert [(type(owner), owner) for owner in found] == [(type(owner), owner) for owner in expected], claim
 
 
 def test_a_policy_that_reads_the_past_protects_it_by_whose_it_was(school: School) -> None:

@@ -52,6 +52,7 @@ OF_THE_ROW = [
     Q(is_open=Q(number__isnull=True)),
     Q(number=Claim("app", "number")),
     Q(name__iexact=Claim("50%'s", "e%mail")),
+    Q(data__owner=Claim("sub")),
 ]
 OF_ARRAYS = [Q(codes__contains=["a"]), Q(codes__len=2, codes__0="x"), Q(codes__overlap=["a", "b"])]
 BEHIND_RELATIONS = [
