@@ -164,7 +164,13 @@ def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) 
     way, onward, target = _followed(model, path)
     if reach is not None and way is not None:
         return reach(*way, models.Q((onward, _free(path, value))))
-    return path, value.of_type(target) if isinstance(value, Claim) else value
+    if isinstance(value, list | tuple):
+        return path, [_typed(item, target) for item in value]
+    return path, _typed(value, target)
+
+
+def _typed(value: Any, target: AnyField) -> Any:
+    return value.of_type(target) if isinstance(value, Claim) else value
 
 
 def _conjuncts(condition: models.Q) -> Iterator[Any]:

@@ -52,6 +52,8 @@ UPPER("new"."name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('re
 
 ("new"."data" -> 'owner') = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'sub'))
 
+"new"."number" IN ((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'first')), 3)
+
 "new"."codes" @> (ARRAY['a'])::text[]
 
 (("new"."codes")[1] = 'x' AND CASE WHEN "new"."codes" IS NULL THEN NULL ELSE coalesce(array_length("new"."codes", 1), 0) END = 2)
@@ -112,6 +114,8 @@ UPPER(((new.data)."name")::text) = UPPER((SELECT (nullif(pg_catalog.current_sett
 
 (((new.data)."data") -> 'owner') = (SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'sub'))
 
+((new.data)."number") IN ((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'first')), 3)
+
 ("name" = 'a' AND "number" > 1)
 
 NOT ((UPPER("name"::text) LIKE UPPER(E'%50\\%''%') AND "name" IS NOT NULL) OR "number" IS NULL)
@@ -165,6 +169,8 @@ true
 UPPER("name"::text) = UPPER((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> '50%''s' ->> 'e%mail')))
 
 ("data" -> 'owner') = (SELECT nullif(nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb -> 'sub', 'null'))
+
+"number" IN ((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'first')::integer), 3)
 
 "codes" @> (ARRAY['a'])::text[]
 
@@ -229,6 +235,22 @@ AS $body$
 BEGIN
 RETURN QUERY
 SELECT "t1"."id" FROM "private"."persons" "t1" WHERE 0 = 1
+;
+END
+$body$
+
+("id" = ANY (ARRAY(SELECT "private"."may_1"())) AND "owner_id" = ANY (ARRAY(SELECT "private"."may_2"())))
+AS $body$
+BEGIN
+RETURN QUERY
+SELECT "t1"."thing_id" FROM "private"."things_clubs" "t1" WHERE "t1"."club_id" IN ((SELECT (nullif(pg_catalog.current_setting('request.jwt.claims', true), '')::pg_catalog.jsonb ->> 'club')::bigint), 4)
+;
+END
+$body$
+AS $body$
+BEGIN
+RETURN QUERY
+SELECT "t1"."id" FROM "private"."persons" "t1" WHERE "t1"."boss_id" IN (3)
 ;
 END
 $body$

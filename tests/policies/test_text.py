@@ -53,6 +53,7 @@ OF_THE_ROW = [
     Q(number=Claim("app", "number")),
     Q(name__iexact=Claim("50%'s", "e%mail")),
     Q(data__owner=Claim("sub")),
+    Q(number__in=[Claim("first"), 3]),
 ]
 OF_ARRAYS = [Q(codes__contains=["a"]), Q(codes__len=2, codes__0="x"), Q(codes__overlap=["a", "b"])]
 BEHIND_RELATIONS = [
@@ -62,6 +63,7 @@ BEHIND_RELATIONS = [
     Q(owner__boss__staff__isnull=True),
     Q(owner__boss__name="x", owner__name="y", number=1),
     Q(owner__name__in=[]),
+    Q(owner__boss__in=[3], clubs__id__in=[Claim("club"), 4]),
     Q(owner=3, clubs__isnull=False),
 ]
 DEFAULTS = [Now(), Lower(Value("X%")), Value(1) + Value(2), Value({"a": 1}, models.JSONField())]
