@@ -341,38 +341,61 @@ def test_a_package_changes_types_under_views_functions_and_policies_and_back(pro
         assert seen() == [(1, "b")]
 
 
-SMALLER_RELEASE = """
-from django.db import migrations
+OTHER_RELEASE = """
+from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [("vendor", "0001_initial")]
-    operations = [migrations.RemoveField("firm", "name")]
+    operations = [
+        migrations.RemoveField("firm", "name"),
+        migrations.AddField("firm", "title", models.TextField(null=True)),
+        migrations.RenameModel("Firm", "Company"),
+    ]
 """
 
 
-def test_no_view_is_lost_with_a_column_that_a_package_removes(project: ManagedProject) -> None:
+def release(package: Path) -> None:
+    """Replace the column that the package has by another one, and the table by one of another name."""
+    (package / "migrations" / "0002_other.py").write_text(OTHER_RELEASE)
+    (package / "models.py").write_text(PACKAGE.replace("Firm", "Company").replace("name =", "title ="))
+    exposing = package.parent / "shop" / "pgcraft.py"
+    exposing.write_text(exposing.read_text().replace("Firm", "Company"))
+
+
+def test_no_view_is_lost_with_what_a_package_takes_away(project: ManagedProject) -> None:
     """Django removes columns with CASCADE."""
     package = use_package(project, PACKAGE, "")
     project.manage("migrate")
-    (package / "migrations" / "0002_smaller.py").write_text(SMALLER_RELEASE)
-    (package / "models.py").write_text(PACKAGE.replace("    name = models.TextField(null=True)\n", ""))
+    release(package)
     said = project.manage("migrate", status=1)
-    assert "vendor.0002_smaller removes vendor_firm.name, which view api.vendor_firm shows" in said
-    assert "move ('vendor', '0002_smaller') from dependencies to a list run_before." in said
+    assert "vendor.0002_other takes vendor_firm.name away, which view api.vendor_firm shows" in said
+    assert "keep only Drop, and move ('vendor', '0002_other') from dependencies to a list run_before." in said
     assert "Traceback" not in said
     project.manage("makemigrations", "shop", "--name", "without")
-    assert "vendor.0002_smaller removes" in project.manage("migrate", status=1)
+    assert "vendor.0002_other takes" in project.manage("migrate", status=1)
     written = project.folder / "shop" / "migrations" / "0002_without.py"
-    moved = "        ('vendor', '0002_smaller'),\n"
-    text = written.read_text()
+    text, moved = written.read_text(), "        ('vendor', '0002_other'),\n"
     assert moved in text
     text = text.replace(moved, "").replace("    operations", f"    run_before = [\n{moved}    ]\n    operations")
-    written.write_text(text)
+    written.write_text(text[: text.index("        pgcraft_django.operations.Create(")] + "    ]\n")
+    project.manage("makemigrations", "shop", "--name", "again")
     for target in ((), ("shop", "zero"), ("vendor", "zero"), ()):
         assert "OK" in project.manage("migrate", *target)
     with administrator(project.database) as boss:
-        assert boss.execute("SELECT * FROM api.vendor_firm").fetchall() == []
+        columns = boss.execute("SELECT * FROM api.vendor_company").description
+        assert [column.name for column in columns or ()] == ["id", "title"]
     assert "No changes" in project.manage("makemigrations", "--check")
+
+
+def test_a_table_that_a_package_renames_is_told_before_its_grants_cannot_be_dropped(project: ManagedProject) -> None:
+    package = use_package(project, PACKAGE, "")
+    project.manage("migrate")
+    release(package)
+    (package / "migrations" / "0002_other.py").write_text(
+        OTHER_RELEASE.replace('        migrations.RemoveField("firm", "name"),\n', "")
+    )
+    said = project.manage("migrate", status=1)
+    assert "vendor.0002_other takes vendor_firm away, which view api.vendor_firm shows" in said
 
 
 def test_a_column_that_a_package_has_removed_before_it_is_shown_is_told_with_what_to_write(
@@ -380,7 +403,7 @@ def test_a_column_that_a_package_has_removed_before_it_is_shown_is_told_with_wha
 ) -> None:
     """As in a new database, where the migrations of the package may all come first."""
     package = use_package(project, PACKAGE, "")
-    (package / "migrations" / "0002_smaller.py").write_text(SMALLER_RELEASE)
+    (package / "migrations" / "0002_other.py").write_text(OTHER_RELEASE)
     project.manage("migrate", "vendor")
     assert "add that migration to `run_before` in this one" in project.manage("migrate", "shop", status=1)
 

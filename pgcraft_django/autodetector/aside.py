@@ -5,16 +5,24 @@ gone by then. Those of a package come as they are, and change its own tables and
 is applied, in its transaction, the objects over these columns are dropped, and created again. What is recorded of them
 stays, and `makemigrations` tells the difference afterwards.
 
-With a column or a table that is removed, PostgreSQL drops what shows it without a word, since Django says CASCADE. That
-is refused: the view has to go first, by a migration of ours.
+With a column or a table that is removed, PostgreSQL drops what shows it without a word, since Django says CASCADE. And
+of a table that gets another name, no migration of ours could drop the grants. That is refused: view and grants have to
+go first, by a migration of ours.
 """
 
 from collections.abc import Iterable
 from copy import copy
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from django.db.migrations import Migration
-from django.db.migrations.operations import AlterField, DeleteModel, RemoveField, SeparateDatabaseAndState
+from django.db.migrations.operations import (
+    AlterField,
+    AlterModelTable,
+    DeleteModel,
+    RemoveField,
+    RenameModel,
+    SeparateDatabaseAndState,
+)
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
@@ -32,16 +40,16 @@ from pgcraft_django.recorded import recorded
 
 
 def changes_columns(migration: Migration) -> bool:
-    """Tell whether a migration may change the type of a column, or remove it, without knowing who reads it."""
-    return any(_knows_of_none(operation) or _removes(operation) for operation in migration.operations)
+    """Tell whether a migration may change the type of a column, or take it away, without knowing who reads it."""
+    return any(_knows_of_none(operation) or _takes_away(operation) for operation in migration.operations)
 
 
 def _knows_of_none(operation: Operation) -> TypeGuard[AlterField]:
     return type(operation) is AlterField  # ours are of other types
 
 
-def _removes(operation: Operation) -> TypeGuard[RemoveField | DeleteModel]:
-    return type(operation) in (RemoveField, DeleteModel)
+def _takes_away(operation: Operation) -> bool:
+    return type(operation) in (RemoveField, DeleteModel, RenameModel, AlterModelTable)
 
 
 def objects_made_by(migrations: Iterable[Migration]) -> States:
@@ -80,7 +88,7 @@ def with_objects_aside(
                 SeparateDatabaseAndState([Create(aside[::-1])]),
             ]
         else:
-            if _removes(operation) and not backwards:
+            if _takes_away(operation) and not backwards:
                 _refuse_to_lose_views(state, migration, operation)
             operations.append(operation)
         operation.state_forwards(migration.app_label, state)
@@ -116,33 +124,39 @@ def _homes(known: States) -> dict[str, str]:
     return {item.name: item.schema for item in objects if isinstance(item, TablePlacement)}
 
 
-def _refuse_to_lose_views(state: ProjectState, migration: Migration, operation: RemoveField | DeleteModel) -> None:
+def _refuse_to_lose_views(state: ProjectState, migration: Migration, operation: Operation) -> None:
     known, homes = recorded(state), _homes(recorded(state))
-    for table, name in _removed(state, migration.app_label, operation):
+    for table, name in _taken_away(state, migration.app_label, operation):
         quoted = quote_name(homes.get(table, DEFAULT_SCHEMA), table)
         for label, objects in sorted(known.items()):
             for item in objects.values() if label != migration.app_label else ():
                 if isinstance(item, View) and quoted in item.reads and (not name or name in item.reads[quoted]):
-                    removed = f"{table}.{name}" if name else table
+                    what = f"{table}.{name}" if name else table
                     raise MigrationError(
-                        f"{migration} removes {removed}, which {item.describe()} shows: PostgreSQL would drop the view "
-                        f"with it. Let the view go first. Run makemigrations, and in the migration of {label} that it "
-                        f"writes, move ({migration.app_label!r}, {migration.name!r}) from dependencies to a list "
-                        "run_before."
+                        f"{migration} takes {what} away, which {item.describe()} shows. Let the view go first: run "
+                        f"makemigrations, and in the migration of {label} that it writes, keep only Drop, and move "
+                        f"({migration.app_label!r}, {migration.name!r}) from dependencies to a list run_before. Then "
+                        "run makemigrations again, which writes the rest."
                     )
 
 
-def _removed(state: ProjectState, app_label: str, operation: RemoveField | DeleteModel) -> list[tuple[str, str]]:
-    """Return the tables that go, each with the column, which is empty for all of the table."""
-    if isinstance(operation, DeleteModel):
-        model = state.models[app_label, operation.name_lower]
-        return [(table, "") for table in model_tables(model) if model.options.get("managed", True)]
-    model = state.models[app_label, operation.model_name_lower]
-    field = model.fields[operation.name]
-    if isinstance(field, ManyToManyField):
-        link = link_table(model, operation.name, field)
-        return [(link, "")] if link else []
-    return [(model_table(model), column(operation.name, field))]
+def _taken_away(state: ProjectState, app_label: str, operation: Any) -> list[tuple[str, str]]:
+    """Return the tables that go or get another name, each with the column, which is empty for all of the table."""
+    if isinstance(operation, RemoveField):
+        model = state.models[app_label, operation.model_name_lower]
+        field = model.fields[operation.name]
+        if isinstance(field, ManyToManyField):
+            link = link_table(model, operation.name, field)
+            return [(link, "")] if link else []
+        return [(model_table(model), column(operation.name, field))]
+    name = operation.old_name_lower if isinstance(operation, RenameModel) else operation.name_lower
+    model = state.models[app_label, name]
+    tables = set(model_tables(model)) if model.options.get("managed", True) else set()
+    if not isinstance(operation, DeleteModel):
+        after = state.clone()
+        operation.state_forwards(app_label, after)
+        tables -= {table for other in after.models.values() for table in model_tables(other)}
+    return [(table, "") for table in sorted(tables)]
 
 
 def _columns(state: ProjectState, key: ModelKey, operation: AlterField) -> set[tuple[str, str]]:
