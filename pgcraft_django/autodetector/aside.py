@@ -30,11 +30,18 @@ from django.db.models import ManyToManyField
 
 from pgcraft_django.attribute_operations import AlterKey
 from pgcraft_django.autodetector.diff import Disturbance, States, make_plan
-from pgcraft_django.autodetector.tables import ModelKey, column, link_table, model_table, model_tables
+from pgcraft_django.autodetector.tables import (
+    ModelKey,
+    column,
+    link_table,
+    model_table,
+    model_tables,
+    quoted_table,
+    table_schemas,
+)
 from pgcraft_django.columns import is_set_anew
 from pgcraft_django.errors import MigrationError
-from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import DatabaseObject, TablePlacement, View
+from pgcraft_django.objects import DatabaseObject, View
 from pgcraft_django.operations import Create, Drop, ObjectOperation
 from pgcraft_django.recorded import recorded
 
@@ -106,10 +113,10 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     if old.is_relation or new.is_relation or not is_set_anew(old, new):
         return []
     known = recorded(state)
-    homes = _homes(known)
+    schemas = table_schemas(known)
     columns: dict[str, set[str]] = {}
     for table, name in _columns(state, key, operation):
-        columns.setdefault(quote_name(homes.get(table, DEFAULT_SCHEMA), table), set()).add(name)
+        columns.setdefault(quoted_table(table, schemas), set()).add(name)
     changed = {table: frozenset(names) for table, names in columns.items()}
     kept = {
         app_label: {item.key: item for item in objects.values() if item.narrowed(item, changed) is not None}
@@ -118,16 +125,11 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     return [change.value for layer in make_plan(known, kept, Disturbance()).drops for change in layer]
 
 
-def _homes(known: States) -> dict[str, str]:
-    """Return table -> its schema, of those that are not where Django puts them."""
-    objects = (item for items in known.values() for item in items.values())
-    return {item.name: item.schema for item in objects if isinstance(item, TablePlacement)}
-
-
 def _refuse_to_lose_views(state: ProjectState, migration: Migration, operation: Operation) -> None:
-    known, homes = recorded(state), _homes(recorded(state))
+    known = recorded(state)
+    schemas = table_schemas(known)
     for table, name in _taken_away(state, migration.app_label, operation):
-        quoted = quote_name(homes.get(table, DEFAULT_SCHEMA), table)
+        quoted = quoted_table(table, schemas)
         for label, objects in sorted(known.items()):
             for item in objects.values() if label != migration.app_label else ():
                 if isinstance(item, View) and quoted in item.reads and (not name or name in item.reads[quoted]):

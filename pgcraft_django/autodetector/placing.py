@@ -28,13 +28,15 @@ from pgcraft_django.autodetector.tables import (
     model_table,
     model_tables,
     old_field,
+    quoted_table,
     referred_models,
     table_owners,
+    table_schemas,
 )
 from pgcraft_django.declared import declared
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement
+from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning
 from pgcraft_django.operations import Create, Drop, Replace, SetTableSchema
 from pgcraft_django.recorded import recorded
 
@@ -98,7 +100,7 @@ class Placer:
 
     def _keep_partitioned_in_place(self) -> None:
         """Raise `MigrationError` if a partitioned table is to be renamed or moved: its partitions would stay behind."""
-        places = _schemas(self.declared)
+        places = table_schemas(self.declared)
         tables = table_owners(self.to_state)
         for label, objects in self.recorded.items():
             for key, item in objects.items():
@@ -229,7 +231,7 @@ class Placer:
         Together with a comment, Django sets the type anew, which PostgreSQL refuses under a view.
         """
         found = Disturbance()
-        schemas = _schemas(self.recorded)
+        schemas = table_schemas(self.recorded)
         for label, operations in self.generated.items():
             for operation in operations:
                 if not isinstance(operation, DeleteModel | RemoveField | AlterField):
@@ -237,16 +239,16 @@ class Placer:
                 keys = self._model_keys(label, operation) & self.from_state.models.keys()
                 for model in (self.from_state.models[key] for key in keys):
                     if isinstance(operation, DeleteModel):
-                        found.tables.update(_quoted(table, schemas) for table in model_tables(model))
+                        found.tables.update(quoted_table(table, schemas) for table in model_tables(model))
                         continue
                     name, field = old_field(self.detector, ModelKey(label, operation.model_name_lower), operation)
                     if isinstance(operation, AlterField) and field.db_comment == operation.field.db_comment:
                         continue
                     if not field.many_to_many:
-                        table = _quoted(model_table(model), schemas)
+                        table = quoted_table(model_table(model), schemas)
                         found.columns[table] = found.columns.get(table, frozenset()) | {column(name, field)}
                     elif link := link_table(model, name, field):
-                        found.tables.add(_quoted(link, schemas))
+                        found.tables.add(quoted_table(link, schemas))
         return found
 
 
@@ -294,23 +296,9 @@ def _movers(tables: set[str], made: list[_Moved], schema: str) -> list[_Place]:
     ]
 
 
-def _schemas(state: States) -> dict[str, str]:
-    """Return table -> schema for the tables that are not where Django puts them."""
-    return {
-        key.name: key.schema
-        for objects in state.values()
-        for key, item in objects.items()
-        if isinstance(item, TablePlacement)
-    }
-
-
-def _quoted(table: str, schemas: dict[str, str]) -> str:
-    return quote_name(schemas.get(table, DEFAULT_SCHEMA), table)
-
-
 def _owners(state: ProjectState, objects: States) -> dict[str, ModelKey]:
-    schemas = _schemas(objects)
-    return {_quoted(table, schemas): ModelKey(*key) for table, key in table_owners(state).items()}
+    schemas = table_schemas(objects)
+    return {quoted_table(table, schemas): ModelKey(*key) for table, key in table_owners(state).items()}
 
 
 def _batches(changes: Iterable[Change]) -> Iterator[_Made]:

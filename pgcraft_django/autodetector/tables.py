@@ -1,6 +1,6 @@
-"""Which model is behind which table, read from a migration state without rendering its models."""
+"""Which model is behind which table, and in which schema that is, read from a migration state without its models."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from django.db.backends.utils import strip_quotes, truncate_name
@@ -9,7 +9,9 @@ from django.db.migrations.utils import resolve_relation
 from django.db.models import ForeignObject, ManyToManyField
 
 from pgcraft_django.columns import AnyField
-from pgcraft_django.naming import MAX_BYTES
+from pgcraft_django.naming import DEFAULT_SCHEMA, MAX_BYTES, quote_name
+from pgcraft_django.objects import TablePlacement
+from pgcraft_django.recorded import ObjectMap
 
 
 class ModelKey(NamedTuple):
@@ -75,3 +77,18 @@ def referred_models(state: ProjectState, key: ModelKey) -> set[ModelKey]:
                     found.add(target)
                     queue.append(target)
     return found
+
+
+def table_schemas(state: Mapping[str, ObjectMap]) -> dict[str, str]:
+    """Return table -> schema for the tables that are not where Django puts them."""
+    return {
+        key.name: key.schema
+        for objects in state.values()
+        for key, item in objects.items()
+        if isinstance(item, TablePlacement)
+    }
+
+
+def quoted_table(table: str, schemas: dict[str, str]) -> str:
+    """Return the quoted name of a table with its schema."""
+    return quote_name(schemas.get(table, DEFAULT_SCHEMA), table)
