@@ -34,7 +34,7 @@ from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
 from pgcraft_django.objects import DatabaseObject, TablePlacement
 from pgcraft_django.objects.relation import move_table_sql
 from pgcraft_django.objects.role import ROLES_HINT
-from pgcraft_django.objects.trigger import SETTLED, without_guards_sql
+from pgcraft_django.objects.trigger import SETTLED, lock_tables_sql, without_guards_sql
 from pgcraft_django.recorded import forget, record
 from pgcraft_django.writer import ObjectSerializer
 
@@ -190,7 +190,7 @@ class Create(_ListOperation):
         return [sql for item in self.objects for sql in item.create_sql()]
 
     def reversed_statements(self) -> list[str]:
-        return [sql for item in reversed(self.objects) for sql in item.drop_sql()]
+        return _drop_sql(list(reversed(self.objects)))
 
     def reduce(self, operation: Operation, app_label: str) -> bool | list[Operation]:
         if isinstance(operation, Drop):
@@ -227,7 +227,7 @@ class Drop(_ListOperation):
         forget(state, app_label, *self.objects)
 
     def statements(self) -> list[str]:
-        return [sql for item in self.objects for sql in item.drop_sql()]
+        return _drop_sql(self.objects)
 
     def reversed_statements(self) -> list[str]:
         return [sql for item in reversed(self.objects) for sql in item.create_sql()]
@@ -401,6 +401,11 @@ class AlterFieldType(AlterField):
         change, parameters = editor._alter_column_database_default_sql(model, old, new, drop=drop)
         table = quote_name(model._meta.db_table)
         editor.execute(editor.sql_alter_column % {"table": table, "changes": change}, parameters)
+
+
+def _drop_sql(objects: Sequence[DatabaseObject]) -> list[str]:
+    """Return statements that drop the objects."""
+    return [*lock_tables_sql(objects), *(sql for item in objects for sql in item.drop_sql())]
 
 
 def _replace_sql(old: DatabaseObject, new: DatabaseObject) -> list[str]:

@@ -1,9 +1,10 @@
 """Triggers."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from pgcraft_django.naming import quote_name
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block
 from pgcraft_django.objects.relation import held, relation_key
 
 GUARD = "pgcraft_guard"
@@ -61,6 +62,17 @@ class Trigger(DatabaseObject):
 
     def drop_sql(self) -> list[str]:
         return [f"DROP TRIGGER {quote_name(self.name)} ON {quote_name(self.schema, self.table)}"]
+
+
+def lock_tables_sql(objects: Iterable[DatabaseObject]) -> list[str]:
+    """Return what locks the tables of the triggers among `objects`, as dropping these does, in the right order.
+
+    Who writes to a table with triggers comes to others by them, whose names begin with that of the first: in another
+    order, `migrate` and those who write would wait for each other.
+    """
+    tables = sorted({(item.schema, item.table) for item in objects if isinstance(item, Trigger)})
+    names = ", ".join(quote_name(*table) for table in tables)
+    return [do_block(f"BEGIN\n    LOCK TABLE {names} IN ACCESS EXCLUSIVE MODE;\nEND")] if len(tables) > 1 else []
 
 
 def without_guards_sql(tables: list[str], sql: str) -> list[str]:

@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.db import IntegrityError, models
+from django.db import IntegrityError, connections, models
 from django.db.migrations.questioner import MigrationQuestioner
 
 from pgcraft_django import as_role
@@ -16,7 +17,8 @@ from pgcraft_django.models import PGCraftSimple, Transition
 from pgcraft_django.operations import WithoutGuards
 from tests.state_machine.orders import TRANSITIONS, State, declare
 from tests.support.catalog import differences, meaning
-from tests.support.world import Site, World, new_site
+from tests.support.databases import administrator, wait_until_blocked
+from tests.support.world import Site, World, evolved, new_site
 
 RENAMED = MigrationQuestioner({"ask_initial": True, "ask_rename": True, "ask_rename_model": True})
 OPEN: dict[str, Any] = {
@@ -44,6 +46,29 @@ def plain(apps: Apps) -> None:
 
 def step(site: Site, to: str, *, key: int = 1) -> None:
     site.query("UPDATE orders SET state = %s WHERE id = %s", [to, key])
+
+
+def test_who_steps_waits_for_no_migration_that_waits_for_them(unblocked: None) -> None:
+    """On the way back it takes the table first, and not the log, to which everybody comes by the table."""
+    held = "SELECT relation::regclass::text FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND relation > 16383 AND"
+    with evolved(plain, declare) as (_, site):
+        database = connections[site.alias].settings_dict["NAME"]
+
+        def go_back() -> None:
+            try:
+                site.unmigrate()
+            finally:
+                connections[site.alias].close()
+
+        with administrator(database) as writer, ThreadPoolExecutor(1) as pool:
+            writer.execute("BEGIN; LOCK TABLE private.orders IN ROW EXCLUSIVE MODE")
+            going = pool.submit(go_back)
+            wait_until_blocked(going, database)
+            waiting, taken = (writer.execute(held + granted).fetchall() for granted in (" NOT granted", " granted"))
+            writer.execute("COMMIT")
+            going.result(30)
+        assert waiting == [("private.orders",)]
+        assert ("private.orders_transition",) not in taken
 
 
 def test_a_member_of_the_choices_is_the_text_that_it_stands_for() -> None:
