@@ -31,7 +31,7 @@ from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
 from tests.ledger.stock import KEPT, declare
 from tests.support.catalog import differences, meaning
-from tests.support.databases import administrator, wait_until_blocked
+from tests.support.databases import administrator, as_administrator, wait_until_blocked
 from tests.support.dumps import hashes, run_tool
 from tests.support.world import World, new_site
 
@@ -458,19 +458,17 @@ def test_who_may_not_make_partitions_is_told_who_may(kept: Store, monkeypatch: p
     """As the writer, with whose rights a cron job may run; `migrate` with nothing to do still ends well."""
     for module in (making, pgcraft_ledger_partitions):
         monkeypatch.setattr(module, "partitioned_ledgers", lambda: [kept.model])
-    alias, said = kept.site.alias, io.StringIO()
-    try:
-        kept.query("SET ROLE pg_read_all_data")
-        denied = "permission denied for function inventory_partitions. Only the owner of the tables makes them."
+    denied = "permission denied for function inventory_partitions. Only the owner of the tables makes them."
+    said = io.StringIO()
+    with as_administrator(kept.site.alias) as alias, connections[alias].cursor() as cursor:
+        cursor.execute("SET ROLE pg_read_all_data")
         making.make_partitions_after_migrate(alias, stdout=said)
         assert denied in said.getvalue()
         with pytest.raises(CommandError, match=re.escape(denied)):
             call_command("pgcraft_ledger_partitions", database=alias)
-        kept.query("RESET ROLE; SET default_transaction_read_only = on")
+        cursor.execute("RESET ROLE; SET default_transaction_read_only = on")
         with pytest.raises(CommandError, match="cannot execute CREATE TABLE in a read-only transaction"):
             call_command("pgcraft_ledger_partitions", ahead=20, database=alias)
-    finally:
-        kept.query("RESET ROLE; RESET default_transaction_read_only")
 
 
 @pytest.mark.parametrize("patience", [making.PATIENCE, verifying.PATIENCE])
