@@ -1,20 +1,23 @@
 -- A key that others have used and given up since the trigger for the row looked cannot go on from what that saw.
 BEGIN
-    -- One look for the usual case, keys without a history.
+    -- One look for the usual case, keys without a history. The LIMIT keeps PostgreSQL to the index: where it expects many
+    -- versions of a key, as without statistics, it would go through all there are until it finds one.
     IF pg_catalog.current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') AND NOT EXISTS (
         SELECT
         FROM new_rows AS begun
-        JOIN {history} AS history ON {history_is_begun}
-        WHERE history."version" >= begun."version"
+        CROSS JOIN LATERAL (
+            SELECT FROM {history} AS history WHERE {history_is_begun} AND history."version" >= begun."version" LIMIT 1
+        ) AS former
     ) THEN
         RETURN NULL;
     END IF;
     IF EXISTS (
         SELECT
         FROM new_rows AS begun
-        JOIN {table} AS ended ON {same_key}
-        JOIN {history} AS history ON {same_entity}
-        WHERE history."version" >= ended."version"
+        CROSS JOIN LATERAL (SELECT ended."version" FROM {table} AS ended WHERE {same_key} LIMIT 1) AS ended
+        CROSS JOIN LATERAL (
+            SELECT FROM {history} AS history WHERE {history_is_begun} AND history."version" >= ended."version" LIMIT 1
+        ) AS former
     ) THEN
         RAISE EXCEPTION USING
             ERRCODE = 'serialization_failure',

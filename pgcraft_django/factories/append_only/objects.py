@@ -88,7 +88,6 @@ def _parts(model: type[models.Model], table: str, history: str) -> dict[str, str
         "begun_keys": _of("begun", keys),
         "ended_columns": _of("ended", columns),
         "same_key": _equal("begun", "ended", keys),
-        "same_entity": _equal("history", "ended", keys),
         "history_is_begun": _equal("history", "begun", keys),
         "entity_is_new": _equal("entity", "NEW", keys),
         "entity_is_ended": _equal("entity", "ended", keys),
