@@ -23,10 +23,12 @@ INSERT_GUARD = "pgcraft_guard_insert"
 OTHERS_GUARD = "pgcraft_guard_others"
 """Name of the function and of the trigger where the owner may insert."""
 
-KEEPING_TIMES = """\
+CALLER = "coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user)"
+"""Whose rights count where a function runs with those of its owner: SQL."""
+KEEPING_TIMES = f"""\
 pg_catalog.current_setting('check_function_bodies') = 'off'
 AND pg_catalog.has_table_privilege(
-    coalesce(nullif(pg_catalog.current_setting('role'), 'none'), session_user), TG_RELID, 'TRIGGER'
+    {CALLER}, TG_RELID, 'TRIGGER'
 )"""
 """Whether rows come with the times that they have, from a dump or a fixture: SQL for functions of triggers."""
 RESTORING = f"pg_catalog.current_setting('row_security') = 'off'\nAND {KEEPING_TIMES}"

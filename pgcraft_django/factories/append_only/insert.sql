@@ -2,6 +2,13 @@
 DECLARE
     former record;
 BEGIN
+    -- What a request says of the stamps does not count. Who may write all of the table brings a dump back.
+    IF (NEW."version" IS DISTINCT FROM 1 OR NEW."valid_from" IS DISTINCT FROM statement_timestamp())
+        AND NOT has_table_privilege({caller}, TG_RELID, 'INSERT')
+    THEN
+        NEW."version" := 1;
+        NEW."valid_from" := statement_timestamp();
+    END IF;
     -- One look for the usual case, a key that is new.
     IF EXISTS (SELECT FROM {table} AS entity WHERE {entity_is_new})
         OR EXISTS (SELECT FROM {history} AS history WHERE {history_is_new})

@@ -7,9 +7,9 @@ from django.db import models
 from pgcraft_django.bodies import read_body
 from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.actor import ACTOR, REASON
-from pgcraft_django.factories.guard import guard, guard_others, guard_truncate
+from pgcraft_django.factories.guard import CALLER, guard, guard_others, guard_truncate
 from pgcraft_django.naming import quote_name, quote_names, shorten
-from pgcraft_django.objects import DatabaseObject, Function, SharedFunction, Trigger
+from pgcraft_django.objects import DatabaseObject, Function, Trigger
 from pgcraft_django.objects.function import GROWING
 
 STAMPS = ("version", "valid_from")
@@ -20,8 +20,6 @@ PLAIN = {"smallint", "integer", "bigint", "uuid"}
 
 # Triggers of one event fire in order of their names: these have to see what others have changed.
 LAST = "~pgcraft_history"
-GIVEN = "pgcraft_history_given"
-"""Name of the function and of the trigger, which comes before that for the same event."""
 
 
 def history_objects(model: type[models.Model], history: type[models.Model], schema: str) -> Iterator[DatabaseObject]:
@@ -59,7 +57,6 @@ def history_objects(model: type[models.Model], history: type[models.Model], sche
             function=(function.schema, function.name),
         )
 
-    yield from _given(schema, table)
     yield from trigger("insert", "BEFORE INSERT", "FOR EACH ROW", f"{LAST}_insert", settings=GROWING)
     yield from trigger("update", "BEFORE UPDATE", "FOR EACH ROW", LAST, definer=False)
     old, new = "OLD TABLE AS old_rows", "NEW TABLE AS new_rows"
@@ -99,27 +96,10 @@ def _parts(model: type[models.Model], table: str, history: str) -> dict[str, str
             for field in fields
             if field.generated
         ),
+        "caller": CALLER,
         "actor": ACTOR,
         "reason": REASON,
     }
-
-
-def _given(schema: str, table: str) -> Iterator[DatabaseObject]:
-    """Yield what judges the stamps that a new row brings."""
-    body = read_body(__file__, "given")
-    yield SharedFunction(schema=schema, name=GIVEN, returns="trigger", language="plpgsql", body=body)
-    yield Trigger(
-        schema=schema,
-        table=table,
-        name=GIVEN,
-        event="BEFORE INSERT",
-        # So rows that come without stamps, as nearly all do, do not pay for a function.
-        definition="FOR EACH ROW WHEN (\n"
-        '    NEW."version" IS DISTINCT FROM 1 OR NEW."valid_from" IS DISTINCT FROM pg_catalog.statement_timestamp()\n'
-        ")",
-        function=(schema, GIVEN),
-        reads={quote_name(schema, table): list(STAMPS)},
-    )
 
 
 def _of(row: str, columns: list[str]) -> str:
