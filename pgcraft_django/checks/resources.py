@@ -167,10 +167,12 @@ def _former_values(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
             continue
         shown = _shown(resource, owner)
         # A role that reads no row at all is there to read the past.
-        roles = sorted(role for role in resource.roles("select") if (owner, role) in seen)
-        hidden = {name for role in roles for name in shown.keys() - seen[owner, role]}
-        if hidden:
-            names = [field.name for field in own_fields(owner) if field.name in hidden]
+        hidden = {
+            role: shown.keys() - seen[owner, role] for role in sorted(resource.roles("select")) if (owner, role) in seen
+        }
+        roles = [role for role, names in hidden.items() if names]
+        if roles:
+            names = [field.name for field in own_fields(owner) if field.name in set().union(*hidden.values())]
             told_by = {item for name in names for item in shown[name]}
             columns = [field.name for field in resource.fields if field.name in told_by]
             yield warning(
