@@ -39,7 +39,7 @@ One API
 
 All APIs together
     E036  A schema is exposed that also holds tables.
-    E037  Two resources of one schema have one name.
+    E037  Two resources of one schema have one name, or two functions.
     E038  Two apps expose one model.
     E039  `register` is called for an abstract or swapped model.
     E040  `register` names an app that is not installed or has no migrations.

@@ -15,14 +15,15 @@ from pgcraft_django.checks.models import has_migrations
 from pgcraft_django.checks.names import check_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.embedding import embedding_objects
-from pgcraft_django.factories.base import get_factory
+from pgcraft_django.factories.base import exposed_at, get_factory
 from pgcraft_django.factories.companion import copied_names
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
-from pgcraft_django.naming import DEFAULT_SCHEMA
+from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier, shorten
 from pgcraft_django.objects import Function
 from pgcraft_django.registry import (
     concerned_models,
     get_resources,
+    possible_models,
     registered_models,
     registrations,
     table_schema,
@@ -38,6 +39,7 @@ def check_resources(
     messages = [
         *_exposed_tables(apps, resources),
         *_same_names(resources),
+        *_same_functions(apps, resources),
         *_embedding(resources),
         *_two_apps(resources),
         *_registrations(apps),
@@ -83,6 +85,30 @@ def _same_names(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
                 f"{', '.join(item.model._meta.label for item in group)}.",
                 hint=f"Write API(name={source(free)})",
                 obj=resource.model,
+            )
+
+
+def _same_functions(apps: Apps, resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    """Find functions of one name: a model without an API may have them too, called after its table."""
+    exposed = {(resource.model, resource.schema, resource.name) for resource in resources}
+    hidden: dict[tuple[str, str, str], type[models.Model]] = {}
+    shown: list[tuple[type[models.Model], tuple[str, str, str]]] = []
+    for model in possible_models(apps):
+        end, (schema, name) = get_factory(model).called(model), exposed_at(model)
+        if not end or not is_identifier(schema) or not is_identifier(name):
+            continue
+        if (model, schema, name) in exposed:
+            shown.append((model, (schema, name, end)))
+        else:
+            hidden[schema, name, end] = model
+    for model, (schema, name, end) in shown:
+        if other := hidden.get((schema, name, end)):
+            yield error(
+                "E037",
+                f"{model._meta.label} and {other._meta.label}, which has no API of its own, would have one function "
+                f"in the schema {schema!r}: {source(shorten(f'{name}_{end}'))}.",
+                hint=f"Write API(name={source(f'{model._meta.app_label}_{name}')})",
+                obj=model,
             )
 
 

@@ -89,6 +89,10 @@ class Factory(Plugin):
         """Return a condition on rows of the table, and the fields that it reads. Raises `FieldError` if it is none."""
         return condition_sql(model, condition)
 
+    def called(self, model: type[models.Model]) -> str:
+        """Return what the name of the model's function of the API ends with, if it has one; `exposed_at` begins it."""
+        return ""
+
     def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
         """Return field of `owner` -> fields of this companion of it that tell its values, beside copies of them."""
         return {}

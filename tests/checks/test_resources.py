@@ -51,6 +51,28 @@ def test_two_apis_of_one_model_need_two_names(apps: Apps) -> None:
     expect(messages(apps), "E037", 'API(name="shop_people")')
 
 
+@pytest.mark.parametrize("kind", ["machine", "ledger"])
+@pytest.mark.parametrize("label", ["shop", "library"])
+def test_no_function_takes_the_place_of_one_of_a_model_without_an_api(apps: Apps, kind: str, label: str) -> None:
+    """One function was made, of the model that came last: with the grants of both."""
+    base, options = {
+        "machine": (PGCraftStateMachine, {"transitions": {"a": ["b"]}, "transition_grants": {"anon": ["b"]}}),
+        "ledger": (PGCraftLedger, {"record_grants": ["anon"]}),
+    }[kind]
+    for name, table, app, api in (("Order", "orders", "shop", None), ("Purchase", "bought", label, API(name="orders"))):
+        state = {"state": models.TextField(default="a")} if kind == "machine" else {}
+        model(apps, name, base=base, label=app, meta={"db_table": table}, pgcraft={**options, "api": api}, **state)
+    found = messages(apps)
+    expect(found, "E037", f'API(name="{label}_orders")')
+    assert f"{label}.Purchase and shop.Order" in found[0].msg
+
+
+def test_a_resource_may_have_the_name_of_a_table_whose_model_has_functions_alone(apps: Apps) -> None:
+    model(apps, base=PGCraftLedger, meta={"db_table": "people"}, pgcraft={"record_grants": ["anon"], "api": None})
+    model(apps, "Book", pgcraft={"api": API(name="people")})
+    assert messages(apps) == []
+
+
 def test_one_name_in_two_schemas_is_fine(apps: Apps) -> None:
     model(apps, pgcraft={"api": [API(name="people"), API(name="people", schema="admin_api")]})
     assert messages(apps) == []

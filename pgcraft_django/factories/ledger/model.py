@@ -49,6 +49,11 @@ class LedgerFactory(Factory):
 
         return ledger_objects(model, schema)
 
+    def called(self, model: type[models.Model]) -> str:
+        from pgcraft_django.factories.ledger.api import recording_roles
+
+        return "record_legs" if recording_roles(model) else ""
+
     def column_grants(self, model: type[models.Model]) -> Iterable[ColumnGrant]:
         from pgcraft_django.factories.ledger.api import recording_grants
 

@@ -97,6 +97,10 @@ class StateMachineFactory(Factory):
         if is_identifier(place) and is_identifier(name):
             yield from api_objects(parts, place, name)
 
+    def called(self, model: type[models.Model]) -> str:
+        machine = get_machine(model)
+        return "transition" if machine and machine.granted else ""
+
     def column_grants(self, model: type[models.Model]) -> Iterator[ColumnGrant]:
         # The function of the API locks the row as who asks, which takes the right to change something of it.
         machine = get_machine(model)
