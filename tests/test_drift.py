@@ -106,6 +106,9 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
         f"ALTER ROLE {authenticator} IN DATABASE {connections[alias].settings_dict['NAME']} SET row_security = 'off'",
         f"ALTER ROLE {authenticator} SET statement_timeout = '10s'",  # a DBA may
         f"ALTER DATABASE {connections[alias].settings_dict['NAME']} SET session_replication_role = 'replica'",
+        f"GRANT webuser TO {authenticator} WITH ADMIN OPTION",
+        f"GRANT CREATE ON DATABASE {connections[alias].settings_dict['NAME']} TO {authenticator}",
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",  # as PostgreSQL had it until 14
     ]
     # What is somebody else's is not looked at, and not touched.
     foreign = [
@@ -124,6 +127,9 @@ def test_what_was_changed_by_hand_is_found_and_mended(alias: str, capsys: pytest
         f"not declared: role setting row_security of {authenticator} here",
         "not declared: role setting session_replication_role of everybody here",
         f'missing: membership "{authenticator}" in "anon"',
+        f"not declared: membership option ADMIN of {authenticator} in webuser",
+        f"not declared: privilege create DATABASE {connections[alias].settings_dict['NAME']} to {authenticator}",
+        "not declared: privilege create SCHEMA public to PUBLIC",
     ]
     assert [line for line in expected if line not in said] == []
     assert "theirs" not in said

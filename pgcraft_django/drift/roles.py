@@ -36,6 +36,45 @@ SETTINGS = """
       AND (c.name = ANY (%(settings)s) OR c.name ~ %(prefixes)s)
 """
 
+# Options of the memberships beyond that of switching: to give them away, and to have their rights before it switches.
+# Until 15, a membership has only the first, and no such column for the other.
+OPTIONS = """
+    SELECT
+        option.name || ' of ' || pg_catalog.quote_ident(u.rolname) || ' in ' || pg_catalog.quote_ident(r.rolname),
+        pg_catalog.format(
+            'REVOKE %%s OPTION FOR %%I FROM %%I GRANTED BY %%I',
+            option.name, r.rolname, u.rolname, pg_catalog.pg_get_userbyid(m.grantor)
+        )
+    FROM pg_catalog.pg_auth_members m
+    JOIN pg_catalog.pg_roles r ON r.oid = m.roleid
+    JOIN pg_catalog.pg_roles u ON u.oid = m.member
+    CROSS JOIN (VALUES ('ADMIN', 'admin_option'), ('INHERIT', 'inherit_option')) AS option (name, field)
+    WHERE u.rolname = %(authenticator)s AND r.rolname = ANY (%(names)s)
+      AND (pg_catalog.to_jsonb(m) -> option.field)::boolean
+"""
+
+# Who may create something in the database makes a schema of its own; and in public, Django looks for its tables first.
+CREATING = """
+    SELECT
+        'create ' || place.name || ' to ' || grantee.name,
+        'REVOKE CREATE ON ' || place.name || ' FROM ' || grantee.name
+    FROM (
+        SELECT 'DATABASE ' || pg_catalog.quote_ident(datname), datacl, datdba
+        FROM pg_catalog.pg_database
+        WHERE datname = pg_catalog.current_database()
+        UNION ALL
+        SELECT 'SCHEMA public', nspacl, nspowner
+        FROM pg_catalog.pg_namespace
+        WHERE nspname = 'public'
+    ) AS place (name, acl, owner)
+    CROSS JOIN pg_catalog.aclexplode(place.acl) AS a
+    LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
+    CROSS JOIN LATERAL (SELECT coalesce(pg_catalog.quote_ident(r.rolname), 'PUBLIC')) AS grantee (name)
+    WHERE a.privilege_type = 'CREATE'
+      AND a.grantee <> place.owner
+      AND (a.grantee = 0 OR r.rolname = ANY (%(names)s))
+"""
+
 
 def read_roles(connection: BaseDatabaseWrapper, config: Config) -> tuple[Catalog, Catalog]:
     """Return the authenticator and the request roles as the settings want them, and as they are."""
@@ -56,6 +95,10 @@ def read_roles(connection: BaseDatabaseWrapper, config: Config) -> tuple[Catalog
         found |= dict(_membership(role, member) for role, member in cursor.fetchall())
         cursor.execute(SETTINGS, {"names": names, "settings": list(STEERING), "prefixes": PREFIXES})
         found |= {("role setting", name): Thing(value, None, reset) for name, value, reset in cursor.fetchall()}
+        cursor.execute(OPTIONS, {"names": names, "authenticator": config.authenticator_role})
+        found |= {("membership option", name): Thing("", None, revoke) for name, revoke in cursor.fetchall()}
+        cursor.execute(CREATING, {"names": names})
+        found |= {("privilege", name): Thing("", None, revoke) for name, revoke in cursor.fetchall()}
     wanted = {
         ("role", role.name): _role(
             "ALTER" if ("role", role.name) in found else "CREATE",
