@@ -1,5 +1,6 @@
 """Debits and credits of each entry are equal, in one statement or in several of one transaction."""
 
+import contextlib
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -77,6 +78,36 @@ def test_entries_that_come_in_several_statements_are_not_each_looked_for_among_a
         [[read]] = store.query("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE 'inventory%'")
         assert store.query("SELECT * FROM inventory_unbalanced") == []
     assert read < len(entries)
+
+
+def test_an_entry_of_many_statements_is_added_up_once(store: Store) -> None:
+    with transaction.atomic(using=store.site.alias):
+        for number in range(100):
+            book(store, (ONE, 1, ("debit", "credit")[number % 2], "A"))
+        assert store.query("SELECT * FROM inventory_unbalanced") == [(uuid.UUID(ONE),)]
+        store.query("SET CONSTRAINTS ALL IMMEDIATE")
+        [[read]] = store.query("SELECT idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'inventory'")
+    assert read == 100
+
+
+def test_an_entry_is_judged_whatever_was_rolled_back(store: Store) -> None:
+    def roll_back(leg: tuple[str, int, str, str], then: str) -> None:
+        with transaction.atomic(using=store.site.alias):
+            book(store, leg)
+            store.query(then)
+            transaction.set_rollback(True, using=store.site.alias)
+
+    @transaction.atomic(using=store.site.alias)
+    def only_debit(then: str) -> None:
+        with contextlib.suppress(IntegrityError):
+            roll_back((ONE, 5, "debit", "A"), then)
+        book(store, (ONE, 5, "debit", "A"))
+        roll_back((ONE, 5, "credit", "B"), then)
+
+    for then in ("SELECT", "SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED"):
+        with pytest.raises(IntegrityError, match=f"{DIFFER}5.00 and 0"):
+            only_debit(then)
+    assert store.query("SELECT * FROM inventory") == []
 
 
 @pytest.mark.parametrize(

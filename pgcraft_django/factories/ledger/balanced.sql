@@ -20,6 +20,6 @@ BEGIN
             TABLE = {ledger_name},
             SCHEMA = TG_TABLE_SCHEMA;
     END IF;
-    DELETE FROM {pending} WHERE "id" = NEW."id";
+    DELETE FROM {pending} WHERE "entry_id" = NEW."entry_id";
     RETURN NULL;
 END

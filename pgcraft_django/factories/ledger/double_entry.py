@@ -1,7 +1,8 @@
 """`DoubleEntry()`: legs are debits or credits, and those of one entry are equal in sum.
 
 An entry that comes in one statement, as most do, is judged there, all entries at once. One that is not complete then is
-noted in a table beside the ledger, and judged when the transaction ends. The table is empty for everybody else.
+noted in a table beside the ledger, once however many legs follow, and judged when the transaction ends. The table is
+empty for everybody else.
 """
 
 from collections.abc import Iterator
@@ -45,8 +46,7 @@ class UnbalancedModel(PGCraftModel):
 
     pgcraft_factory: ClassVar[Factory] = UnbalancedFactory()
 
-    id = models.BigAutoField(primary_key=True)
-    entry_id = models.UUIDField(editable=False)
+    entry_id = models.UUIDField(primary_key=True, editable=False)
 
     class Meta(PGCraftModel.Meta):
         abstract = True

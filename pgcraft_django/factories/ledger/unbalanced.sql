@@ -8,6 +8,8 @@ BEGIN
     SELECT "entry_id"
     FROM new_rows
     GROUP BY "entry_id"
-    HAVING sum({amount}) <> 0;
+    HAVING sum({amount}) <> 0
+    ORDER BY "entry_id"
+    ON CONFLICT DO NOTHING;
     RETURN NULL;
 END
