@@ -64,9 +64,11 @@ def _objects(
     source = get_factory(model).source(model, schema, fields)
     limited = sorted({plain_text(role) for role in policy.roles})
     yield from (Role(name=role) for role in limited)
+    # Who has the privilege may be a member of a role that the policy is limited to, which then counts for both.
+    callers = limited if limited and roles else sorted(roles)
     for function in (function for part in rendered.values() for function in part.functions):
         yield function
-        for role in sorted(set(roles) & set(limited) if limited else roles):
+        for role in callers:
             yield FunctionGrant(schema=function.schema, function=function.name, arguments=function.arguments, role=role)
     using, check = (rendered[part].sql if part in rendered else "" for part in ("using", "check"))
     for command, name in policy_names(policy, commands).items():

@@ -1,11 +1,13 @@
 """Policies come, change and go like everything else."""
 
+import json
+import secrets
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
 from django.contrib.postgres.indexes import HashIndex
-from django.db import models
+from django.db import connections, models, transaction
 from django.db.models import F, Q
 
 from pgcraft_django.api import API
@@ -14,6 +16,7 @@ from pgcraft_django.plugins import Balance
 from pgcraft_django.policies import Claim, OwnerPolicy, Policy, PublicReadPolicy
 from tests.eav.catalogue import define
 from tests.support.catalog import differences
+from tests.support.databases import run_sql
 from tests.support.world import Site, World, new_site
 
 
@@ -169,3 +172,28 @@ def test_what_restricts_a_table_and_cannot_be_said_of_its_history_closes_that(si
     )
     assert site.query(restricting, ["notes_history"]) == [("false",)]
     assert site.query(restricting, ["notes"]) != [("false",)]
+
+
+def test_a_policy_for_a_group_lets_its_members_see_what_is_behind_a_relation(site: Site) -> None:
+    member = f"member_{secrets.token_hex(4)}"
+    run_sql(f"CREATE ROLE {member} INHERIT")
+    try:
+        api = API(grants={member: ["select"]})
+        policy = Policy("parent", using=Q(parent__owner=Claim("sub")), roles=["webuser"])
+        site.migrate(World().evolve(lambda apps: declare(apps, policy, base=PGCraftEAV, api=api, attribute_api=api)))
+        run_sql(f"GRANT webuser TO {member}")
+        site.query("INSERT INTO notes (owner, tenant) VALUES ('ann', 'a')")
+        site.query("INSERT INTO notes (owner, tenant, parent_id) SELECT 'bob', 'b', id FROM notes")
+        for sub, seen in (("ann", ["bob"]), ("bob", [])):
+            claims = json.dumps({"sub": sub})
+            with transaction.atomic(using=site.alias):
+                site.query(f"SET LOCAL ROLE {member}")
+                site.query("SELECT set_config('request.jwt.claims', %s, true)", [claims])
+                assert site.query("SELECT owner FROM api.notes") == [(owner,) for owner in seen]
+                assert site.query("SELECT new_value FROM api.notes_attribute WHERE attribute = 'owner'") == [
+                    (json.dumps(owner),) for owner in seen
+                ]
+    finally:
+        database = connections[site.alias].settings_dict["NAME"]
+        run_sql(f"DROP OWNED BY {member}", database=database)
+        run_sql(f"DROP ROLE {member}")
