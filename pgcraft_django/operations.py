@@ -62,9 +62,6 @@ class ObjectOperation(Operation):
 
     missing_hint = f"{BRANCHES_HINT} {PACKAGE_HINT}"
     """What may be the reason if something is not there that was there when the migration was written."""
-    reduces_to_sql = True
-    reversible = True
-    elidable = False
 
     @property
     def names(self) -> list[str]:

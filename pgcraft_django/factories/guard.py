@@ -5,7 +5,6 @@ nothing. TRUNCATE has a guard of its own, which steps aside in test databases: D
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -119,7 +118,7 @@ def _function(schema: str) -> SharedFunction:
     )
 
 
-def let_tests_truncate(using: str, **kwargs: Any) -> None:
+def let_tests_truncate(using: str) -> None:
     """After `migrate`, take the guards against TRUNCATE off if this is a test database during a test run."""
     connection = connections[using]
     if connection.vendor != "postgresql" or not _is_for_tests(connection):

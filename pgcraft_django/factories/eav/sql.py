@@ -22,14 +22,13 @@ def condition_sql(model: type[models.Model], condition: Any, row: str = "") -> t
         return _render(query, query.build_where(condition), row)
 
 
-def expression_sql(model: type[models.Model], expression: Any, row: str = "") -> tuple[str, list[AnyField]]:
-    """Return an expression, or the name of a field, as SQL about `row`, and the fields that it reads."""
+def expression_sql(model: type[models.Model], expression: Any) -> tuple[str, list[AnyField]]:
+    """Return an expression as SQL, and the fields that it reads."""
     query = Query(model, alias_cols=False)
-    resolved = models.F(expression) if isinstance(expression, str) else expression
-    return _render(query, resolved.resolve_expression(query, allow_joins=False), row)
+    return _render(query, expression.resolve_expression(query, allow_joins=False))
 
 
-def _render(query: Query, expression: Any, row: str) -> tuple[str, list[AnyField]]:
+def _render(query: Query, expression: Any, row: str = "") -> tuple[str, list[AnyField]]:
     columns = {column: column.target for column in columns_of(expression)}
     found = {
         column: RawSQL(place(field, row).replace("%", "%%"), [], output_field=column.output_field)  # noqa: S611

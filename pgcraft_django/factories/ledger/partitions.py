@@ -9,8 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps as global_apps
-from django.apps.registry import Apps
+from django.apps import apps
 from django.db import DatabaseError, OperationalError, connections, models, transaction
 
 from pgcraft_django.bodies import read_body
@@ -67,7 +66,7 @@ def _function(table: str) -> str:
     return shorten(f"{table}_partitions")
 
 
-def partitioned_ledgers(apps: Apps = global_apps) -> list[type[models.Model]]:
+def partitioned_ledgers() -> list[type[models.Model]]:
     """Return the ledgers that are partitioned."""
     return [
         model

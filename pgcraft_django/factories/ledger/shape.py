@@ -111,13 +111,12 @@ def used_fields(model: type[models.Model]) -> list[AnyField]:
     return [field for field in model._meta.local_concrete_fields if field.name in names]
 
 
-def signed_value(model: type[models.Model], row: str = "") -> str:
+def signed_value(model: type[models.Model]) -> str:
     """Return in SQL what an entry adds to a balance: a credit takes away."""
-    prefix = f"{row}." if row else ""
-    value = f"{prefix}{quote_name(column_name(value_field(model)))}"
+    value = quote_name(column_name(value_field(model)))
     if not is_double_entry(model):
         return value
-    return f"CASE {prefix}{quote_name(DIRECTION)} WHEN '{CREDIT}' THEN -{value} ELSE {value} END"
+    return f"CASE {quote_name(DIRECTION)} WHEN '{CREDIT}' THEN -{value} ELSE {value} END"
 
 
 def signed_expression(model: type[models.Model]) -> Any:
