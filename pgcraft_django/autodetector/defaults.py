@@ -8,6 +8,7 @@ from typing import Any
 from django.db.migrations.operations import AlterField
 from django.db.migrations.operations.base import Operation
 
+from pgcraft_django.autodetector.in_place import in_place_of
 from pgcraft_django.autodetector.tables import ModelKey, old_field
 from pgcraft_django.columns import AnyField, column_type
 from pgcraft_django.operations import AlterFieldType
@@ -23,9 +24,7 @@ def with_default_aside(detector: Any, label: str, operation: Operation) -> Opera
     _, old = old_field(detector, ModelKey(label, operation.model_name_lower), operation)
     if old.is_relation or not old.has_db_default() or _is_of_type(operation.field, column_type(old)):
         return operation
-    changed = AlterFieldType(operation.model_name, operation.name, operation.field, operation.preserve_default)
-    changed._auto_deps = operation._auto_deps
-    return changed
+    return in_place_of(operation, AlterFieldType)
 
 
 def _is_of_type(field: AnyField, known: str) -> bool:

@@ -8,7 +8,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
 
-from pgcraft_django.autodetector.tables import model_table, table_owners
+from pgcraft_django.autodetector.in_place import in_place_of
+from pgcraft_django.autodetector.tables import ModelKey, key_before, model_table, table_owners
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.append_only.objects import STAMPS
 from pgcraft_django.factories.companion import without_reference
@@ -39,8 +40,8 @@ def kept_models(gone: Iterable[tuple[str, str]], state: ProjectState) -> list[tu
 def refuse_kept_tables(detector: Any) -> None:
     """Raise `MigrationError` if a new model would make a table that is kept for another one, as one that moves does."""
     kept = {model_table(detector.from_state.models[key]): key for key in detector.kept_logs}
-    for label, name in sorted(detector.new_model_keys - detector.old_model_keys):
-        model = detector.to_state.models[label, name]
+    for label, new_name in sorted(detector.new_model_keys - detector.old_model_keys):
+        model = detector.to_state.models[label, new_name]
         if former := kept.get(model_table(model)):
             name = detector.from_state.models[former].name
             way = (
@@ -144,29 +145,21 @@ def with_history(detector: Any, label: str, operation: Operation) -> Operation:
     _refuse_values(detector, label, operation)
     if type(operation) not in (AddField, RemoveField) or operation.name != "version":  # type: ignore[attr-defined]
         return operation
-    field: Any = operation
-    history = (label, f"{field.model_name_lower}{HISTORY}")
+    history = ModelKey(label, f"{operation.model_name_lower}{HISTORY}")  # type: ignore[attr-defined]
     if isinstance(operation, RemoveField):
-        if history not in detector.kept_logs:
-            return operation
-        changed: Any = RemoveVersion(field.model_name, field.name)
-    else:
-        before = detector.renamed_models.get(history, history[1]).lower()
-        if (label, before) not in detector.from_state.models or not hasattr(
-            _declared(detector, label, field), "history"
-        ):
-            return operation
-        changed = AddVersion(field.model_name, field.name, field.field, field.preserve_default)
-    changed._auto_deps = field._auto_deps
-    return changed  # type: ignore[no-any-return]
+        return in_place_of(operation, RemoveVersion) if history in detector.kept_logs else operation
+    was_kept = key_before(detector, history) in detector.from_state.models
+    if was_kept and hasattr(_declared(detector, label, operation), "history"):
+        return in_place_of(operation, AddVersion)
+    return operation
 
 
 def _refuse_values(detector: Any, label: str, operation: Any) -> None:
     if type(operation) is not AlterField or operation.name not in STAMPS:
         return
     model = _declared(detector, label, operation)
-    before = detector.renamed_models.get((label, operation.model_name_lower), operation.model_name).lower()
-    if hasattr(model, "history") and (label, f"{before}{HISTORY}") not in detector.from_state.models:
+    before = key_before(detector, ModelKey(label, operation.model_name_lower))
+    if hasattr(model, "history") and (label, f"{before.name}{HISTORY}") not in detector.from_state.models:
         raise MigrationError(
             f"{model._meta.label}.{operation.name} has values of its own, which a PGCraftAppendOnly would overwrite. "
             "Rename the field in a migration before the one that makes its model a PGCraftAppendOnly."

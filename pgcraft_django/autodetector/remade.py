@@ -18,7 +18,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
 from django.db.models import ForeignKey, Model
 
-from pgcraft_django.autodetector.tables import ModelKey
+from pgcraft_django.autodetector.tables import ModelKey, key_before
 from pgcraft_django.columns import AnyField, is_set_anew
 from pgcraft_django.registry import is_concerned
 
@@ -29,26 +29,25 @@ def remake_expressions(detector: Any) -> None:
     It has found out what to do with those that differ, and writes the operations afterwards.
     """
     for key in sorted(ModelKey(*key) for key in detector.kept_model_keys):
-        before = detector.renamed_models.get(tuple(key), key.name).lower()
-        old, new = detector.from_state.models[key.app_label, before], detector.to_state.models[tuple(key)]
+        old, new = detector.from_state.models[key_before(detector, key)], detector.to_state.models[key]
         if not (new.options["constraints"] or new.options["indexes"]) or not _is_concerned(detector, key):
             continue
         reads_changed = partial(_reads_changed, old=(detector.from_state, old), new=(detector.to_state, new))
         for option, found in (("constraints", detector.altered_constraints), ("indexes", detector.altered_indexes)):
-            changes = found[tuple(key)]
+            changes = found[key]
             same = {item.name: item for item in old.options[option] if item not in changes[f"removed_{option}"]}
             for item in new.options[option]:
                 if item.name in same and item not in changes[f"added_{option}"] and reads_changed(item):
                     changes[f"removed_{option}"].append(same[item.name])
                     changes[f"added_{option}"].append(item)
-        changes = detector.altered_indexes[tuple(key)]
+        changes = detector.altered_indexes[key]
         for renamed in list(changes["renamed_indexes"]):
             index = new.get_index_by_name(renamed[1])
             if reads_changed(index):
                 changes["renamed_indexes"].remove(renamed)
                 changes["removed_indexes"].append(old.get_index_by_name(renamed[0]))
                 changes["added_indexes"].append(index)
-        changes = detector.altered_constraints[tuple(key)]
+        changes = detector.altered_constraints[key]
         # Of these only the message differs, and now they are made with it.
         changes["altered_constraints"] = [
             item for item in changes["altered_constraints"] if item not in changes["added_constraints"]

@@ -38,11 +38,15 @@ def column(name: str, field: AnyField) -> str:
     return field.db_column or (f"{name}_id" if isinstance(field, ForeignObject) else name)
 
 
+def key_before(detector: Any, key: ModelKey) -> ModelKey:
+    """Return the key that a model had before this run, which may rename it."""
+    return ModelKey(key.app_label, detector.renamed_models.get(key, key.name).lower())
+
+
 def old_field(detector: Any, key: ModelKey, operation: Any) -> tuple[str, Any]:
     """Return the name and the field that an operation of this run finds, on a model that may be renamed in it too."""
     old_name = detector.renamed_fields.get((*key, operation.name), operation.name)
-    old_model = detector.renamed_models.get(tuple(key), key.name).lower()
-    return old_name, detector.from_state.models[key.app_label, old_model].fields[old_name]
+    return old_name, detector.from_state.models[key_before(detector, key)].fields[old_name]
 
 
 def table_owners(state: ProjectState) -> dict[str, ModelKey]:

@@ -31,7 +31,8 @@ from pgcraft_django.attribute_operations import (
     RenameAttribute,
     view_models,
 )
-from pgcraft_django.autodetector.tables import ModelKey, column, old_field, referred_models
+from pgcraft_django.autodetector.in_place import in_place_of
+from pgcraft_django.autodetector.tables import ModelKey, column, key_before, old_field, referred_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.errors import MigrationError
 from pgcraft_django.factories.base import get_factory
@@ -61,9 +62,8 @@ def count_as_managed(from_state: ProjectState, apps: Apps) -> set[ModelKey]:
 def refuse_order(detector: Any) -> None:
     """Raise `MigrationError` for a model that is to be ordered and may have rows: nothing gives them a place."""
     for key in sorted(detector.views):
-        before = detector.renamed_models.get(tuple(key), key.name).lower()
-        old = detector.from_state.models.get((key.app_label, before))
-        model = detector.to_state.models.get(tuple(key))
+        old = detector.from_state.models.get(key_before(detector, key))
+        model = detector.to_state.models.get(key)
         order = model.options.get("order_with_respect_to") if model else None
         if old and order and not old.options.get("order_with_respect_to"):
             raise MigrationError(
@@ -92,14 +92,12 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
     if type(operation) is RemoveField:
         return _without_values(detector, ModelKey(label, operation.model_name_lower), operation)
     if type(operation) is RenameField and (label, operation.model_name_lower) in detector.views:
-        renamed = RenameAttribute(operation.model_name, operation.old_name, operation.new_name)
-        renamed._auto_deps = list(operation._auto_deps)
-        return renamed
+        return in_place_of(operation, RenameAttribute)
     if type(operation) not in (AddField, AlterField) or operation.field.many_to_many:
         return operation
     key = ModelKey(label, operation.model_name_lower)
     if type(operation) is AlterField and _is_referred_key_of_other_type(detector, key, operation):
-        altered = _in_place_of(operation, AlterKey)
+        altered = in_place_of(operation, AlterKey)
         if behind := _view_before(detector, key, ENTITY_MODEL):  # what other apps have dropped has gone before it
             altered._auto_deps.append(
                 OperationDependency(label, behind.name, operation.name, OperationDependency.Type.ALTER)
@@ -109,7 +107,7 @@ def with_attributes(detector: Any, label: str, operation: Operation) -> Operatio
         return _with_values(detector, key, operation)
     of_document = _view_before(detector, key, DOCUMENT_MODEL) is not None
     if isinstance(operation, AlterField) and of_document and _is_of_other_type(detector, key, operation):
-        return _in_place_of(operation, AlterAttributeType)
+        return in_place_of(operation, AlterAttributeType)
     return operation
 
 
@@ -119,9 +117,7 @@ def _without_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
     A column or attribute goes after that: its values may have moved to the other kind.
     """
     if key in detector.views:
-        removed = RemoveAttribute(operation.model_name, operation.name)
-        removed._auto_deps = list(operation._auto_deps)
-        return removed
+        return in_place_of(operation, RemoveAttribute)
     for suffix in (DOCUMENT_MODEL, ENTITY_MODEL):
         if view := _view_before(detector, key, suffix):
             for what in (OperationDependency.Type.REMOVE, OperationDependency.Type.ALTER):
@@ -150,15 +146,9 @@ def _with_values(detector: Any, key: ModelKey, operation: Any) -> Operation:
         needed = moved or renamed or (old.null and not operation.field.null)
     if not needed:
         return operation  # type: ignore[no-any-return]
-    changed = _in_place_of(operation, kind)
+    changed = in_place_of(operation, kind)
     behind = f"{key.name}{ENTITY_MODEL if operation.field.is_relation else DOCUMENT_MODEL}"
     changed._auto_deps.append(OperationDependency(key.app_label, behind, operation.name, of_column))
-    return changed
-
-
-def _in_place_of(operation: Any, kind: type[Operation]) -> Operation:
-    changed = kind(operation.model_name, operation.name, operation.field, operation.preserve_default)
-    changed._auto_deps = list(operation._auto_deps)
     return changed
 
 
