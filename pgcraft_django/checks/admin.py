@@ -60,7 +60,7 @@ def _refused(model: Any) -> list[str]:
         return [ADD, CHANGE, DELETE]
     if not hasattr(model, "pgcraft_factory"):
         return []
-    from pgcraft_django.factories.ledger.balance import is_ledger
+    from pgcraft_django.factories.ledger.model import is_ledger
 
     if not is_ledger(model):
         return []

@@ -20,7 +20,7 @@ from pgcraft_django.api import API, as_apis
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy, titles
-from pgcraft_django.factories.ledger.model import LedgerFactory
+from pgcraft_django.factories.ledger.model import is_ledger
 from pgcraft_django.factories.ledger.shape import (
     OF_BALANCES,
     OWN,
@@ -164,11 +164,6 @@ class Balance(Plugin):
         ]
 
 
-def is_ledger(model: type[models.Model]) -> bool:
-    """Tell whether balances can be kept of the model's rows."""
-    return isinstance(getattr(model, "pgcraft_factory", None), LedgerFactory)
-
-
 def dimension_columns(plugin: Balance, model: type[models.Model]) -> list[str]:
-    """Return the columns of the dimensions, those of the ledger and of its balances are called the same."""
+    """Return the columns of the dimensions. They have the same names in the ledger and in its balances."""
     return [column_name(field) for field in plugin.fields(model)]

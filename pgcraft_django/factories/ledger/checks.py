@@ -11,7 +11,7 @@ from pgcraft_django.columns import column_name, is_virtual
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.factories.base import is_redefined
 from pgcraft_django.factories.foreign_key import KEEPING
-from pgcraft_django.factories.ledger.model import PGCraftLedger
+from pgcraft_django.factories.ledger.model import PGCraftLedger, is_ledger
 from pgcraft_django.factories.ledger.shape import (
     DIRECTION,
     INTERVALS,
@@ -133,7 +133,7 @@ def _references(model: type[models.Model]) -> Iterator[Any]:
 
 def check_balance(plugin: "Balance", model: type[models.Model]) -> Iterator[CheckMessage]:
     """Yield what is wrong with one `Balance` of `model`."""
-    from pgcraft_django.factories.ledger.balance import Balance, is_ledger
+    from pgcraft_django.factories.ledger.balance import Balance
 
     if not is_ledger(model):
         yield not_a_ledger("Balance", model)
@@ -170,8 +170,6 @@ def _balance_name(
 
 def check_double_entry(model: type[models.Model]) -> Iterator[CheckMessage]:
     """Yield what is wrong with `DoubleEntry` on `model`."""
-    from pgcraft_django.factories.ledger.balance import is_ledger
-
     if not is_ledger(model):
         yield not_a_ledger("DoubleEntry", model)
     elif "pgcraft_unbalanced" not in model.__dict__:

@@ -18,7 +18,7 @@ from pgcraft_django.columns import column_name, column_types
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion
 from pgcraft_django.factories.guard import RESTORING
-from pgcraft_django.factories.ledger.balance import is_ledger
+from pgcraft_django.factories.ledger.model import is_ledger
 from pgcraft_django.factories.ledger.shape import (
     CREDIT,
     DEBIT,

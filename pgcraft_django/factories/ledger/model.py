@@ -65,6 +65,11 @@ class LedgerFactory(Factory):
         return check_ledger(model)
 
 
+def is_ledger(model: type[models.Model]) -> bool:
+    """Tell whether the model is a ledger: of any other, neither balances nor partitions can be kept."""
+    return isinstance(getattr(model, "pgcraft_factory", None), LedgerFactory)
+
+
 class PGCraftLedger(LoadedModel, PGCraftModel):
     """A table of entries that are never changed: what is booked stays booked, and is corrected by another entry."""
 

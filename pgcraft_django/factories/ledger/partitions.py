@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connections, models, tran
 from pgcraft_django.bodies import read_body
 from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, READ_ONLY, server_message, sqlstate
 from pgcraft_django.factories.guard import let_tests_truncate
-from pgcraft_django.factories.ledger.balance import is_ledger
+from pgcraft_django.factories.ledger.model import is_ledger
 from pgcraft_django.factories.ledger.shape import INTERVALS, partition_interval
 from pgcraft_django.naming import is_identifier, quote_name, quote_text, shorten
 from pgcraft_django.objects import DatabaseObject, Function, Partitioning, SharedFunction
