@@ -181,8 +181,7 @@ def _extras(model: type[models.Model]) -> Iterator[CheckMessage]:
 
 
 def _unreachable(machine: Machine) -> Iterator[CheckMessage]:
-    missing = [state for state in machine.states if state not in machine.reachable]
-    if missing:
+    if missing := machine.unreachable:
         yield warning(
             "W071",
             f"No transition leads from {machine.initial!r} to {listed(missing)}.",

@@ -30,12 +30,12 @@ def mermaid(machines: Sequence[Machine]) -> str:
             lines.append(f'    state "{_mermaid_text(machine.model._meta.label)}" as m{number} {{')
             lines += (f"        {line}" for line in _mermaid_machine(machine, f"m{number}_"))
             lines.append("    }")
-    if any(map(_unreachable, machines)):
+    if any(machine.unreachable for machine in machines):
         lines.append("    classDef unreachable stroke-dasharray: 4 4")
         for number, machine in enumerate(machines):
             prefix = f"m{number}_" if len(machines) > 1 else ""
             names = _mermaid_names(machine, prefix)
-            lines += (f"    class {names[state]} unreachable" for state in _unreachable(machine))
+            lines += (f"    class {names[state]} unreachable" for state in machine.unreachable)
     return "\n".join(lines) + "\n"
 
 
@@ -81,7 +81,7 @@ def dot(machines: Sequence[Machine]) -> str:
 
 def _dot_machine(machine: Machine, prefix: str) -> Iterator[str]:
     names = {state: f"{prefix}_{number}" for number, state in enumerate(machine.states)}
-    missing = _unreachable(machine)
+    missing = machine.unreachable
     yield f"{prefix} [shape=point, width=0.15]"
     for state, name in names.items():
         attributes = [f"label={_dot_text(state)}"]
@@ -97,10 +97,6 @@ def _dot_machine(machine: Machine, prefix: str) -> Iterator[str]:
 def _dot_text(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
-
-
-def _unreachable(machine: Machine) -> list[str]:
-    return [state for state in machine.states if state not in machine.reachable]
 
 
 def guard_label(machine: Machine, way: Transition) -> str:

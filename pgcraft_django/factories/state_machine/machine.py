@@ -52,6 +52,12 @@ class Machine:
         return found
 
     @property
+    def unreachable(self) -> list[str]:
+        """The states that no row can get to."""
+        reachable = self.reachable
+        return [state for state in self.states if state not in reachable]
+
+    @property
     def granted(self) -> dict[str, tuple[str, ...]]:
         """Role -> states that it may lead rows to, by the function of the API."""
         declared = option(self.model, "transition_grants")
