@@ -196,11 +196,8 @@ def exposed_at(model: type[models.Model]) -> tuple[str, str]:
 
 
 def lookups(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what finds the rows with `values`, by field: NULL is a value like any other."""
-    return {
-        name if value is not None else f"{name}__isnull": value if value is not None else True
-        for name, value in values.items()
-    }
+    """Return the arguments of `filter()` that find the rows with `values`, by field: None finds NULL."""
+    return dict((f"{name}__isnull", True) if value is None else (name, value) for name, value in values.items())
 
 
 def readable_columns(model: type[models.Model], role: str) -> set[str]:
