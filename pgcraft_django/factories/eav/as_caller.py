@@ -111,7 +111,7 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
     key = parts.key_field
     kind = str(key.rel_db_type(postgresql()))
     row = quote_name(schema, view)
-    changed_here = _changed_here(parts)
+    behind = [tuple(item.key) for item in (*_new_key(parts), _changed_here(parts))]
 
     def function(privilege: str, command: str, returns: str, statement: str) -> tuple[str, Function]:
         made = Function(
@@ -120,7 +120,7 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
             arguments=f"{row}, {row}",
             returns=returns,
             body=f"BEGIN ATOMIC\n    {indent_lines(statement, '    ')};\nEND",
-            requires=[("relation", schema, view), *(tuple(item.key) for item in (*_new_key(parts), changed_here))],
+            requires=[("relation", schema, view), *behind],
             reads=parts.reads,
         )
         return privilege, made
@@ -130,37 +130,12 @@ def _functions(parts: Parts, schema: str, view: str, fields: Sequence[AnyField])
         statement = f"INSERT INTO {parts.entity} ({', '.join(values)})\nVALUES ({', '.join(values.values())})"
         yield function("insert", "insert", "void", statement)
         return
-    yield function("insert", "insert", kind, _insert(parts, fields, kind))
     where = f"WHERE entity.{parts.key} = {of(OLD, key)}"
-    yield function("delete", "delete", "boolean", f"DELETE FROM {parts.entity} AS entity\n{where}\nRETURNING true")
     written = [field for field in fields if not field.primary_key]
-    as_found, as_wanted = (
-        "\n        AND ".join(
-            f"({_unchanged(field)} OR {same(field, place(field, 'entity'), of(row, field))})" for field in written
-        )
-        or "true"
-        for row in (OLD, NEW)
-    )
-    is_changed_here = f"{quote_name(changed_here.schema, changed_here.name)}(entity.{parts.key})"
-    locked = (
-        f"SELECT CASE\n"
-        f"    WHEN {as_found} THEN 'as found'\n"
-        f"    WHEN NOT {is_changed_here} THEN 'overtaken'\n"
-        f"    WHEN {as_wanted} THEN 'as wanted'\n"
-        f"    ELSE 'changed here'\n"
-        f"END\n"
-        f"FROM {parts.entity} AS entity\n"
-        f"{where}\n"
-        f"FOR NO KEY UPDATE"
-    )
-    yield function("update", "lock", "text", locked)
-    # What the statement does not change, it does not overwrite.
-    assigned = ",\n    ".join(
-        f"{target(field)} = CASE WHEN {_unchanged(field)} THEN {place(field, 'entity')} ELSE {of(NEW, field)} END"
-        for field in written
-    )
-    assigned = assigned or f"{parts.key} = entity.{parts.key}"
-    yield function("update", "update", "void", f"UPDATE {parts.entity} AS entity\nSET\n    {assigned}\n{where}")
+    yield function("insert", "insert", kind, _insert(parts, fields, kind))
+    yield function("delete", "delete", "boolean", f"DELETE FROM {parts.entity} AS entity\n{where}\nRETURNING true")
+    yield function("update", "lock", "text", _lock(parts, written, where))
+    yield function("update", "update", "void", _update(parts, written, where))
 
 
 def _insert(parts: Parts, fields: Sequence[AnyField], kind: str) -> str:
@@ -178,6 +153,40 @@ def _insert(parts: Parts, fields: Sequence[AnyField], kind: str) -> str:
         f")\n"
         f"SELECT new.{parts.key} FROM new"
     )
+
+
+def _lock(parts: Parts, written: Sequence[AnyField], where: str) -> str:
+    """Return the SELECT that locks a row, and says in what state it is: as the statement found it, or changed since."""
+    as_found, as_wanted = (
+        "\n        AND ".join(
+            f"({_unchanged(field)} OR {same(field, place(field, 'entity'), of(row, field))})" for field in written
+        )
+        or "true"
+        for row in (OLD, NEW)
+    )
+    changed_here = _changed_here(parts)
+    is_changed_here = f"{quote_name(changed_here.schema, changed_here.name)}(entity.{parts.key})"
+    return (
+        f"SELECT CASE\n"
+        f"    WHEN {as_found} THEN 'as found'\n"
+        f"    WHEN NOT {is_changed_here} THEN 'overtaken'\n"
+        f"    WHEN {as_wanted} THEN 'as wanted'\n"
+        f"    ELSE 'changed here'\n"
+        f"END\n"
+        f"FROM {parts.entity} AS entity\n"
+        f"{where}\n"
+        f"FOR NO KEY UPDATE"
+    )
+
+
+def _update(parts: Parts, written: Sequence[AnyField], where: str) -> str:
+    """Return the UPDATE of a row. What the statement does not change, it does not overwrite."""
+    assigned = ",\n    ".join(
+        f"{target(field)} = CASE WHEN {_unchanged(field)} THEN {place(field, 'entity')} ELSE {of(NEW, field)} END"
+        for field in written
+    )
+    assigned = assigned or f"{parts.key} = entity.{parts.key}"
+    return f"UPDATE {parts.entity} AS entity\nSET\n    {assigned}\n{where}"
 
 
 def _unchanged(field: AnyField) -> str:
