@@ -134,33 +134,34 @@ def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
     Or that lets PostgREST do less than it has to.
     """
     authenticator = config.authenticator_role
-    names = [authenticator, *config.request_roles]
     with plain_errors("Looking at the roles"), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolreplication"
-            " FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",
-            [names],
-        )
-        attributes = {name: flags for name, *flags in cursor.fetchall()}
-        cursor.execute(
-            "SELECT rolname FROM pg_catalog.pg_roles"
-            " WHERE rolname = ANY (%s) AND pg_catalog.pg_has_role(%s::name, oid, 'USAGE') ORDER BY rolname",
-            [names[1:], authenticator],
-        )
-        inherited = [name for (name,) in cursor.fetchall()]
-        cursor.execute(
-            "SELECT r.rolname, u.rolname FROM pg_catalog.pg_auth_members m"
-            " JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member"
-            " WHERE u.rolname = ANY (%s) AND r.rolname <> ALL (%s) GROUP BY 1, 2 ORDER BY 1, 2",
-            [names, names],
-        )
-        strangers = cursor.fetchall()
-    for role, member in strangers:
+        yield from _strange_memberships(cursor, [authenticator, *config.request_roles])
+        yield from _dangerous_attributes(cursor, config)
+        yield from _inherited_rights(cursor, config, can_choose=connection.pg_version >= 160000)  # type: ignore[attr-defined]
+
+
+def _strange_memberships(cursor: CursorWrapper, names: list[str]) -> Iterator[str]:
+    cursor.execute(
+        "SELECT r.rolname, u.rolname FROM pg_catalog.pg_auth_members m"
+        " JOIN pg_catalog.pg_roles r ON r.oid = m.roleid JOIN pg_catalog.pg_roles u ON u.oid = m.member"
+        " WHERE u.rolname = ANY (%s) AND r.rolname <> ALL (%s) GROUP BY 1, 2 ORDER BY 1, 2",
+        [names, names],
+    )
+    for role, member in cursor.fetchall():
         yield (
             f"The role {member} is a member of {role}, which the setting PGCRAFT does not name: a token can name it, "
             f"too. To repair it: REVOKE {quote_name(role)} FROM {quote_name(member)};"
         )
-    for name, (can_login, *flags) in attributes.items():
+
+
+def _dangerous_attributes(cursor: CursorWrapper, config: Config) -> Iterator[str]:
+    authenticator = config.authenticator_role
+    cursor.execute(
+        "SELECT rolname, rolcanlogin, rolsuper, rolbypassrls, rolcreaterole, rolreplication"
+        " FROM pg_catalog.pg_roles WHERE rolname = ANY (%s) ORDER BY rolname",
+        [[authenticator, *config.request_roles]],
+    )
+    for name, can_login, *flags in cursor.fetchall():
         for (attribute, danger), present in zip(DANGEROUS.items(), flags, strict=True):
             if present:
                 yield f"The role {name} {danger}. To repair it: ALTER ROLE {quote_name(name)} NO{attribute};"
@@ -174,11 +175,24 @@ def _dangers(connection: BaseDatabaseWrapper, config: Config) -> Iterator[str]:
                 f"The role {name} cannot log in, and PostgREST logs in as it."
                 f" To repair it: ALTER ROLE {quote_name(name)} LOGIN;"
             )
-    is_superuser = attributes[authenticator][1]
-    for name in () if is_superuser else inherited:
-        how = (  # from 16 on, each membership has the option of its own
+
+
+def _inherited_rights(cursor: CursorWrapper, config: Config, *, can_choose: bool) -> Iterator[str]:
+    """Yield what the authenticator may do without switching roles. A superuser has all rights in any case.
+
+    From PostgreSQL 16 on, one `can_choose` for each membership whether it is inherited.
+    """
+    authenticator = config.authenticator_role
+    cursor.execute(
+        "SELECT r.rolname FROM pg_catalog.pg_roles r, pg_catalog.pg_roles u"
+        " WHERE r.rolname = ANY (%s) AND u.rolname = %s AND NOT u.rolsuper"
+        " AND pg_catalog.pg_has_role(u.oid, r.oid, 'USAGE') ORDER BY r.rolname",
+        [list(config.request_roles), authenticator],
+    )
+    for (name,) in cursor.fetchall():
+        how = (
             f"GRANT {quote_name(name)} TO {quote_name(authenticator)} WITH INHERIT FALSE;"
-            if connection.pg_version >= 160000  # type: ignore[attr-defined]
+            if can_choose
             else f"ALTER ROLE {quote_name(authenticator)} NOINHERIT;"
         )
         yield f"The role {authenticator} has the rights of {name} before it switches to it. To repair it: {how}"
