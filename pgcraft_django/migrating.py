@@ -146,12 +146,12 @@ class CarefulMigrations(MigrationExecutor):
     def _with_objects_aside(self, state: ProjectState, migration: Migration, backwards: bool = False) -> Migration:
         """Return a migration from `state` on that is not stopped by objects over the columns that it changes.
 
-        If it is no transaction, nothing is set aside: it could stop when they are gone.
+        If it is no transaction, nothing is set aside: it could stop when they are gone. It is judged all the same.
         """
         from pgcraft_django.autodetector.aside import changes_columns, objects_made_by, with_objects_aside
 
         alias, graph = self.connection.alias, self.loader.graph
-        if self.connection.vendor != "postgresql" or not migration.atomic or not changes_columns(migration):
+        if self.connection.vendor != "postgresql" or not changes_columns(migration):
             return migration
         applied = self.recorder.applied_migrations()
         plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
@@ -159,7 +159,8 @@ class CarefulMigrations(MigrationExecutor):
         known = {label: items for label, items in objects_made_by(done).items() if router.allow_migrate(alias, label)}
         if backwards:  # what the app itself has, its own migrations have seen to
             known.pop(migration.app_label, None)
-        return with_objects_aside(migration, state, known, backwards=backwards) if known else migration
+        changed = with_objects_aside(migration, state, known, backwards=backwards) if known else migration
+        return changed if migration.atomic else migration
 
     def _state_so_far(self) -> ProjectState:
         """Return the state that the failed attempt began with, which it has changed."""

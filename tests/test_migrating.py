@@ -271,7 +271,7 @@ TYPES = """
 """
 
 
-def use_package(project: ManagedProject, models: str, own_models: str) -> Path:
+def use_package(project: ManagedProject, models: str, own_models: str, exposing: str = "register(Firm)") -> Path:
     """Let the project use an app `vendor` whose first model it exposes; return where that is."""
     package = project.folder / "vendor"
     (package / "migrations").mkdir(parents=True)
@@ -279,7 +279,8 @@ def use_package(project: ManagedProject, models: str, own_models: str) -> Path:
         (package / name).touch()
     (package / "models.py").write_text(models)
     (project.folder / "shop" / "pgcraft.py").write_text(
-        "from pgcraft_django import register\nfrom vendor.models import Firm\nregister(Firm)\n"
+        "from django.db.models import Q\nfrom pgcraft_django import register\nfrom pgcraft_django.api import API\n"
+        f"from pgcraft_django.policies import *\nfrom vendor.models import Firm\n{exposing}\n"
     )
     for path in (project.folder / "shop" / "migrations").glob("0*.py"):
         path.unlink()
@@ -367,8 +368,13 @@ def test_no_view_is_lost_with_what_a_package_takes_away(project: ManagedProject)
     package = use_package(project, PACKAGE, "")
     project.manage("migrate")
     release(package)
+    written = package / "migrations" / "0002_other.py"
+    written.write_text(OTHER_RELEASE.replace("    dependencies", "    atomic = False\n    dependencies"))
+    gone = "vendor.0002_other takes vendor_firm.name away, which view api.vendor_firm shows"
+    assert gone in project.manage("migrate", status=1)
+    written.write_text(OTHER_RELEASE)
     said = project.manage("migrate", status=1)
-    assert "vendor.0002_other takes vendor_firm.name away, which view api.vendor_firm shows" in said
+    assert gone in said
     assert "keep only Drop, and move ('vendor', '0002_other') from dependencies to a list run_before." in said
     assert "Traceback" not in said
     project.manage("makemigrations", "shop", "--name", "without")
@@ -396,6 +402,30 @@ def test_a_table_that_a_package_renames_is_told_before_its_grants_cannot_be_drop
     )
     said = project.manage("migrate", status=1)
     assert "vendor.0002_other takes vendor_firm away, which view api.vendor_firm shows" in said
+
+
+def test_no_policy_is_lost_with_what_a_package_takes_away(project: ManagedProject) -> None:
+    """Without the restrictive one, everybody saw all rows."""
+    everybody, some = "PublicReadPolicy()", "Policy('x', using=Q(name='x'), permissive=False)"
+    hidden = f"register(Firm, api=API(columns=['id']), policies=[{everybody}, {some}])"
+    package = use_package(project, PACKAGE, "", hidden)
+    project.manage("migrate")
+    (package / "migrations" / "0002_other.py").write_text(OTHER_RELEASE)
+    assert (
+        "takes vendor_firm.name away, which policy x of public.vendor_firm needs. Let the policy go first:"
+        in project.manage("migrate", status=1)
+    )
+
+
+def test_no_policy_stays_on_a_table_that_a_package_renames(project: ManagedProject) -> None:
+    """No migration could drop it any more."""
+    package = use_package(project, PACKAGE, "", "register(Firm, api=[], policies=[PublicReadPolicy()])")
+    project.manage("migrate")
+    release(package)
+    written = package / "migrations" / "0002_other.py"
+    written.write_text(OTHER_RELEASE.replace('        migrations.RemoveField("firm", "name"),\n', ""))
+    said = project.manage("migrate", status=1)
+    assert "takes vendor_firm away, which policy public_read of public.vendor_firm needs" in said
 
 
 def test_a_column_that_a_package_has_removed_before_it_is_shown_is_told_with_what_to_write(

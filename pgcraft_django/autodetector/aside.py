@@ -5,9 +5,9 @@ gone by then. Those of a package come as they are, and change its own tables and
 is applied, in its transaction, the objects over these columns are dropped, and created again. What is recorded of them
 stays, and `makemigrations` tells the difference afterwards.
 
-With a column or a table that is removed, PostgreSQL drops what shows it without a word, since Django says CASCADE. And
-of a table that gets another name, no migration of ours could drop the grants. That is refused: view and grants have to
-go first, by a migration of ours.
+With a column or a table that is removed, PostgreSQL drops the views that show it and the policies that compare it
+without a word, since Django says CASCADE. And of a table that gets another name, no migration of ours could drop the
+grants and policies. That is refused: they have to go first, by a migration of ours.
 """
 
 from collections.abc import Iterable
@@ -41,7 +41,7 @@ from pgcraft_django.autodetector.tables import (
 )
 from pgcraft_django.columns import is_set_anew
 from pgcraft_django.errors import MigrationError
-from pgcraft_django.objects import DatabaseObject, View
+from pgcraft_django.objects import DatabaseObject, Policy, View
 from pgcraft_django.operations import Create, Drop, ObjectOperation
 from pgcraft_django.recorded import recorded
 
@@ -81,7 +81,7 @@ def with_objects_aside(
     """Return `migration` with operations around those that change the type of a column which `known` objects read.
 
     `state` is the one before the migration. It is not changed, and neither is `migration`.
-    Raises `MigrationError` if it removes what a view of another app shows.
+    Raises `MigrationError` if it removes what a view or a policy of another app needs.
     """
     state = state.clone()
     recorded(state).update({app_label: dict(objects) for app_label, objects in known.items()})
@@ -96,7 +96,7 @@ def with_objects_aside(
             ]
         else:
             if _takes_away(operation) and not backwards:
-                _refuse_to_lose_views(state, migration, operation)
+                _refuse_to_lose_objects(state, migration, operation)
             operations.append(operation)
         operation.state_forwards(migration.app_label, state)
     if len(operations) == len(migration.operations):
@@ -125,18 +125,20 @@ def _aside(state: ProjectState, app_label: str, operation: AlterField) -> list[D
     return [change.value for layer in make_plan(known, kept, Disturbance()).drops for change in layer]
 
 
-def _refuse_to_lose_views(state: ProjectState, migration: Migration, operation: Operation) -> None:
+def _refuse_to_lose_objects(state: ProjectState, migration: Migration, operation: Operation) -> None:
     known = recorded(state)
     schemas = table_schemas(known)
     for table, name in _taken_away(state, migration.app_label, operation):
         quoted = quoted_table(table, schemas)
         for label, objects in sorted(known.items()):
             for item in objects.values() if label != migration.app_label else ():
-                if isinstance(item, View) and quoted in item.reads and (not name or name in item.reads[quoted]):
+                held = item.columns_held.get(quoted) if isinstance(item, View | Policy) else None
+                if held is not None and (not name or name in held):
                     what = f"{table}.{name}" if name else table
+                    use = "shows" if isinstance(item, View) else "needs"
                     raise MigrationError(
-                        f"{migration} takes {what} away, which {item.describe()} shows. Let the view go first: run "
-                        f"makemigrations, and in the migration of {label} that it writes, keep only Drop, and move "
+                        f"{migration} takes {what} away, which {item.describe()} {use}. Let the {item.kind} go first: "
+                        f"run makemigrations, and in the migration of {label} that it writes, keep only Drop, and move "
                         f"({migration.app_label!r}, {migration.name!r}) from dependencies to a list run_before. Then "
                         "run makemigrations again, which writes the rest."
                     )
