@@ -1,16 +1,25 @@
 """Balances are worked out again, from the beginning or from a checkpoint."""
 
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections, transaction
 
 from pgcraft_django.factories.ledger import verifying
+from pgcraft_django.management.commands import pgcraft_ledger_verify
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.ledger.conftest import Store, new_store
-from tests.support.databases import administrator, run_without_triggers, temporary_database, wait_until_blocked
+from tests.support.databases import (
+    administrator,
+    as_administrator,
+    run_without_triggers,
+    temporary_database,
+    wait_until_blocked,
+)
 from tests.support.manage import make_project
 
 MODELS = """
@@ -95,6 +104,16 @@ def test_a_checkpoint_waits_for_who_is_booking_and_not_for_ever(store: Store, mo
     assert store.query("SELECT sum(balance), max(through) FROM inventory_balance_checkpoint") == [(7, 3)]
 
 
+def test_a_transaction_around_a_checkpoint_is_as_patient_as_before_and_keeps_nobody_waiting(store: Store) -> None:
+    store.add(5)
+    with administrator(store.database) as other, transaction.atomic(using=store.site.alias):
+        store.query("SET LOCAL lock_timeout = '7s'")
+        assert store.entries.checkpoint() == []
+        assert store.query("SHOW lock_timeout") == [("7s",)]
+        other.execute("SET lock_timeout = '50ms'; INSERT INTO private.inventory (value, warehouse) VALUES (1, 'A')")
+    assert store.query("SELECT sum(balance), max(through) FROM inventory_balance_checkpoint") == [(5, 1)]
+
+
 def test_of_two_checkpoints_at_once_the_second_goes_on_from_the_first(store: Store) -> None:
     store.add(5), store.add(3, "B", None)
 
@@ -126,6 +145,23 @@ def test_entries_are_compared_too(unblocked: None) -> None:
         assert list(map(str, store.entries.verify())) == [
             f"debits minus credits of entry_id {entry} is 1.00; by the entries it is 0."
         ]
+
+
+def test_who_may_not_verify_or_leave_a_checkpoint_is_told_what_to_do(
+    store: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As on a standby, or as a role that has only been let to look at something."""
+    monkeypatch.setattr(pgcraft_ledger_verify, "_ledgers", lambda labels: [store.model])
+    with as_administrator(store.site.alias) as alias, connections[alias].cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+        with pytest.raises(CommandError, match="this one is read-only"):
+            call_command("pgcraft_ledger_verify", checkpoint=True, database=alias)
+        call_command("pgcraft_ledger_verify", database=alias)
+        assert "the balances are what the entries add up to" in capsys.readouterr().out
+        cursor.execute("RESET default_transaction_read_only; SET ROLE pg_read_all_data")
+        denied = "shop.Inventory is not verified: permission denied for table inventory. Run it as the owner"
+        with pytest.raises(CommandError, match=re.escape(denied)):
+            call_command("pgcraft_ledger_verify", checkpoint=True, database=alias)
 
 
 def test_the_command_says_what_is_wrong_and_with_its_status(tmp_path: Path, unblocked: None) -> None:

@@ -56,6 +56,8 @@ def checkpoint(model: type[models.Model], using: str, *, full: bool = False) -> 
         cursor.execute(f"LOCK TABLE {table} IN SHARE MODE")
         cursor.execute(f"SELECT coalesce(max(id), 0) FROM {table}")
         [(last,)] = cursor.fetchall()
+        # A transaction around it gets its patience back, and does not keep others from booking until it ends.
+        transaction.set_rollback(True, using=using)
     found = verify(model, using, full=full)
     for companion in balances_of(model).values() if not found else ():
         noted, columns = quote_name(companion.pgcraft_checkpoints._meta.db_table), _columns(companion)

@@ -5,9 +5,9 @@ from typing import Any
 
 from django.apps import apps
 from django.core.management.base import CommandError
-from django.db import OperationalError, ProgrammingError, models, router
+from django.db import OperationalError, ProgrammingError, connections, models, router
 
-from pgcraft_django.diagnosis import server_message
+from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, server_message, sqlstate
 from pgcraft_django.factories.ledger.model import PGCraftLedger
 from pgcraft_django.factories.ledger.shape import balances_of, is_double_entry
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
@@ -31,6 +31,11 @@ class Command(DatabaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         using = options["database"]
         reach(postgresql_connection(using))
+        if options["checkpoint"] and _is_read_only(using):
+            raise CommandError(
+                "A checkpoint is written into the database, and this one is read-only. Leave --checkpoint out, or name "
+                "the one that is written to with --database."
+            )
         wrong = 0
         for model in _ledgers(options["ledgers"]):
             if not balances_of(model) and not is_double_entry(model):
@@ -42,6 +47,9 @@ class Command(DatabaseCommand):
                 if not options["ledgers"] and not router.allow_migrate_model(using, model):
                     self.say(f"{model._meta.label} is not in this database.", options)
                     continue
+                if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
+                    denied = f"{model._meta.label} is not verified: {server_message(error)}."
+                    raise CommandError(f"{denied} Run it as the owner of the tables.") from error
                 raise CommandError(
                     f"{model._meta.label} is not migrated in this database: {server_message(error)}. "
                     f"Run: {command('migrate', using)}"
@@ -61,6 +69,14 @@ class Command(DatabaseCommand):
             except OperationalError as error:
                 self.warn(f"{model._meta.label} has no new checkpoint: {server_message(error)}.")
         return verify(model, using, full=options["full"])
+
+
+def _is_read_only(using: str) -> bool:
+    """Tell whether nothing can be written, as on a standby."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        [(answer,)] = cursor.fetchall()
+    return bool(answer == "on")
 
 
 def _ledgers(labels: list[str]) -> list[type[models.Model]]:
