@@ -19,7 +19,14 @@ from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed
 from pgcraft_django.postgrest.config import collect
-from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, LEAST_SECRET, MAKE_ONE, is_key_file, secret_key
+from pgcraft_django.postgrest.versions import (
+    KEY_FILE_GIVEN,
+    LEAST_SECRET,
+    MAKE_ONE,
+    is_key_file,
+    role_claim,
+    secret_key,
+)
 
 PRIVATE_KEY_VARIABLE = "PGCRAFT_JWT_PRIVATE_KEY"
 TEXTS = ("iss", "sub", "jti")
@@ -41,20 +48,21 @@ class SigningKey:
 def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: timedelta = timedelta(hours=1)) -> str:
     """Return a token for requests as `role`, with further claims, that is valid until `expires` has passed.
 
-    `iat`, `exp` and `jti` are added, and `aud` if PostgREST asks for one (`jwt-aud`). Raises `RoleError` for a role
-    that no request can switch to, `ConfigurationError` if there is no key to sign with, or a weak one, and `TypeError`
-    for claims that JSON cannot hold, or that PostgREST does not read.
+    The role is where PostgREST reads it (`jwt-role-claim-key`). `iat`, `exp` and `jti` are added, and `aud` if it asks
+    for one (`jwt-aud`). Raises `RoleError` for a role that no request can switch to, `ConfigurationError` if there is
+    no key to sign with, or a weak one, and `TypeError` for claims that JSON cannot hold, or that PostgREST does not
+    read.
     """
     jwt = _pyjwt()
     if role not in get_config().request_roles:
         raise RoleError(f"No request can switch to {role!r}. The roles are {listed(get_config().request_roles)}.")
     now = int(time.time())
-    audience = collect().get("jwt-aud")
+    settings = collect()
+    audience = settings.get("jwt-aud")
     said = {
         **({"aud": audience} if audience else {}),
         "jti": str(uuid.uuid4()),
-        **(claims or {}),
-        "role": role,
+        **_with_role(claims or {}, role_claim(settings), role),
         "iat": now,
         "exp": now + int(expires.total_seconds()),
     }
@@ -65,6 +73,17 @@ def make_token(role: str, *, claims: Mapping[str, Any] | None = None, expires: t
     _check_registered(said)
     signing = signing_key()
     return str(jwt.encode(said, signing.key, signing.algorithm, headers={"kid": signing.id} if signing.id else None))
+
+
+def _with_role(claims: Mapping[str, Any], path: list[str], role: str) -> dict[str, Any]:
+    """Return the claims with the role at a path of names."""
+    name, *further = path
+    if not further:
+        return {**claims, name: role}
+    inner = claims.get(name, {})
+    if not isinstance(inner, Mapping):
+        raise TypeError(f"The claim {name!r} must be an object, because the role is in it, and is {inner!r}.")
+    return {**claims, name: _with_role(inner, further, role)}
 
 
 def _check_registered(said: Mapping[str, Any]) -> None:

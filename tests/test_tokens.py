@@ -99,6 +99,23 @@ def test_an_audience_is_said_where_postgrest_asks_for_one(settings: Any) -> None
     assert jwt.decode(make_token("webuser"), SECRET, ["HS256"], audience="school")["aud"] == "school"
 
 
+@pytest.mark.parametrize("path", ['.app."any role"', '$.app."any role"'])
+def test_the_role_is_where_postgrest_reads_it(settings: Any, path: str) -> None:
+    settings.PGCRAFT = {**settings.PGCRAFT, "POSTGREST": {"jwt-role-claim-key": path}}
+    token = make_token("webuser", claims={"app": {"any role": "anon", "tenant": 7}, "role": "anon"})
+    said = jwt.decode(token, SECRET, ["HS256"])
+    assert (said["app"], said["role"]) == ({"any role": "webuser", "tenant": 7}, "anon")
+    with pytest.raises(TypeError, match="'app' must be an object, because the role is in it, and is 'x'"):
+        make_token("webuser", claims={"app": "x"})
+
+
+@pytest.mark.parametrize("path", [".roles[0]", '.roles[?(@ == "webuser")]', "role", "$"])
+def test_where_no_token_of_ours_has_the_role_none_is_made(settings: Any, path: str) -> None:
+    settings.PGCRAFT = {**settings.PGCRAFT, "POSTGREST": {"jwt-role-claim-key": path}}
+    with pytest.raises(ConfigurationError, match=r"only for a path of names, such as \"\.app\.role\""):
+        make_token("webuser")
+
+
 @pytest.mark.parametrize(
     "claims",
     [

@@ -112,6 +112,22 @@ def _claim_key(path: str, version: Version) -> str:
     return translated
 
 
+def role_claim(settings: Settings) -> list[str]:
+    """Return the names of the claims that lead to the role, from the outermost one on: `["app", "role"]`.
+
+    Raises `ConfigurationError` if `jwt-role-claim-key` leads there by anything else.
+    """
+    path = str(settings.get("jwt-role-claim-key") or ".role")
+    steps = list(STEP.finditer(path))
+    names = [step["key"] if step["key"] is not None else step["quoted"] for step in steps]
+    if not names or None in names or "".join(step[0] for step in steps) != path.removeprefix("$"):
+        raise ConfigurationError(
+            f"jwt-role-claim-key is {path!r}, and tokens are made here only for a path of names, such as "
+            '".app.role". Write such a path, or make the tokens elsewhere.'
+        )
+    return names
+
+
 def _json_path_step(step: re.Match[str]) -> str:
     if (index := step["index"]) is not None:
         return f"[{index}]"
