@@ -65,7 +65,8 @@ def _alone(handle: Callable[..., Any]) -> Callable[..., Any]:
         until_end = connection.in_atomic_block
         if not _locked(connection, until_end):
             if options.get("verbosity", 1):
-                self.stdout.write("Waiting for another migrate to end.")
+                self.stdout.write(f"Waiting for another migrate to end.{_holder(connection)}")
+                self.stdout.flush()  # nothing more may come
             while not _locked(connection, until_end):
                 time.sleep(0.1)
         try:
@@ -94,6 +95,22 @@ def _locked(connection: BaseDatabaseWrapper, until_end: bool) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT pg_catalog.{lock}(%s)", [ADVISORY_LOCK])
         return bool(cursor.fetchone()[0])
+
+
+def _holder(connection: BaseDatabaseWrapper) -> str:
+    """Say whose lock it is. It may be that of a `migrate` that is gone, or of whoever likes to keep others waiting."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT a.pid, a.usename, pg_catalog.to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')"
+            " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
+            " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database()"
+            " AND l.database = a.datid AND (l.classid::bigint << 32) + l.objid::bigint = %s",
+            [ADVISORY_LOCK],
+        )
+        if (found := cursor.fetchone()) is None:  # it has ended meanwhile
+            return ""
+    pid, user, since = found
+    return f" It is session {pid} of {user}, there since {since}. If that is none: SELECT pg_terminate_backend({pid})"
 
 
 def _reaching(execute: Callable[..., Any]) -> Callable[..., Any]:

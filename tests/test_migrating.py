@@ -13,6 +13,7 @@ from django.db import connections, transaction
 from psycopg import IsolationLevel
 from psycopg.errors import DatatypeMismatch
 
+from pgcraft_django.migrating import ADVISORY_LOCK
 from tests.settings import database
 from tests.support.catalog import read_catalog
 from tests.support.databases import administrator, temporary_database, wait_until_blocked
@@ -75,6 +76,22 @@ def test_who_waits_for_another_migrate_does_not_stop_an_index_that_is_made_concu
     running = [project.start("migrate") for _ in range(2)]
     said = [process.communicate(timeout=120)[0] for process in running]
     assert [process.returncode for process in running] == [0, 0], said
+
+
+def test_who_waits_for_another_migrate_is_told_at_once_for_which_session(project: ManagedProject) -> None:
+    """It may be one that hangs, or somebody else's: nothing else would say so."""
+    with administrator(project.database) as other:
+        other.execute("SET idle_session_timeout = '30s'")  # nothing is read until then, if nothing is said
+        other.execute("SELECT pg_advisory_lock(%s)", [ADVISORY_LOCK])
+        waiting = project.start("migrate", PYTHONUNBUFFERED="")
+        assert waiting.stdout
+        said = waiting.stdout.readline()
+        other.execute("SELECT pg_advisory_unlock(%s)", [ADVISORY_LOCK])
+        rest, _ = waiting.communicate(timeout=60)
+        pid = other.info.backend_pid
+    assert f"Waiting for another migrate to end. It is session {pid} of " in said
+    assert f"If that is none: SELECT pg_terminate_backend({pid})" in said
+    assert "Applying shop.0001_initial... OK" in rest
 
 
 LOSING = """
