@@ -68,22 +68,13 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
         return
     table, keys = model._meta.db_table, companion._meta.db_table
     fields = [field for field in model._meta.local_concrete_fields if not field.generated]
-    said = written_fields(model)
-    key, value = quote_name(KEY), quote_name(column_name(value_field(model)))
-    # The time of the key tells in which partition its legs are.
-    of_time = ' AND {}."created_at" = kept."created_at"' if partition_interval(model) else ""
     parts = {
         "table": quote_name(schema, table),
         "keys": quote_name(schema, keys),
         "ledger_name": quote_text(table),
-        "conflict": conflict(table, f"NEW.{key}"),
-        "following_of_time": of_time.format("following"),
-        "same": (
-            f'leg."entry_id" = kept."entry_id"{of_time.format("leg")} AND leg.{key} = NEW.{key}\n'
-            f"AND leg.{value} = NEW.{value}\n"  # which most legs differ in, and which is compared in no time
-            f"AND {as_content(f'leg.{quote_name(column_name(field))}' for field in said)}\n"
-            f"= {as_content(map(_said, said))}"
-        ),
+        "conflict": conflict(table, f"NEW.{quote_name(KEY)}"),
+        "following_of_time": _of_time(model, "following"),
+        "same": _same(model),
     }
     reads = {
         parts["table"]: column_types(fields),
@@ -114,11 +105,28 @@ def key_objects(model: type[models.Model], schema: str) -> Iterator[DatabaseObje
     keyed, closed = function("keyed", "keyed"), function("keys_closed", "keys_closed")
     yield keyed
     # Its name comes last: what comes again is compared with what other triggers have made of it.
-    yield trigger(table, "~pgcraft_key", "BEFORE INSERT", f"NEW.{key} IS NOT NULL", keyed)
+    yield trigger(table, "~pgcraft_key", "BEFORE INSERT", f"NEW.{quote_name(KEY)} IS NOT NULL", keyed)
     yield closed
     by_themselves = by_hand(schema, keys)
     yield trigger(keys, "pgcraft_key_guard", "BEFORE INSERT OR UPDATE OR DELETE", by_themselves, closed)
     yield from guard_truncate(schema, keys)
+
+
+def _of_time(model: type[models.Model], row: str) -> str:
+    """Return what leads to the partition that `row` is in: the time of a key is that of its legs."""
+    return f' AND {row}."created_at" = kept."created_at"' if partition_interval(model) else ""
+
+
+def _same(model: type[models.Model]) -> str:
+    """Return the condition on `leg` that NEW repeats it."""
+    said = written_fields(model)
+    key, value = quote_name(KEY), quote_name(column_name(value_field(model)))
+    return (
+        f'leg."entry_id" = kept."entry_id"{_of_time(model, "leg")} AND leg.{key} = NEW.{key}\n'
+        f"AND leg.{value} = NEW.{value}\n"  # which most legs differ in, and which is compared in no time
+        f"AND {as_content(f'leg.{quote_name(column_name(field))}' for field in said)}\n"
+        f"= {as_content(map(_said, said))}"
+    )
 
 
 def conflict(table: str, key: str) -> str:
