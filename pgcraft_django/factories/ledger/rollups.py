@@ -1,6 +1,7 @@
 """What changed, period by period, and in a window that moves along."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any, Self
 
 from django.conf import settings
@@ -29,6 +30,39 @@ class _Last(models.ValueRange):
         return f"interval '{self.window.total_seconds():f} seconds' PRECEDING", "CURRENT ROW"
 
 
+def _filled_sql(booked: str, period: str, dimensions: Sequence[str]) -> str:
+    """Return the query for each period and group, from the query `booked` for those with entries."""
+    names = "".join(f"{quote_name(name)}, " for name in dimensions)
+    # In SQL, the beginning of a period is what a clock on the wall shows.
+    zone = quote_text(timezone.get_current_timezone_name())
+    step = "3 months" if period == "quarter" else f"1 {period}"
+    groups = f"SELECT DISTINCT {names[:-2]} FROM booked" if names else "SELECT"
+    within = f"PARTITION BY {names[:-2]} " if names else ""
+    # Not by a join with what was booked: NULL is a group like any other, so it would compare each with each.
+    return f"""
+        WITH booked AS ({booked}),
+        periods AS (
+            SELECT period
+            FROM (SELECT min(period) AS first, max(period) AS last FROM booked) AS bounds,
+                generate_series(first, last, interval '{step}') AS period,
+                LATERAL (VALUES (period), (period + interval '{step}' - interval '1 microsecond')) AS edge (moment)
+            -- An hour that the clock leaves out in spring is none. But days, and hours, may begin or end in one.
+            WHERE moment = moment AT TIME ZONE {zone} AT TIME ZONE {zone}
+            GROUP BY period
+        ),
+        groups AS ({groups}),
+        filled AS (
+            SELECT period, {names}change, entries FROM booked
+            UNION ALL
+            SELECT period, {names}0, 0 FROM periods CROSS JOIN groups
+        )
+        SELECT period, {names}sum(change), max(entries), sum(sum(change)) OVER ({within}ORDER BY period)
+        FROM filled
+        GROUP BY {names}period
+        ORDER BY {", ".join(["period", *map(quote_name, dimensions)])}
+    """
+
+
 class RollingQuerySet(models.QuerySet[Instance]):
     """Entries, summed up over time."""
 
@@ -55,56 +89,21 @@ class RollingQuerySet(models.QuerySet[Instance]):
         """
         dimensions = tuple(dict.fromkeys(dimensions))
         self._check_names(dimensions, "balance")
-        rows = self.rollup(period, *dimensions).order_by()
         try:
-            sql, parameters = rows.query.sql_with_params()
+            sql, parameters = self.rollup(period, *dimensions).order_by().query.sql_with_params()
         except EmptyResultSet:  # such as pk__in=[]
             return []
-        names = "".join(f"{quote_name(name)}, " for name in dimensions)
-        # In SQL, the beginning of a period is what a clock on the wall shows.
-        zone = quote_text(timezone.get_current_timezone_name())
-        step = "3 months" if period == "quarter" else f"1 {period}"
-        groups = f"SELECT DISTINCT {names[:-2]} FROM booked" if names else "SELECT"
-        within = f"PARTITION BY {names[:-2]} " if names else ""
-        # Not by a join with what was booked: NULL is a group like any other, so it would compare each with each.
-        outer = f"""
-            WITH booked AS ({sql}),
-            periods AS (
-                SELECT period
-                FROM (SELECT min(period) AS first, max(period) AS last FROM booked) AS bounds,
-                    generate_series(first, last, interval '{step}') AS period,
-                    LATERAL (VALUES (period), (period + interval '{step}' - interval '1 microsecond')) AS edge (moment)
-                -- An hour that the clock leaves out in spring is none. But days, and hours, may begin or end in one.
-                WHERE moment = moment AT TIME ZONE {zone} AT TIME ZONE {zone}
-                GROUP BY period
-            ),
-            groups AS ({groups}),
-            filled AS (
-                SELECT period, {names}change, entries FROM booked
-                UNION ALL
-                SELECT period, {names}0, 0 FROM periods CROSS JOIN groups
-            )
-            SELECT period, {names}sum(change), max(entries), sum(sum(change)) OVER ({within}ORDER BY period)
-            FROM filled
-            GROUP BY {names}period
-            ORDER BY {", ".join(["period", *map(quote_name, dimensions)])}
-        """
         with connections[self.db].cursor() as cursor:
-            cursor.execute(outer, parameters)
+            cursor.execute(_filled_sql(sql, period, dimensions), parameters)
             found = cursor.fetchall()
         columns = ["period", *dimensions, "change", "entries", "balance"]
         current = timezone.get_current_timezone() if settings.USE_TZ else None
         total = total_field(value_field(self.model)).to_python
-        return [
-            dict(
-                zip(
-                    columns,
-                    (start.replace(tzinfo=current), *group, total(change), entries, total(balance)),
-                    strict=True,
-                )
-            )
+        rows = (
+            (start.replace(tzinfo=current), *group, total(change), entries, total(balance))
             for start, *group, change, entries, balance in found
-        ]
+        )
+        return [dict(zip(columns, row, strict=True)) for row in rows]
 
     def rollup_pivoted(self, period: str, dimension: str) -> list[dict[str, Any]]:
         """Return a dict for each period without gaps: the `period`, and `changes`, a dict of value -> change."""

@@ -109,17 +109,8 @@ class LedgerQuerySet(Reading[Instance]):
             raise TypeError(
                 "reconcile() looks at the whole ledger: call it without filter(), as_of() or a related object."
             )
-        groups = list(desired)
-        if any(not isinstance(group, Mapping) or group.get("balance") is None for group in groups):
-            raise ValueError(_GROUPS)
-        balances = [as_amount(self.model, group["balance"]) for group in groups]
-        wanted = [
-            {self._field_name(name): value for name, value in group.items() if name != "balance"} for group in groups
-        ]
-        names = sorted(wanted[0]) if wanted else []
-        if any(sorted(group) != names for group in wanted):
-            raise ValueError(_GROUPS)
-        fields: list[Any] = [self.model._meta.get_field(name) for name in names]
+        wanted, balances = self._groups_and_balances(list(desired))
+        fields: list[Any] = [self.model._meta.get_field(name) for name in (sorted(wanted[0]) if wanted else ())]
         values = [[_plain(field, group[field.name]) for field in fields] for group in wanted]
         keys = [make_hashable(found) for found in values]
         if len(set(keys)) < len(keys):
@@ -145,6 +136,18 @@ class LedgerQuerySet(Reading[Instance]):
             if any(there.get(key, 0) != balance for key, balance in zip(keys, balances, strict=True)):
                 raise ValueError(_NOT_REACHED)
             return rows
+
+    def _groups_and_balances(self, desired: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
+        """Return what `reconcile()` is asked for: the dimensions of each group, by names of fields, and its balance."""
+        if any(not isinstance(group, Mapping) or group.get("balance") is None for group in desired):
+            raise ValueError(_GROUPS)
+        balances = [as_amount(self.model, group["balance"]) for group in desired]
+        groups = [
+            {self._field_name(name): value for name, value in group.items() if name != "balance"} for group in desired
+        ]
+        if any(group.keys() != groups[0].keys() for group in groups):
+            raise ValueError(_GROUPS)
+        return groups, balances
 
     async def arecord(self, *legs: Any, **said: Any) -> Any:
         """Do what `record()` does, in asynchronous code."""
