@@ -27,9 +27,9 @@ def postgresql() -> BaseDatabaseWrapper:
 
 
 def compiling(major: int = OLDEST_POSTGRESQL) -> BaseDatabaseWrapper:
-    """Return a connection like that one, which takes the server for the oldest: what it compiles is for all of them.
+    """Return a copy of that connection which compiles for PostgreSQL `major`, without asking the server.
 
-    With `major`, it takes the server for that release.
+    What it compiles for the oldest release runs on all of them.
     """
     connection: Any = postgresql().copy()
     connection.pg_version = major * 10000  # otherwise Django asks the server

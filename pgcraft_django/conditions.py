@@ -18,7 +18,7 @@ NEWER_POSTGRESQL = 99  # than any that Django tells apart
 
 @contextmanager
 def field_errors() -> Iterator[None]:
-    """Raise `FieldError`, as Django does for most of what is no condition, also where it has other words for it."""
+    """Turn the other errors that Django raises for what is no condition into `FieldError`, which it mostly raises."""
     try:
         yield
     except (TypeError, ValueError, ValidationError) as wrong:
@@ -42,9 +42,10 @@ def condition_sql(model: type[models.Model], condition: models.Q, row: str = "")
 
 
 def compiled(expression: Any, compiler: Any) -> str:
-    """Return a condition or an expression as SQL. Django has none for what an empty list makes always true or false.
+    """Return a condition or an expression as SQL.
 
-    What the oldest PostgreSQL does not have, such as `UUID7()`, is as a newer one has it.
+    For a condition that is always true or false, as one with an empty list, Django has an exception and no SQL. What
+    the oldest PostgreSQL does not have, such as `UUID7()`, is compiled for a newer one.
     """
     try:
         return literal(*compiler.compile(expression))
@@ -60,7 +61,7 @@ def compiled(expression: Any, compiler: Any) -> str:
 
 
 def compiler_of(query: Any) -> Any:
-    """Return the compiler of a query whose SQL is for `literal`: a "%" in a name is none of a parameter."""
+    """Return the compiler of a query for SQL that `literal` fills in: a "%" in a name is doubled, as no parameter."""
     compiler = query.get_compiler(connection=compiling(), elide_empty=False)
     method = "quote_name" if hasattr(compiler, "quote_name") else "quote_name_unless_alias"  # before Django 6.1
     quote = getattr(compiler, method)

@@ -1,4 +1,4 @@
-"""As which role a connection acts: `as_role()` says it, and what a request does in another way than Django asks it."""
+"""As which role a connection acts: `as_role()` notes it, and what works in another way for a request looks here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

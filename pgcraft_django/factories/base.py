@@ -94,7 +94,7 @@ class Factory(Plugin):
         return ""
 
     def tells(self, owner: type[models.Model]) -> Mapping[str, Sequence[str]]:
-        """Return field of `owner` -> fields of this companion of it that tell its values, beside copies of them."""
+        """Return field of `owner` -> fields of this companion that tell its values without being copies of it."""
         return {}
 
     def api_objects(self, resource: Resource) -> "Iterable[DatabaseObject]":
@@ -124,9 +124,10 @@ class PGCraftModel(models.Model):
             )
         ]
 
-    # Django writes all columns, those too that the database fills and that no role is granted: DEFAULT in an INSERT,
-    # and the value that was read in an UPDATE, or in the INSERT of a copy (`row.pk = None; row.save()`), which has none
-    # of the past of its original. Leaving them out is right for PostgreSQL, and needs no privilege. `raw` is a fixture.
+    # Django writes all columns, also those that the database fills and that no role is granted. It writes DEFAULT in an
+    # INSERT, and the value that was read in an UPDATE, or in the INSERT of a copy (`row.pk = None; row.save()`), which
+    # does not have the past of its original. Here they are left out: PostgreSQL fills them all the same, and nobody
+    # needs a privilege on them. `raw` says that the row comes from a fixture.
 
     def _do_insert(self, manager: Any, using: str, fields: Any, returning_fields: Any, raw: bool) -> Any:
         stamped = () if raw else self.pgcraft_factory.stamped
@@ -146,9 +147,10 @@ class PGCraftModel(models.Model):
 
 
 def fields_to_insert(rows: Sequence[models.Model], fields: Sequence[Any], stamped: Iterable[str] = ()) -> Sequence[Any]:
-    """Return `fields` without those that the database fills in all `rows`; never none, for want of such an INSERT.
+    """Return `fields` without those that the database fills in for all of `rows`, and without those in `stamped`.
 
-    `rows` that were read bring what was `stamped` on their originals, which is not theirs.
+    Rows that were read and are inserted as copies bring the stamps of their originals, which are not theirs. If no
+    field is left, all are returned: an INSERT names at least one.
     """
     given = [
         field
@@ -190,7 +192,7 @@ def check_moment(when: object) -> None:
 
 
 def exposed_at(model: type[models.Model]) -> tuple[str, str]:
-    """Return the schema of the functions of the API, and what their names begin with: those of its first API."""
+    """Return the schema of a model's functions in the API, and what their names begin with: as its first `API` says."""
     api = next(iter(as_apis(option(model, "api", API()))), API())
     return plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
 

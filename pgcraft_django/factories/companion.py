@@ -177,7 +177,7 @@ def make_companion(
 
 
 def add_history(model: Any, history: object) -> None:
-    """Let `model.history` be `history`, unless something else of the model has this name, which the check tells."""
+    """Let `model.history` be `history`, unless something else of the model has this name: see `check_history()`."""
     if inspect.getattr_static(model, "history", None) is None:
         model.history = history
 

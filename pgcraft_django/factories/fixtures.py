@@ -14,7 +14,7 @@ DUMP_SETTINGS = ("row_security", "check_function_bodies")
 
 
 class LoadedModel(models.Model):
-    """Abstract base of models whose rows do not come from a fixture as Django writes them: by an UPDATE first."""
+    """Abstract base of models whose rows `loaddata` may not write as it does others: it tries an UPDATE first."""
 
     class Meta:
         abstract = True
@@ -22,11 +22,11 @@ class LoadedModel(models.Model):
     def pgcraft_load(self, using: str, save: Callable[[], bool]) -> bool:
         """Save a row of a fixture, and tell whether it was there already.
 
-        By default it is one that never changes: where it is there, the UPDATE would be refused.
+        By default, a row that is there already is left alone: such rows never change, and an UPDATE would be refused.
         """
         return is_there(self, using) or save()
 
-    # Django tells nothing else that a model may define of where a row comes from.
+    # Django calls its own `save_base()` for a row of a fixture. This is the first method that it takes from the model.
     def _save_table(
         self,
         raw: bool = False,

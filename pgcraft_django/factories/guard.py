@@ -41,7 +41,8 @@ count only for who may make triggers on the table, and could do without ours: no
 def by_hand(schema: str, table: str) -> str:
     """Return whether a row does not come from a trigger of the table's owner: SQL for the WHEN of triggers.
 
-    Everybody may make triggers, on tables of their own; those that count run as who may make them on this one.
+    Everybody may make triggers on tables of their own, so a row from just any trigger proves nothing: only one that
+    runs as a role that may make triggers on this table counts.
     """
     relation = f"{quote_text(quote_name(schema, table))}::pg_catalog.regclass"
     return f"pg_catalog.pg_trigger_depth() = 0 OR NOT pg_catalog.has_table_privilege({relation}, 'TRIGGER')"

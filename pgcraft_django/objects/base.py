@@ -90,8 +90,8 @@ def do_block(body: str) -> str:
     return f"DO {quote_text(body.strip())}"
 
 
-def without_defaults(target: str) -> str:
-    """Return a block that takes from `target`, which was just made, what ALTER DEFAULT PRIVILEGES gave away of it."""
+def without_default_privileges(target: str) -> str:
+    """Return a block that revokes what ALTER DEFAULT PRIVILEGES has granted on `target`, which was just made."""
     return do_block(f"""
 DECLARE
     grantee text;

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from pgcraft_django.naming import quote_name, quote_text
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block, without_defaults
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, do_block, without_default_privileges
 from pgcraft_django.objects.relation import Reads, held
 from pgcraft_django.objects.schema import schema_key
 
@@ -96,7 +96,7 @@ class Function(DatabaseObject):
         return [
             self._create("CREATE"),
             f"REVOKE ALL ON FUNCTION {self.signature} FROM PUBLIC",
-            without_defaults(f"FUNCTION {self.signature}"),
+            without_default_privileges(f"FUNCTION {self.signature}"),
             *([self._describe()] if self.comment else []),
         ]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from pgcraft_django.naming import DEFAULT_SCHEMA, quote_name
-from pgcraft_django.objects.base import DatabaseObject, ObjectKey, without_defaults
+from pgcraft_django.objects.base import DatabaseObject, ObjectKey, without_default_privileges
 from pgcraft_django.objects.schema import schema_key
 
 Reads = Mapping[str, Mapping[str, str]]
@@ -16,7 +16,7 @@ that such a change makes the view differ, and it is dropped before and created a
 
 
 def held(reads: Mapping[str, Iterable[str]], *tables: str) -> dict[str, frozenset[str]]:
-    """Return what an object holds on to that is part of `tables`, which are quoted, and names columns in `reads`."""
+    """Return the `columns_held` of an object that is part of `tables`, quoted, and reads the columns in `reads`."""
     whole: dict[str, frozenset[str]] = dict.fromkeys(tables, frozenset())
     return whole | {table: frozenset(columns) for table, columns in reads.items()}
 
@@ -110,7 +110,7 @@ class View(_Query):
                 f"ALTER VIEW {name} ALTER COLUMN {quote_name(column)} SET DEFAULT {value}"
                 for column, value in self.defaults.items()
             ),
-            without_defaults(name),
+            without_default_privileges(name),
         ]
 
     def drop_sql(self) -> list[str]:
@@ -125,7 +125,7 @@ class MaterializedView(_Query):
 
     def create_sql(self) -> list[str]:
         name = quote_name(self.schema, self.name)
-        return [f"CREATE MATERIALIZED VIEW {name} AS\n{self.query}", without_defaults(name)]
+        return [f"CREATE MATERIALIZED VIEW {name} AS\n{self.query}", without_default_privileges(name)]
 
     def drop_sql(self) -> list[str]:
         return [f"DROP MATERIALIZED VIEW {quote_name(self.schema, self.name)}"]

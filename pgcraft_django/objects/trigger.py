@@ -65,10 +65,11 @@ class Trigger(DatabaseObject):
 
 
 def lock_tables_sql(objects: Iterable[DatabaseObject]) -> list[str]:
-    """Return what locks the tables of the triggers among `objects`, as dropping these does, in the right order.
+    """Return what locks the tables of the triggers among `objects`, in order of their names.
 
-    Who writes to a table with triggers comes to others by them, whose names begin with that of the first: in another
-    order, `migrate` and those who write would wait for each other.
+    To drop the triggers takes the same locks, but in the order of the objects. A write to a table goes on, by its
+    triggers, to the tables beside it, whose names begin with the name of the first: in another order than that,
+    `migrate` and those who write would wait for each other.
     """
     tables = sorted({(item.schema, item.table) for item in objects if isinstance(item, Trigger)})
     names = ", ".join(quote_name(*table) for table in tables)

@@ -1,9 +1,9 @@
 """Writes with the rights of who asks, for models with policies.
 
-The trigger of a view belongs to nobody: it calls a function for each command, which writes to the table behind the view
-with the caller's own privileges, so that PostgreSQL itself applies the policies. The functions are parsed when they are
-made, so the caller needs no access to the schema of the table. Each takes rows of the view and does what the view does:
-whoever called it by hand would get no further than by the view.
+The trigger of a view has no rights of its own: for each command it calls a function, which writes to the table behind
+the view with the caller's privileges, so that PostgreSQL itself applies the policies. The functions are parsed when
+they are made, so the caller needs no access to the schema of the table. Each takes rows of the view and does what the
+view does: whoever calls it by hand gets no further than by the view.
 """
 
 from collections.abc import Iterator, Sequence

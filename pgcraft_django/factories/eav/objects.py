@@ -224,9 +224,9 @@ def of(row: str, field: AnyField) -> str:
 
 
 def same(field: AnyField, one: str, other: str) -> str:
-    """Return whether two values of the field are the same, and not just equal as its collation or type has it.
+    """Return SQL of whether two values of the field are the same, and not just equal by its collation or type.
 
-    In `jsonb`, 5 is equal to 5.0, as an interval, a month to 30 days, and no point is equal to any.
+    In `jsonb`, 5 is equal to 5.0; of intervals, a month is equal to 30 days; and points cannot be compared with `=`.
     """
     if not EXACT.fullmatch(column_type(field)):
         one, other = (f'{item}::text COLLATE "C"' for item in (one, other))

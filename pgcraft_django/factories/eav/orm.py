@@ -68,7 +68,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
             return write()
 
     def _cannot_lock(self) -> bool:
-        """Tell whether a request asks that, without policies, writes to the view and not to the table behind it."""
+        """Tell whether a request asks, and may not lock: only with policies it has rights on the table of the view."""
         return acting_role(self.db) is not None and not option(self.model, "policies")
 
     def _repeat(self, write: Callable[[], Any]) -> Any:

@@ -53,7 +53,7 @@ def written_fields(model: type[models.Model]) -> list[AnyField]:
 
 
 def is_computed(field: AnyField) -> bool:
-    """Tell whether an entry that comes without the field gets a value that is made for it."""
+    """Tell whether an entry that comes without the field gets a value that is made anew, and not a constant."""
     if field.has_db_default():
         return hasattr(field.db_default, "resolve_expression") and not isinstance(field.db_default, models.Value)
     # NOT_PROVIDED is a class, and so callable, too.
@@ -61,7 +61,10 @@ def is_computed(field: AnyField) -> bool:
 
 
 def is_time_of_statement(field: AnyField) -> bool:
-    """Tell whether that value is the time, or so much before or after it: nobody else gives one that is the same."""
+    """Tell whether such a value is the time of the statement, or a fixed interval before or after it.
+
+    Whoever gives a value of their own gives another one.
+    """
     if not (is_computed(field) and isinstance(field, models.DateTimeField) and field.has_db_default()):
         return False
     default: Any = field.db_default
@@ -70,7 +73,7 @@ def is_time_of_statement(field: AnyField) -> bool:
 
 
 def bound_of(value: AnyField) -> Decimal | None:
-    """Return what every value of a decimal field is below; NaN, which PostgreSQL sorts above all numbers, is not."""
+    """Return a number that is above every value of a decimal field, but not above NaN: PostgreSQL sorts that last."""
     if isinstance(value, models.DecimalField) and value.max_digits is not None and value.decimal_places is not None:
         return Decimal(10) ** (value.max_digits - value.decimal_places)
     return None
