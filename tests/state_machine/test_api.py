@@ -89,7 +89,8 @@ def test_what_is_refused_has_a_status_that_says_why(api: Served) -> None:
         ({"to": "cancelled", "from": "confirmed"}, 409),
         ({"to": "shipped"}, 403),  # the role
         ({"to": "cancelled", "key": 0}, 404),
-        ({"to": "lost"}, 403),
+        ({"to": "lost"}, 400),  # no state
+        ({"to": None}, 400),
     ):
         answer = step(api, **{"key": key, **arguments})  # type: ignore[arg-type]
         assert answer.status_code == status, (arguments, answer.text)

@@ -9,6 +9,11 @@ DECLARE
     shown text;
     broken text;
 BEGIN
+    IF {to} IS NULL OR {to} NOT IN ({states}) THEN
+        RAISE EXCEPTION USING
+            ERRCODE = 'invalid_parameter_value',
+            MESSAGE = pg_catalog.format('%I have no state %s.', {shown_table}, coalesce({to}, 'NULL'));
+    END IF;
     -- A request is judged by its own role, also if it gets to call this by itself and says that it is somebody else.
     IF NOT pg_catalog.has_table_privilege(asking, {table_text}, 'UPDATE') THEN
         caller := asking;
@@ -23,7 +28,7 @@ BEGIN
         ) THEN
             RAISE EXCEPTION USING
                 ERRCODE = 'insufficient_privilege',
-                MESSAGE = pg_catalog.format('%s may not lead %I to %s.', caller, {shown_table}, coalesce({to}, 'NULL'));
+                MESSAGE = pg_catalog.format('%s may not lead %I to %s.', caller, {shown_table}, {to});
         END IF;
     END IF;
 
@@ -33,11 +38,6 @@ BEGIN
         RAISE EXCEPTION USING
             ERRCODE = 'PT404',
             MESSAGE = pg_catalog.format('There is no %I %s.', {shown_table}, coalesce({key_line}, 'of this key'));
-    END IF;
-    IF {to} IS NULL OR {to} NOT IN ({states}) THEN
-        RAISE EXCEPTION USING
-            ERRCODE = 'invalid_parameter_value',
-            MESSAGE = pg_catalog.format('%I have no state %s.', {shown_table}, coalesce({to}, 'NULL'));
     END IF;
     IF found_state <> {expected} THEN
         RAISE EXCEPTION USING
