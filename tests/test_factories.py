@@ -16,6 +16,7 @@ from pgcraft_django.bodies import read_body
 from pgcraft_django.checks.models import check_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.declared import declared
+from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.guard import guard, let_tests_truncate
@@ -98,6 +99,20 @@ def test_a_companion_holds_what_the_model_held_and_has_none_of_its_rules(apps: A
     assert type(fields["size"]) is models.IntegerField
     assert fields["friend"].related_model is person
     assert (fields["name"].max_length, fields["friend"].column) == (20, "friend_id")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_no_companion_takes_the_place_of_a_model_that_is_called_as_it_is(apps: Apps, order: int) -> None:
+    """Nor the other way round: of what was first, the table would have been changed into that of the other."""
+
+    def declare_own() -> None:
+        meta = type("Meta", (), {"apps": apps, "app_label": "shop"})
+        type("PersonDiary", (models.Model,), {"__module__": __name__, "Meta": meta})
+
+    first, second = [declare_own, lambda: declare(apps)][::order]
+    first()
+    with pytest.raises(ConfigurationError, match=r"shop\.PersonDiary: one goes with shop\.Person, .* is yours"):
+        second()
 
 
 @pytest.mark.usefixtures("unblocked")

@@ -21,6 +21,7 @@ from pgcraft_django.api import API, Resource, as_apis, is_written, make_resource
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
 from pgcraft_django.conditions import compiled, compiler_of, condition_sql
 from pgcraft_django.conf import get_config
+from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error
 from pgcraft_django.naming import plain_text, quote_name, quote_value
 from pgcraft_django.plugins.base import Plugin, get_plugins, option
@@ -163,9 +164,27 @@ def fields_to_insert(rows: Sequence[models.Model], fields: Sequence[Any], stampe
 
 def _prepare(sender: type[models.Model], **kwargs: Any) -> None:
     """Let the factory and the plugins of a new model add to it."""
+    _refuse_namesake(sender)
     if issubclass(sender, PGCraftModel) and not sender._meta.proxy:
         for part in (sender.pgcraft_factory, *get_plugins(sender)):
             part.prepare(sender)
+
+
+def _refuse_namesake(model: type[models.Model]) -> None:
+    """Raise `ConfigurationError` if a companion and another model have one name: the last of them would be the model.
+
+    Of one module, Django only warns, as if it was read again; and the table of the first would become the last one's.
+    """
+    meta: Any = model._meta
+    other = meta.apps.all_models[meta.app_label].get(meta.model_name)
+    if other is None:
+        return
+    makers = [owner and owner._meta.label for owner in (vars(item).get("pgcraft_owner") for item in (other, model))]
+    if makers[0] == makers[1]:  # a module that is read again
+        return
+    one, another = sorted(makers, key=lambda maker: maker or "~")
+    whose = f"one goes with {one}, which makes it, and the other {f'with {another}' if another else 'is yours'}"
+    raise ConfigurationError(f"There are two models {meta.label}: {whose}. Give one of them another name.")
 
 
 class_prepared.connect(_prepare, dispatch_uid="pgcraft_django.factories")
