@@ -100,7 +100,7 @@ Row-level security
     E103  A policy has unknown commands.
     E104  A policy names a role that no request can switch to.
     E105  A policy has no condition on rows, or one that cannot be understood.
-    E106  `register()` gives policies where it cannot, or twice.
+    E106  `register()` gives policies where it cannot, twice, or in another app than the API.
     W101  No index helps to find the rows of a policy.
     W102  The policies of a parent do not count.
 

@@ -21,7 +21,13 @@ from pgcraft_django.objects.base import ObjectKey
 from pgcraft_django.policies.conditions import Rendered, render
 from pgcraft_django.policies.declaration import Policy, declared_policies, expand_commands, get_policies, policy_names
 from pgcraft_django.policies.objects import policy_objects
-from pgcraft_django.registry import concerned_models, is_factory_model, policy_registrations, possible_models
+from pgcraft_django.registry import (
+    concerned_models,
+    is_factory_model,
+    policy_registrations,
+    possible_models,
+    registrations,
+)
 
 EXAMPLE = 'policies = [OwnerPolicy("user")]'
 
@@ -102,6 +108,14 @@ def _registered(model: type[models.Model]) -> Iterator[CheckMessage]:
             f"register() gives policies {len(found)} times, for the migrations of "
             f"{listed(registration.app_label for registration in found)}.",
             hint=f"Write all of them in one register({model.__name__}, policies=[…])",
+            obj=model,
+        )
+    elif found and (exposing := {item.app_label for item in registrations(model) if item.apis} - {found[0].app_label}):
+        yield error(
+            "E106",
+            f"register() gives policies for the migrations of {found[0].app_label!r}, and an API for those of "
+            f"{listed(sorted(exposing))}: between the two, requests would see all rows.",
+            hint=f"Write both in one register({model.__name__}, api=API(), policies=[…])",
             obj=model,
         )
 

@@ -200,6 +200,14 @@ def test_policies_are_given_once(apps: Apps) -> None:
     expect(messages(apps), "E106", "in one register(Group, policies=[…])")
 
 
+def test_policies_are_given_where_the_table_is_exposed(apps: Apps) -> None:
+    """One app's migrations may come before those of the other, and alone."""
+    group = plain(apps)
+    register(group, api=CLOSED, app_label="library")
+    register(group, api=[], policies=[PublicReadPolicy()], app_label="shop")
+    expect(messages(apps), "E106", "both in one register(Group, api=API(), policies=[…])")
+
+
 @pytest.mark.parametrize(
     ("made", "positional"),
     [
