@@ -209,6 +209,21 @@ def test_entries_in_the_default_partition_move_to_their_own_while_others_book(un
             store.query("DELETE FROM inventory")
 
 
+def test_entries_of_many_periods_are_not_all_read_for_each(unblocked: None) -> None:
+    with new_store(partition_by="day") as store, transaction.atomic(using=store.site.alias):
+        store.query("SET LOCAL row_security = off; SET LOCAL check_function_bodies = off")
+        store.query(
+            "INSERT INTO inventory (value, warehouse, sku, created_at)"
+            " SELECT 1, 'A', 'x', now() - n % 20 * interval '1 day' FROM generate_series(1, 2000) AS n"
+        )
+        catalog = store.site.catalog()
+        assert len(make_partitions(store.model, store.site.alias, 0)) == 20
+        [[read]] = store.query("SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'inventory_default'")
+        assert read < 5 * 2000
+        assert "inventory_default" not in with_rows(store)
+        assert not any(found["only left"] for found in differences(catalog, store.site.catalog()).values())
+
+
 def test_who_waits_for_entries_that_move_reads_all_of_them(unblocked: None) -> None:
     with new_store(partition_by="day") as store, administrator(store.database) as maker:
         store.add(5)

@@ -6,13 +6,13 @@ DECLARE
     coming CONSTANT timestamptz := pg_catalog.now() + $1 * period;
     owner text;
     columns text;
-    guards text[];
     begins timestamptz;
     ends timestamptz;
+    among text;
+    occupied timestamptz[];
     part regclass;
     has_rows boolean;
     grantee text;
-    guard_name text;
 BEGIN
     IF $1 NOT BETWEEN 0 AND 1000 THEN
         RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'From 0 to 1000 periods can be made ahead.';
@@ -32,20 +32,34 @@ BEGIN
         EXECUTE pg_catalog.format('SELECT min("created_at") FROM %s', rest) INTO begins;
         begins := pg_catalog.date_trunc({unit}, least(begins, pg_catalog.now()));
     END IF;
+    IF begins > coming THEN
+        RETURN;
+    END IF;
+    among := pg_catalog.format(
+        '"created_at" >= %L AND "created_at" < %L', begins, pg_catalog.date_trunc({unit}, coming) + period
+    );
+    EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE %s)', rest, among) INTO has_rows;
+    -- Who is about to add to the default partition, or to read it, waits before partitions are chosen, and then chooses
+    -- the new ones, too. Later, a reader would wait for the default one, and find there what is left in it.
+    EXECUTE pg_catalog.format(
+        'LOCK TABLE ONLY %s IN %s MODE', home,
+        CASE
+            WHEN has_rows OR begins <= pg_catalog.clock_timestamp() + interval '1 minute' THEN 'ACCESS EXCLUSIVE'
+            ELSE 'SHARE UPDATE EXCLUSIVE'
+        END
+    );
+    EXECUTE pg_catalog.format(
+        'SELECT pg_catalog.array_agg(DISTINCT pg_catalog.date_trunc(%L, "created_at")) FROM %s WHERE %s',
+        {unit}, rest, among
+    ) INTO occupied;
+    IF occupied IS NOT NULL THEN
+        -- By itself it has no guards, and is not read again for each partition that is attached.
+        EXECUTE pg_catalog.format('ALTER TABLE %s DETACH PARTITION %s', home, rest);
+        EXECUTE pg_catalog.format('CREATE INDEX %I ON %s ("created_at")', {table_name} || '_moving', rest);
+    END IF;
     WHILE begins <= coming LOOP
         ends := pg_catalog.date_trunc({unit}, begins) + period;
-        EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE "created_at" >= %L AND "created_at" < %L)', rest, begins, ends)
-        INTO has_rows;
-        IF ends > pg_catalog.now() OR has_rows THEN
-            -- Who is about to add to the default partition, or to read it, waits before partitions are chosen, and then
-            -- chooses this one, too. Later, a reader would wait for the default one, and find there what is left in it.
-            EXECUTE pg_catalog.format(
-                'LOCK TABLE ONLY %s IN %s MODE', home,
-                CASE
-                    WHEN has_rows OR begins <= pg_catalog.clock_timestamp() + interval '1 minute' THEN 'ACCESS EXCLUSIVE'
-                    ELSE 'SHARE UPDATE EXCLUSIVE'
-                END
-            );
+        IF ends > pg_catalog.now() OR pg_catalog.date_trunc({unit}, begins) = ANY (occupied) THEN
             EXECUTE pg_catalog.format(
                 'CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING STORAGE)',
                 {schema_name}, {table_name} || pg_catalog.to_char(begins, '"_p"YYYYMMDD'), home
@@ -53,27 +67,20 @@ BEGIN
             part := pg_catalog.format('%I.%I', {schema_name}, {table_name} || pg_catalog.to_char(begins, '"_p"YYYYMMDD'));
             EXECUTE pg_catalog.format('ALTER TABLE %s OWNER TO %I', part, owner);
             {closed}
-            EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %s WHERE "created_at" >= %L AND "created_at" < %L)', rest, begins, ends)
-            INTO has_rows;
-            IF has_rows THEN
-                SELECT pg_catalog.array_agg(t.tgname) INTO guards
-                FROM pg_catalog.pg_trigger t
-                WHERE t.tgrelid = rest::regclass AND NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0;
-                FOREACH guard_name IN ARRAY guards LOOP
-                    EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE TRIGGER %I', rest, guard_name);
-                END LOOP;
+            IF occupied IS NOT NULL THEN
                 EXECUTE pg_catalog.format(
-                    'INSERT INTO %1$s (%2$s) SELECT %2$s FROM %3$s WHERE "created_at" >= %4$L AND "created_at" < %5$L',
+                    'WITH moved AS (DELETE FROM %3$s WHERE "created_at" >= %4$L AND "created_at" < %5$L RETURNING *) '
+                    'INSERT INTO %1$s (%2$s) SELECT %2$s FROM moved',
                     part, columns, rest, begins, ends
                 );
-                EXECUTE pg_catalog.format('DELETE FROM %s WHERE "created_at" >= %L AND "created_at" < %L', rest, begins, ends);
-                FOREACH guard_name IN ARRAY guards LOOP
-                    EXECUTE pg_catalog.format('ALTER TABLE %s ENABLE TRIGGER %I', rest, guard_name);
-                END LOOP;
             END IF;
             EXECUTE pg_catalog.format('ALTER TABLE %s ATTACH PARTITION %s FOR VALUES FROM (%L) TO (%L)', home, part, begins, ends);
             RETURN NEXT part::text;
         END IF;
         begins := ends;
     END LOOP;
+    IF occupied IS NOT NULL THEN
+        EXECUTE pg_catalog.format('DROP INDEX %I.%I', {schema_name}, {table_name} || '_moving');
+        EXECUTE pg_catalog.format('ALTER TABLE %s ATTACH PARTITION %s DEFAULT', home, rest);
+    END IF;
 END
