@@ -24,6 +24,7 @@ from django.db import OperationalError, connections
 from pgcraft_django import embedded
 from tests.settings import MAJOR
 from tests.support.catalog import Catalog, read_catalog
+from tests.support.databases import new_alias
 from tests.support.manage import MODELS, ManagedProject, make_project
 from tests.support.owner import owner_of_databases
 
@@ -65,13 +66,8 @@ class Place:
     @contextmanager
     def connected(self) -> Iterator[None]:
         """Let the alias lead to the database, as the superuser."""
-        connections.settings[self.alias] = {**connections.settings["default"], **self.start().database("shop")}
-        try:
+        with new_alias(self.alias, {**connections.settings["default"], **self.start().database("shop")}):
             yield
-        finally:
-            connections[self.alias].close()
-            del connections[self.alias]
-            del connections.settings[self.alias]
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         with connections[self.alias].cursor() as cursor:

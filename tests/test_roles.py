@@ -21,7 +21,7 @@ from pgcraft_django.embedded import find_binaries
 from pgcraft_django.lifecycle.roles import PASSWORD_VARIABLE, ensure_roles
 from pgcraft_django.naming import quote_name
 from tests.settings import SERVER
-from tests.support.databases import ADMINISTRATOR, administrator, run_sql, temporary_database
+from tests.support.databases import ADMINISTRATOR, administrator, new_alias, run_sql, temporary_database
 
 CANARY = "Canary-7f3a 'pass\"word'"
 
@@ -434,13 +434,8 @@ def test_a_refused_password_comes_into_no_log_and_no_traceback(
     roles(talkative)
     before = len(server_log())
     monkeypatch.setenv(PASSWORD_VARIABLE, CANARY)
-    connections.settings["refused"] = {**connections.settings[talkative], **plain_user}
-    try:
-        said = "".join(roles("refused", verbosity=3))
-    finally:
-        connections["refused"].close()
-        del connections["refused"]
-        del connections.settings["refused"]
+    with new_alias("refused", {**connections.settings[talkative], **plain_user}) as refused:
+        said = "".join(roles(refused, verbosity=3))
     log = server_log()[before:]
     assert "permission denied" in log
     assert quote_name(names.authenticator) in log

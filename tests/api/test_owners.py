@@ -15,7 +15,7 @@ from pgcraft_django.naming import quote_name, quote_text
 from pgcraft_django.objects import Role
 from tests.api import rows
 from tests.api.test_privileges import check_privileges
-from tests.support.databases import run_sql, temporary_database
+from tests.support.databases import new_alias, run_sql, temporary_database
 from tests.support.served import Served, serve
 
 
@@ -27,14 +27,10 @@ def ordinary_owner(alias: str) -> Iterator[str]:
     role, database = quote_name(name), quote_name(settings["NAME"])
     run_sql(f"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEROLE NOCREATEDB PASSWORD {quote_text(password)}")
     run_sql(f"ALTER DATABASE {database} OWNER TO {role}")
-    mine = f"{alias}_as_owner"
-    connections.settings[mine] = {**settings, "USER": name, "PASSWORD": password}
     try:
-        yield mine
+        with new_alias(f"{alias}_as_owner", {**settings, "USER": name, "PASSWORD": password}) as mine:
+            yield mine
     finally:
-        connections[mine].close()
-        del connections[mine]
-        del connections.settings[mine]
         run_sql(f"REASSIGN OWNED BY {role} TO CURRENT_USER", database=settings["NAME"])
         run_sql(f"DROP ROLE {role}")
 

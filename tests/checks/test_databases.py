@@ -12,19 +12,14 @@ from pytest_django import Settings
 
 from pgcraft_django.checks.database import check_databases, check_version
 from tests.checks.declare import expect, model
-from tests.support.databases import temporary_database
+from tests.support.databases import new_alias, temporary_database
 
 
 @contextmanager
 def database(**settings: Any) -> Iterator[str]:
     """Yield the alias of a database that only settings know."""
-    connections.settings["extra"] = {**connections.settings["default"], **settings}
-    try:
-        yield "extra"
-    finally:
-        connections["extra"].close()
-        del connections["extra"]
-        del connections.settings["extra"]
+    with new_alias("extra", {**connections.settings["default"], **settings}) as alias:
+        yield alias
 
 
 def path(value: str) -> dict[str, Any]:

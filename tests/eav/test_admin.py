@@ -7,22 +7,15 @@ from unittest import mock
 
 import pytest
 from django.contrib.admin import site
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import connection
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from pgcraft_django import history_context
 from pgcraft_django.admin import EAVAdmin
 from tests.records.models import Document, Item
-
-
-def client_of(name: str, *, superuser: bool) -> Client:
-    client = Client()
-    client.force_login(get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser))
-    return client
+from tests.support.forms import client_of
 
 
 def url(action: str, *arguments: object) -> str:
@@ -53,7 +46,7 @@ def test_changes_are_listed_with_who_and_why() -> None:
     assert "&lt;Pen&gt;" in page
     assert "<Pen>" not in page
     assert url("changes", item.pk) in client_of("two", superuser=True).get(url("change", item.pk)).content.decode()
-    assert client_of("nobody", superuser=False).get(url("changes", item.pk)).status_code == 403
+    assert client_of("nobody").get(url("changes", item.pk)).status_code == 403
 
 
 @pytest.mark.django_db

@@ -7,8 +7,6 @@ from unittest import mock
 
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,16 +15,9 @@ from django.urls import reverse
 from pgcraft_django import history_context
 from tests.records.admin import DocumentAdmin
 from tests.records.models import Document
+from tests.support.forms import client_of
 
 pytestmark = pytest.mark.django_db
-
-
-def client_of(name: str, *permissions: str, superuser: bool = False) -> Client:
-    user = get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

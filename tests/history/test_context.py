@@ -21,6 +21,7 @@ from pgcraft_django import history_context
 from pgcraft_django.attribution.statements import Effect, effect_of
 from tests.history.conftest import Place, define
 from tests.state_machine.orders import declare
+from tests.support.databases import new_alias
 from tests.support.world import World, new_site
 
 
@@ -417,8 +418,8 @@ def test_a_wrapper_of_somebody_else_is_let_be(school: Place) -> None:
 
 def test_parameters_may_be_bound_by_the_server(school: Place) -> None:
     settings = connections.settings[school.site.alias]
-    connections.settings["other"] = {**settings, "OPTIONS": {**settings["OPTIONS"], "server_side_binding": True}}
-    try:
+    options = {**settings["OPTIONS"], "server_side_binding": True}
+    with new_alias("other", {**settings, "OPTIONS": options}):
         for _ in range(2):
             with history_context(actor="it's 🦆", reason="%s"), connections["other"].cursor() as cursor:
                 cursor.execute("UPDATE students SET name = %s", ["a"])
@@ -428,10 +429,6 @@ def test_parameters_may_be_bound_by_the_server(school: Place) -> None:
         with connections["other"].cursor() as cursor:
             cursor.execute("UPDATE students SET name = %s", ["c"])
         assert last(school) == [(None, None)]
-    finally:
-        connections["other"].close()
-        del connections["other"]
-        del connections.settings["other"]
 
 
 def test_a_token_counts_more(school: Place) -> None:

@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from pgcraft_django.admin import LedgerAdmin
 from tests.records.models import Document
-from tests.support.forms import errors, filled_in, serve
+from tests.support.forms import client_of, errors, filled_in, serve
 from tests.vault.admin import IngotInline
 from tests.vault.models import Gold, Ingot, IngotBalance, Room
 
@@ -24,9 +24,7 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def root() -> Client:
-    client = Client()
-    client.force_login(get_user_model().objects.create_user("root", is_staff=True, is_superuser=True))
-    return client
+    return client_of("root", superuser=True)
 
 
 def test_the_list_has_entries_and_balances(root: Client) -> None:

@@ -1,20 +1,18 @@
 """The admin lists, adds, changes and deletes."""
 
 import pytest
-from django.contrib.auth import get_user_model
 from django.test import Client
 from django.urls import reverse
 
 from tests.school.models import Course, Preset, Student, User
+from tests.support.forms import client_of
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def admin() -> Client:
-    client = Client()
-    client.force_login(get_user_model().objects.create_superuser("root", "root@school.example", "x"))
-    return client
+    return client_of("root", superuser=True)
 
 
 def url(model: str, action: str, *arguments: object) -> str:

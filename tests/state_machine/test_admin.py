@@ -8,7 +8,6 @@ from unittest import mock
 import pytest
 from django.contrib.admin import ModelAdmin, StackedInline, TabularInline
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Permission
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -16,7 +15,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from pgcraft_django.admin import StateMachineAdmin
-from tests.support.forms import errors, filled_in, serve
+from tests.support.forms import client_of, errors, filled_in, serve
 from tests.tickets.admin import TicketAdmin
 from tests.tickets.models import Desk, Errand, Ticket, Urgent
 
@@ -26,14 +25,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def ticket() -> Ticket:
     return Ticket.objects.create(title="It's <broken>", assignee="ann")
-
-
-def client_of(name: str, *permissions: str, superuser: bool = False) -> Client:
-    user = get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser)
-    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 @pytest.fixture

@@ -34,16 +34,22 @@ def run_sql(sql: str, *, database: str = "postgres") -> None:
 
 
 @contextmanager
+def new_alias(name: str, settings: dict[str, Any]) -> Iterator[str]:
+    """Let there be the alias `name` with these settings, as an entry of `DATABASES`."""
+    connections.settings[name] = settings
+    try:
+        yield name
+    finally:
+        connections[name].close()
+        del connections[name]
+        del connections.settings[name]
+
+
+@contextmanager
 def as_administrator(alias: str) -> Iterator[str]:
     """Yield an alias that leads to the database of `alias` as the superuser."""
-    mine = f"{alias}_as_administrator"
-    connections.settings[mine] = {**connections.settings[alias], **ADMINISTRATOR}
-    try:
+    with new_alias(f"{alias}_as_administrator", {**connections.settings[alias], **ADMINISTRATOR}) as mine:
         yield mine
-    finally:
-        connections[mine].close()
-        del connections[mine]
-        del connections.settings[mine]
 
 
 def run_without_triggers(alias: str, *statements: str) -> None:
@@ -83,11 +89,8 @@ def temporary_database(**settings: Any) -> Iterator[str]:
     name = f"pgcraft_{os.getpid()}_{alias}"
     owner = ADMINISTRATOR["USER"] if "USER" in settings else connections.settings["default"]["USER"]
     run_sql(f"CREATE DATABASE {quote_name(name)} OWNER {quote_name(owner)}")
-    connections.settings[alias] = {**connections.settings["default"], "NAME": name, **settings}
     try:
-        yield alias
+        with new_alias(alias, {**connections.settings["default"], "NAME": name, **settings}):
+            yield alias
     finally:
-        connections[alias].close()
-        del connections[alias]
-        del connections.settings[alias]
         run_sql(f"DROP DATABASE {quote_name(name)} WITH (FORCE)")

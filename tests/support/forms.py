@@ -1,11 +1,23 @@
-"""Pages of the admin, filled in as a browser does."""
+"""Pages of the admin: who asks for them, and what a browser fills in."""
 
 from typing import Any
 
 from django.contrib.admin import AdminSite
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission
 from django.db import models
+from django.test import Client
 from django.urls import path
 from pytest_django import Settings
+
+
+def client_of(name: str, *permissions: str, superuser: bool = False) -> Client:
+    """Return the browser of a new member of the staff, who is logged in and has these permissions."""
+    user = get_user_model().objects.create_user(name, is_staff=True, is_superuser=superuser)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
 
 
 def serve(settings: Settings, pages: dict[type[models.Model], Any]) -> None:
