@@ -56,6 +56,8 @@ ROUTERS_HINT = (
     "models is asked about by app."
 )
 
+AT_ONCE = 50  # statements that go to the server together: most take less time than the way there and back
+
 
 class ObjectOperation(Operation):
     """What all operations of this module share."""
@@ -107,10 +109,13 @@ class ObjectOperation(Operation):
         except IdentifierError as error:  # a comment with a NUL, for one
             raise MigrationError(f"{self.describe()}: {error}") from error
         _settle(schema_editor)
-        for statement in statements:
+        # One by one for who reads them, and for a driver that prepares them.
+        one_by_one = schema_editor.collect_sql or "prepare_threshold" in connection.settings_dict["OPTIONS"]
+        at_once = 1 if one_by_one else AT_ONCE
+        for first in range(0, len(statements), at_once):
             try:
-                # Without parameters a % in a name or a text is just a %.
-                schema_editor.execute(statement, params=None)
+                # A statement may end with a comment; and without parameters a % in a name or a text is just a %.
+                schema_editor.execute("\n;\n".join(statements[first : first + at_once]), params=None)
             except ProgrammingError as error:
                 if message := _explain(error, self.missing_hint):
                     raise MigrationError(f"{self.describe()}: {message}") from error

@@ -9,6 +9,7 @@ from django.db import connections, migrations
 from django.db.migrations import Migration
 from django.db.migrations.state import ProjectState
 from django.db.migrations.writer import MigrationWriter
+from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,7 +38,7 @@ from pgcraft_django.objects import (
 )
 from pgcraft_django.recorded import recorded
 from tests.support.catalog import differences, read_catalog
-from tests.support.databases import as_administrator, run_sql
+from tests.support.databases import as_administrator, run_sql, temporary_database
 from tests.support.world import Site
 
 ODD = 'he said "it\'s" 100% größe\\n'
@@ -183,6 +184,32 @@ def test_creating_twice_fails_unless_the_object_is_shared(table: Site, kind: str
         with pytest.raises(Exception, match=r"exist|already in schema"):
             run(table, item.create_sql())
     run(table, [sql for item in reversed(KINDS[kind]) for sql in item.drop_sql()])
+
+
+def test_what_an_operation_makes_takes_few_journeys_to_the_server(table: Site) -> None:
+    """Also where SQL that somebody wrote ends with a comment or a semicolon."""
+    queries = ["SELECT 1 AS one -- first", "SELECT 2 AS two;", "SELECT 3 AS three"]
+    migration = Migration("0001", "shop")
+    views = [View(schema="odd", name=f"{ODD} {number}", query=queries[number % 3]) for number in range(99)]
+    migration.operations = [operations.Create(views)]
+    before = table.catalog()
+    with CaptureQueriesContext(connections[table.alias]) as journeys:
+        table.migrate([migration])
+        assert table.query("SELECT count(*) FROM pg_views WHERE schemaname = 'odd'") == [(99,)]
+        table.unmigrate()
+    assert table.catalog() == before
+    assert len([query for query in journeys if "VIEW" in query["sql"]]) < 10
+
+
+def test_objects_are_also_made_where_the_driver_prepares_every_statement(unblocked: None) -> None:
+    with temporary_database(OPTIONS={"server_side_binding": True, "prepare_threshold": 0}) as alias:
+        site = Site(alias)
+        migration = Migration("0001", "shop")
+        migration.operations = [
+            operations.Create([MaterializedView(schema="public", name=ODD, query="SELECT 1 AS one")])
+        ]
+        site.migrate([migration])
+        assert site.query("SELECT matviewname FROM pg_matviews") == [(ODD,)]
 
 
 grants = st.dictionaries(
