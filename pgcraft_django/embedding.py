@@ -40,6 +40,11 @@ class _Step(NamedTuple):
         return self.source.schema, self.source.name, self.target.name
 
     @property
+    def roles(self) -> set[str]:
+        """Who may go it."""
+        return self.source.roles("select") & self.link.roles("select") & self.target.roles("select")
+
+    @property
     def is_found_by_postgrest(self) -> bool:
         """Whether the linking table's key has both foreign keys in it."""
         return {self.link_source, self.link_target} <= {field.column for field in self.link.model._meta.pk_fields}
@@ -48,7 +53,7 @@ class _Step(NamedTuple):
 def embedding_objects(resources: Sequence[Resource]) -> Iterator[tuple[str, DatabaseObject]]:
     """Yield app label and object for each computed relationship among `resources`."""
     resource_names = {(resource.schema, resource.name) for resource in resources}
-    steps = list(_steps(resources))
+    steps = sorted(_steps(resources), key=lambda step: not step.roles)  # a name is not for what nobody may use
     parallel = Counter(step.ends for step in steps)
     used: set[tuple[str, str, str]] = set()
     for step in steps:
@@ -65,7 +70,7 @@ def embedding_objects(resources: Sequence[Resource]) -> Iterator[tuple[str, Data
         used.add(identity)
         function = _function(step, name)
         yield step.link.app_label, function
-        for role in sorted(step.source.roles("select") & step.link.roles("select") & step.target.roles("select")):
+        for role in sorted(step.roles):
             yield (
                 step.link.app_label,
                 FunctionGrant(schema=function.schema, function=function.name, arguments=function.arguments, role=role),
@@ -107,9 +112,12 @@ def _steps(resources: Sequence[Resource]) -> Iterator[_Step]:
 def _steps_between(
     source: Resource, links: Sequence[Resource], target: Resource, field: "models.ManyToManyField[Any, Any]"
 ) -> Iterator[_Step]:
-    """Yield the way along `field` through the first of `links` that exposes what it takes, if all do."""
-    for link in links:
-        step = _Step(
+    """Yield the way along `field` through that one of `links` that is open to most roles, if one exposes what it takes.
+
+    Of links that are open to as many, it is the first one.
+    """
+    ways = [
+        _Step(
             source=source,
             link=link,
             target=target,
@@ -119,13 +127,17 @@ def _steps_between(
             target_column=_column(field.related_model, field.m2m_reverse_target_field_name()),
             field_name=field.name,
         )
-        if (
-            step.source_column in source.columns
-            and step.target_column in target.columns
-            and {step.link_source, step.link_target} <= set(link.columns)
-        ):
-            yield step
-            return
+        for link in links
+    ]
+    exposed = [
+        way
+        for way in ways
+        if way.source_column in source.columns
+        and way.target_column in target.columns
+        and {way.link_source, way.link_target} <= set(way.link.columns)
+    ]
+    if exposed:
+        yield max(exposed, key=lambda way: len(way.roles))
 
 
 def _reversed(step: _Step, field_name: str) -> _Step:

@@ -11,7 +11,7 @@ from pgcraft_django import registry
 from pgcraft_django.api import API
 from pgcraft_django.embedding import embedding_objects
 from pgcraft_django.models import PGCraftSimple
-from pgcraft_django.objects import Function
+from pgcraft_django.objects import Function, FunctionGrant
 from tests.support.world import World
 
 READ = {"anon": ["select"]}
@@ -101,6 +101,37 @@ def test_a_field_to_its_own_model_brings_the_first_resource_or_the_same(world: W
 
     world.declare(declare)
     assert embeddings(world) == {("people", "friends"): "people", ("briefly", "friends"): "briefly"}
+
+
+def test_each_role_finds_its_own_way_where_each_has_its_own_resources(world: World) -> None:
+    everyone, staff = {"anon": ["select"]}, {"webuser": ["select"]}
+
+    def declare(apps: Apps) -> None:
+        apis = [[API(grants=everyone), API(name=f"all_{name}", grants=staff)] for name in ("authors", "books")]
+        author = model(apps, "Author", "authors", apis[0])
+        writers, readers = (
+            models.ManyToManyField(author, related_name=f"{name}_of", db_table=name) for name in ("writing", "reading")
+        )
+        book = model(apps, "Book", "books", apis[1], writers=writers, readers=readers)
+        for field in (book.writers, book.readers):
+            table = field.through._meta.db_table
+            registry.register(
+                field.through, api=[API(name=f"all_{table}", grants=staff), API(grants=everyone)], app_label="shop"
+            )
+
+    world.declare(declare)
+    grants = {
+        (item.role, item.arguments.split('"')[-2], item.function)
+        for _, item in embedding_objects(registry.get_resources(world.apps))
+        if isinstance(item, FunctionGrant)
+    }
+    assert grants == {
+        (role, f"{prefix}{source}", name)
+        for role, prefix in (("anon", ""), ("webuser", "all_"))
+        for source, names in (("books", ("writers", "readers")), ("authors", ("writing_of", "reading_of")))
+        for name in names
+    }
+    assert embeddings(world)["all_books", "writers"] == "all_authors"
 
 
 @pytest.mark.parametrize("hidden", ["table", "key", "schema", "target"])
