@@ -13,7 +13,7 @@ from pathlib import Path
 from psycopg import pq
 
 from pgcraft_django.embedded import locks, traces
-from pgcraft_django.embedded.account import account_for
+from pgcraft_django.embedded.account import Account, account_for
 from pgcraft_django.embedded.binaries import find_binaries
 from pgcraft_django.embedded.traces import ELSEWHERE, PORT, Server
 from pgcraft_django.errors import ServerError
@@ -172,19 +172,30 @@ def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str],
     traces.prepare_socket_dir(server.socket_dir, account)
     _disown_stale_pid(folder)
     say(f"starting PostgreSQL {server.major}")
+    log_start = _prepare_log(folder / LOG)
+    _run(server, account, binaries, durable)
+    _wait_until_ready(server, log_start)
+    return server
+
+
+def _run(server: Server, account: Account, binaries: Path, durable: bool) -> None:
+    folder, log = server.data_dir, server.data_dir / LOG
     settings = [
         "listen_addresses=",
         f"port={server.port}",
         f"unix_socket_directories={_quote_list_item(str(server.socket_dir))}",
         *(() if durable else RISKY_BUT_FAST),
     ]
-    log = folder / LOG
-    log_start = _prepare_log(log)
     with locks.server_lock(folder) as inherited:
         options = [part for setting in settings for part in ("-c", setting)]
         # The shell lets go of the server at once, which so is nobody's child, and holds none of our pipes.
         detach = '"$@" >>"$0" 2>&1 </dev/null &'
         account.run("/bin/sh", "-c", detach, log, binaries / "postgres", "-D", folder, *options, pass_fds=(inherited,))
+
+
+def _wait_until_ready(server: Server, log_start: int) -> None:
+    """Return when the server answers. Raises `ServerError` with what it has logged if it ends, or takes too long."""
+    folder, log = server.data_dir, server.data_dir / LOG
     began = time.monotonic()
     while traces.ping(server) != pq.Ping.OK:
         if not locks.server_lives(folder):
@@ -198,7 +209,6 @@ def _launch(folder: Path, major: int | None, durable: bool, say: Callable[[str],
             f"PostgreSQL {server.major} {problem} on {folder}. If its data is not needed, remove the folder. "
             f"{ELSEWHERE} The end of {log}:\n{_tail(log, log_start)}"
         )
-    return server
 
 
 def _create(folder: Path, binaries: Path, durable: bool, say: Callable[[str], None]) -> None:
