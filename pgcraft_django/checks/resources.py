@@ -23,6 +23,7 @@ from pgcraft_django.objects import Function
 from pgcraft_django.registry import (
     concerned_models,
     get_resources,
+    is_factory_model,
     possible_models,
     registered_models,
     registrations,
@@ -40,6 +41,7 @@ def check_resources(
         *_exposed_tables(apps, resources),
         *_same_names(resources),
         *_same_functions(apps, resources),
+        *_same_writers(resources),
         *_embedding(resources),
         *_two_apps(resources),
         *_registrations(apps),
@@ -93,7 +95,7 @@ def _same_functions(apps: Apps, resources: Sequence[Resource]) -> Iterator[Check
     exposed = {(resource.model, resource.schema, resource.name) for resource in resources}
     hidden: dict[tuple[str, str, str], type[models.Model]] = {}
     shown: list[tuple[type[models.Model], tuple[str, str, str]]] = []
-    for model in possible_models(apps):
+    for model in filter(is_factory_model, possible_models(apps)):
         end, (schema, name) = get_factory(model).called(model), exposed_at(model)
         if not end or not is_identifier(schema) or not is_identifier(name):
             continue
@@ -109,6 +111,22 @@ def _same_functions(apps: Apps, resources: Sequence[Resource]) -> Iterator[Check
                 f"in the schema {schema!r}: {source(shorten(f'{name}_{end}'))}.",
                 hint=f"Write API(name={source(f'{model._meta.app_label}_{name}')})",
                 obj=model,
+            )
+
+
+def _same_writers(resources: Sequence[Resource]) -> Iterator[CheckMessage]:
+    """Find views over attributes that one function would write to: its name is made of those of schema and view."""
+    known: dict[tuple[type[models.Model], str], Resource] = {}
+    for resource in resources:
+        if not get_factory(resource.model).has_view:
+            continue
+        other = known.setdefault((resource.model, f"{resource.schema}_{resource.name}"), resource)
+        if other.schema != resource.schema:
+            yield error(
+                "E037",
+                f"One function would write to {other.schema}.{other.name} and {resource.schema}.{resource.name}.",
+                hint=f"Write API(schema={source(resource.schema)}, name={source(f'all_{resource.name}')})",
+                obj=resource.model,
             )
 
 

@@ -67,10 +67,24 @@ def test_no_function_takes_the_place_of_one_of_a_model_without_an_api(apps: Apps
     assert f"{label}.Purchase and shop.Order" in found[0].msg
 
 
+def test_a_proxy_has_no_functions_beside_those_of_its_model(apps: Apps) -> None:
+    entry = model(apps, base=PGCraftLedger, pgcraft={"record_grants": ["anon"]})
+    graduate = type("Graduate", (entry,), {"__module__": __name__, "Meta": _proxy(apps)})
+    register(graduate, api=API(name="graduates"), app_label="shop")
+    assert messages(apps) == []
+
+
 def test_a_resource_may_have_the_name_of_a_table_whose_model_has_functions_alone(apps: Apps) -> None:
     model(apps, base=PGCraftLedger, meta={"db_table": "people"}, pgcraft={"record_grants": ["anon"], "api": None})
     model(apps, "Book", pgcraft={"api": API(name="people")})
     assert messages(apps) == []
+
+
+def test_no_view_over_attributes_is_written_to_by_the_function_of_another_one(apps: Apps) -> None:
+    """What only one of them showed was lost without a word, though RETURNING had it."""
+    apis = [API(name="v1_people"), API(schema="api_v1", name="people", columns=["id"])]
+    model(apps, base=PGCraftEAV, pgcraft={"api": apis})
+    expect(messages(apps), "E037", 'API(schema="api_v1", name="all_people")')
 
 
 def test_one_name_in_two_schemas_is_fine(apps: Apps) -> None:
