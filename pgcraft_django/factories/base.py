@@ -179,12 +179,21 @@ def _refuse_namesake(model: type[models.Model]) -> None:
     other = meta.apps.all_models[meta.app_label].get(meta.model_name)
     if other is None:
         return
-    makers = [owner and owner._meta.label for owner in (vars(item).get("pgcraft_owner") for item in (other, model))]
-    if makers[0] == makers[1]:  # a module that is read again
-        return
-    one, another = sorted(makers, key=lambda maker: maker or "~")
-    whose = f"one goes with {one}, which makes it, and the other {f'with {another}' if another else 'is yours'}"
-    raise ConfigurationError(f"There are two models {meta.label}: {whose}. Give one of them another name.")
+    makers = [item for item in (_maker(other), _maker(model)) if item]
+    labels = list(dict.fromkeys(maker._meta.label for maker in makers))
+    if not makers or (len(makers) == 2 and len(labels) == 1 and makers[0] is not makers[1]):
+        return  # a module is read again
+    if len(makers) == 1:
+        told = f"one goes with {labels[0]}, which makes it, and the other is yours. Give yours another name."
+    else:  # all other companions are called after their kind
+        told = f"both go with {' or '.join(labels)}. Give a Balance another name."
+    raise ConfigurationError(f"There are two models {meta.label}: {told}")
+
+
+def _maker(model: Any) -> Any:
+    """Return the model that a companion goes with, or None if the model is none."""
+    owner = vars(model).get("pgcraft_owner")
+    return owner and (_maker(owner) or owner)
 
 
 class_prepared.connect(_prepare, dispatch_uid="pgcraft_django.factories")

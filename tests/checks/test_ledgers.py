@@ -8,6 +8,7 @@ from django.apps.registry import Apps
 from django.db import models
 
 from pgcraft_django.api import API
+from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.models import PGCraftLedger
 from pgcraft_django.plugins import Balance, DoubleEntry
 from tests.checks.declare import expect, messages, model
@@ -61,6 +62,20 @@ def test_no_balance_takes_the_trigger_of_the_ledger_or_of_another_one(apps: Apps
     """There was one trigger in the place of the two: without a guard, entries could be changed."""
     ledger(apps, Balance(["name"]), Balance(["name"], name=name))
     expect(messages(apps), "E093", 'Balance(…, name="by_name")')
+
+
+@pytest.mark.parametrize(("name", "options"), [("key", {"idempotency": True}), ("Balance", {})])
+def test_no_balance_is_called_as_what_else_goes_with_the_ledger(apps: Apps, name: str, options: Any) -> None:
+    """The table of the keys would have become that of the balances."""
+    with pytest.raises(ConfigurationError, match=r"both go with shop\.Person\. Give a Balance"):
+        ledger(apps, Balance(["name"]), Balance(["name"], name=name), **options)
+
+
+@pytest.mark.filterwarnings("ignore:Model .* was already registered")
+def test_a_module_may_be_read_again(apps: Apps) -> None:
+    for _ in range(2):
+        ledger(apps, Balance(["name"]), DoubleEntry(), idempotency=True)
+    assert messages(apps) == []
 
 
 def test_balances_are_told_apart_by_people(apps: Apps) -> None:
