@@ -128,7 +128,7 @@ Before going live (with `check --deploy`; E112 to E117, E119, E120 and W115 also
     E120  Others may create tables where Django looks for its own.
     W111  Everybody may read or write all rows of a resource.
     W112  A column is exposed whose name says that it is a secret.
-    W113  A policy lets everybody write every row.
+    W113  A policy lets a role write every row.
     W114  Tokens without an end are taken.
     W115  A function of the API runs with the rights of its owner.
 """

@@ -14,14 +14,15 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import Error, connections, models, transaction
 
-from pgcraft_django.api import Resource
+from pgcraft_django.api import Resource, expand
 from pgcraft_django.columns import column_name
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
+from pgcraft_django.factories.base import get_factory
 from pgcraft_django.messages import error, listed, of_apps, source, warning
 from pgcraft_django.naming import DEFAULT_SCHEMA
 from pgcraft_django.policies.conditions import render
-from pgcraft_django.policies.declaration import Condition, Policy, expand_commands, protecting_policies
+from pgcraft_django.policies.declaration import Condition, Policy, protecting_policies
 from pgcraft_django.postgrest.versions import KEY_FILE_GIVEN, LEAST_SECRET, MAKE_ONE, is_key_file
 from pgcraft_django.registry import api_schemas, get_resources, login_models, table_schemas
 from pgcraft_django.tokens import PRIVATE_KEY_VARIABLE, secret_bytes, signing_key
@@ -53,14 +54,24 @@ def _exposed(apps: Apps) -> Iterator[CheckMessage]:
             )
         yield from _secrets(resource)
         for policy in policies:
-            writes = set(expand_commands(policy.commands)) - {"select"}
-            if writes and any(_is_always_true(model, policy, given) for given in policy.conditions.values()):
+            writers = _writers(resource, policy)
+            if writers and any(_is_always_true(model, policy, given) for given in policy.conditions.values()):
                 yield warning(
                     "W113",
-                    f"The policy {policy.name!r} lets everybody with the privilege write every row.",
+                    f"The policy {policy.name!r} lets {listed(writers)} write every row of {resource.name!r}.",
                     hint='Write commands=["select"], or a condition',
                     obj=model,
                 )
+
+
+def _writers(resource: Resource, policy: Policy) -> list[str]:
+    """Return the roles that write by the resource, or by a function beside it, what the policy lets them."""
+    writes = set(expand(policy.commands)) - {"select"}
+    granted = {(role, privilege) for role, privileges in resource.grants.items() for privilege in privileges}
+    granted |= {(role, privilege) for role, privilege, _ in get_factory(resource.model).column_grants(resource.model)}
+    return sorted(
+        {role for role, privilege in granted if privilege in writes and (not policy.roles or role in policy.roles)}
+    )
 
 
 def _is_always_true(model: type[models.Model], policy: Policy, condition: Condition) -> bool:

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connections, models, transaction
 
 from pgcraft_django.api import API
 from pgcraft_django.checks.deploy import check_exposure, check_live
+from pgcraft_django.models import PGCraftAppendOnly
 from pgcraft_django.naming import quote_name
 from pgcraft_django.policies import OwnerPolicy, Policy, PublicReadPolicy
 from tests.checks.declare import expect, model
@@ -59,6 +60,18 @@ def test_an_ordinary_column_is_no_message(apps: Apps) -> None:
 def test_a_policy_that_lets_everybody_write_is_told(apps: Apps, always: Any) -> None:
     model(apps, pgcraft={"api": API(grants=CLOSED), "policies": [Policy("all", using=always)]})
     expect(exposure(apps), "W113", 'commands=["select"]')
+
+
+def test_who_writes_every_row_is_named_and_what_nobody_writes_is_no_message(apps: Apps) -> None:
+    read = API(name="read", grants={"webuser": ["select"]})
+    policies = [Policy("all", using="true", roles=["webuser"]), Policy("nobody", using="true", roles=["staff"])]
+    model(
+        apps,
+        base=PGCraftAppendOnly,
+        pgcraft={"api": [API(grants={"anon": ["select"], **CLOSED}), read], "history_api": read, "policies": policies},
+    )
+    told = [str(item.msg) for item in exposure(apps)]
+    assert told == ["The policy 'all' lets \"webuser\" write every row of 'shop_person'."]
 
 
 @pytest.mark.parametrize(("secret", "numbers"), [("short", ["E111"]), ("x" * 32, []), ("", [])])
