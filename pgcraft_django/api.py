@@ -8,6 +8,7 @@ from django.db import models
 from pgcraft_django.columns import AnyField, column_name
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.naming import is_identifier, plain_text
+from pgcraft_django.plugins.base import option
 
 PRIVILEGES = ("select", "insert", "update", "delete")
 ALL = "all"
@@ -124,3 +125,16 @@ def as_apis(declared: object) -> tuple[API, ...]:
     """Return one API, a list of them, or None as a tuple; anything else exposes nothing."""
     items = declared if isinstance(declared, list | tuple) else [declared]
     return tuple(item for item in items if isinstance(item, API))
+
+
+def declared_api(model: type[models.Model], name: str = "api") -> object:
+    """Return what the option `name` of `class PGCraft` says, as it was written.
+
+    Without a word a model is exposed, and what its factory makes beside it is not.
+    """
+    return option(model, name, API() if name == "api" else None)
+
+
+def declared_apis(model: type[models.Model], name: str = "api") -> tuple[API, ...]:
+    """Return the APIs that the option `name` of `class PGCraft` comes to."""
+    return as_apis(declared_api(model, name))

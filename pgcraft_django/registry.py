@@ -10,11 +10,11 @@ from django.apps.registry import Apps
 from django.db import models, router
 from django.utils.module_loading import module_has_submodule
 
-from pgcraft_django.api import API, Resource, as_apis, make_resource
+from pgcraft_django.api import API, Resource, as_apis, declared_api, make_resource
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
-from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier
-from pgcraft_django.options import get_options
+from pgcraft_django.naming import DEFAULT_SCHEMA, is_identifier, plain_text
+from pgcraft_django.plugins.base import option
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def policy_registrations(model: type[models.Model]) -> list[Registration]:
 
 def declarations(model: type[models.Model]) -> list[Registration]:
     """Return all that is declared about the model's APIs: by itself first."""
-    own = [Registration(model._meta.app_label, get_options(model).api)] if is_factory_model(model) else []
+    own = [Registration(model._meta.app_label, declared_api(model))] if is_factory_model(model) else []
     return [*own, *registrations(model)]
 
 
@@ -107,7 +107,10 @@ def is_factory_model(model: type[models.Model]) -> bool:
 def table_schema(model: type[models.Model]) -> str:
     """Return the schema of the model's table. A many-to-many table lives where its model does."""
     owner = _owner(model) or model._meta.concrete_model or model
-    return get_options(owner).schema if is_factory_model(owner) and owner._meta.managed else DEFAULT_SCHEMA
+    if not is_factory_model(owner) or not owner._meta.managed:
+        return DEFAULT_SCHEMA
+    schema = option(owner, "schema")
+    return plain_text(schema if schema and isinstance(schema, str) else get_config().table_schema)
 
 
 def get_resources(apps: Apps = global_apps) -> list[Resource]:

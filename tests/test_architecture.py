@@ -28,7 +28,7 @@ LAYERS = [
     },
     {"policies"},
     {"registry"},
-    {"options", "recorded"},
+    {"recorded"},
     {"factories", "api", "attribution"},
     {"plugins"},
     {"conditions"},

@@ -13,14 +13,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import API, is_api
+from pgcraft_django.api import API, declared_api, is_api
 from pgcraft_django.checks.names import check_column, check_name, check_schema
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.eav.checks import check_index_names, check_reference
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import MAX_BYTES, is_identifier, shorten
-from pgcraft_django.options import declared_names
-from pgcraft_django.plugins.base import Plugin, get_plugins
+from pgcraft_django.plugins.base import Plugin, get_plugins, option
 from pgcraft_django.registry import concerned_models, is_factory_model, possible_models, table_schema
 
 QUOTE = '"'
@@ -90,7 +89,8 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
         yield error("E022", message, hint="Write class PGCraft: api = API()", obj=model)
         return
     options = model.pgcraft_factory.options  # type: ignore[attr-defined]
-    for name in sorted(declared_names(model) - options):
+    names = {name for name in dir(declared) if not name.startswith("_")}  # inherited ones included
+    for name in sorted(names - options):
         near = nearest(name, options)
         yield error(
             "E021",
@@ -98,15 +98,14 @@ def _options(model: type[models.Model]) -> Iterator[CheckMessage]:
             hint=f"Write {near} = …" if near else f"The options are {listed(sorted(options))}",
             obj=model,
         )
-    schema = getattr(declared, "schema", None)
+    schema = option(model, "schema")
     if not isinstance(schema, str | None):
         yield _wrong_type(model, "schema", schema, "a string", 'schema = "private"')
     elif schema is not None:
         yield from check_schema(schema, default="private", line='schema = "{name}" in class PGCraft', obj=model)
-    api = getattr(declared, "api", None)
-    if not is_api(api):
+    if not is_api(api := declared_api(model)):
         yield _wrong_type(model, "api", api, "an API(…), a list of them, or None", "api = API()")
-    plugins = getattr(declared, "plugins", ())
+    plugins = option(model, "plugins", ())
     if not isinstance(plugins, list | tuple):
         yield _wrong_type(model, "plugins", plugins, "a list", "plugins = []")
     elif wrong := [plugin for plugin in plugins if not isinstance(plugin, Plugin)]:

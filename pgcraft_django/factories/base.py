@@ -17,14 +17,14 @@ from django.db.models.signals import class_prepared
 from django.db.models.sql import Query
 from django.utils import timezone
 
-from pgcraft_django.api import API, Resource, as_apis, is_written, make_resource
+from pgcraft_django.api import API, Resource, declared_apis, is_written, make_resource
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
 from pgcraft_django.conditions import compiled, compiler_of, condition_sql
 from pgcraft_django.conf import get_config
 from pgcraft_django.errors import ConfigurationError
 from pgcraft_django.messages import error
 from pgcraft_django.naming import plain_text, quote_name, quote_value
-from pgcraft_django.plugins.base import Plugin, get_plugins, option
+from pgcraft_django.plugins.base import Plugin, get_plugins
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -221,7 +221,7 @@ def check_moment(when: object) -> None:
 
 def exposed_at(model: type[models.Model]) -> tuple[str, str]:
     """Return the schema of a model's functions in the API, and what their names begin with: as its first `API` says."""
-    api = next(iter(as_apis(option(model, "api", API()))), API())
+    api = next(iter(declared_apis(model)), API())
     return plain_text(api.schema or get_config().api_schema), plain_text(api.name or model._meta.db_table)
 
 
@@ -232,8 +232,9 @@ def lookups(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def readable_columns(model: type[models.Model], role: str) -> set[str]:
     """Return the columns that a request as `role` finds by the name of the model's table, as `as_role()` does."""
-    apis = as_apis(option(model, "api", API()))
-    resources = [make_resource(model, api, app_label=model._meta.app_label, table_schema="") for api in apis]
+    resources = [
+        make_resource(model, api, app_label=model._meta.app_label, table_schema="") for api in declared_apis(model)
+    ]
     named = [item for item in resources if item.name == model._meta.db_table and role in item.roles("select")]
     return {column for resource in named for column in resource.columns}
 

@@ -17,6 +17,7 @@ from django.utils.text import format_lazy
 from pgcraft_django.factories.base import PGCraftModel
 from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.messages import error, renamed
+from pgcraft_django.plugins.base import option
 
 _INTEGERS: dict[type["models.Field[Any, Any]"], type["models.Field[Any, Any]"]] = {
     models.AutoField: models.IntegerField,
@@ -149,9 +150,8 @@ def make_companion(
     """
     options = model._meta
     name = f"{model.__name__}{suffix}"
-    declared = getattr(model, "PGCraft", None)
     inner: dict[str, Any] = {"api": api}
-    if schema := getattr(declared, "schema", None):
+    if schema := option(model, "schema"):
         inner["schema"] = schema
     defaults = {
         "app_label": options.app_label,

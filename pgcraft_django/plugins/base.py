@@ -38,7 +38,11 @@ class Plugin:
 
 
 def option(model: type[models.Model], name: str, default: Any = None) -> Any:
-    """Return what the model's `class PGCraft` says."""
+    """Return what the model's `class PGCraft` says.
+
+    It is inherited as Python inherits attributes, just like `Meta`: a model without one has that of its abstract
+    parent, and a model with one extends it by naming it as a base (`class PGCraft(Parent.PGCraft)`).
+    """
     return getattr(getattr(model, "PGCraft", None), name, default)
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models.expressions import DatabaseDefault
 from django.db.models.functions import Now
 
-from pgcraft_django.api import API, as_apis, is_api
+from pgcraft_django.api import declared_api, declared_apis, is_api
 from pgcraft_django.columns import is_virtual
 from pgcraft_django.factories.append_only.objects import STAMPS, history_objects
 from pgcraft_django.factories.append_only.queries import HistoryManager
@@ -19,7 +19,6 @@ from pgcraft_django.factories.fixtures import LoadedModel
 from pgcraft_django.messages import error, renamed, source
 from pgcraft_django.naming import shorten
 from pgcraft_django.objects import DatabaseObject
-from pgcraft_django.plugins.base import option
 
 _Field = TypeVar("_Field", bound="models.Field[Any, Any]")
 
@@ -51,7 +50,8 @@ class AppendOnlyFactory(Factory):
             "ordering": [*keys, "version"],
             **titles(model, "version of {name}", "versions of {names}"),
         }
-        history = make_companion(model, "History", fields, meta=meta, api=_apis(model), base=HistoryModel)
+        api = declared_apis(model, "history_api")
+        history = make_companion(model, "History", fields, meta=meta, api=api, base=HistoryModel)
         model.pgcraft_history = history  # type: ignore[attr-defined]
         add_history(model, History(history))
 
@@ -82,7 +82,7 @@ class AppendOnlyFactory(Factory):
                     hint=f"Write {field.name} = …(db_persist=True)",
                     obj=model,
                 )
-        api = option(model, "history_api")
+        api = declared_api(model, "history_api")
         if not is_api(api):
             yield error(
                 "E062",
@@ -91,10 +91,6 @@ class AppendOnlyFactory(Factory):
                 hint='Write history_api = API(grants={"webuser": ["select"]})',
                 obj=model,
             )
-
-
-def _apis(model: type[models.Model]) -> list[API]:
-    return list(as_apis(option(model, "history_api")))
 
 
 def _last(field: _Field) -> _Field:

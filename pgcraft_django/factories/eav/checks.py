@@ -8,7 +8,7 @@ from django.core.exceptions import FieldError
 from django.db import models
 from django.db.models.expressions import RawSQL
 
-from pgcraft_django.api import API, as_apis, is_api
+from pgcraft_django.api import declared_api, is_api
 from pgcraft_django.factories.base import get_factory
 from pgcraft_django.factories.eav.document import DATA, is_column
 from pgcraft_django.factories.eav.indexes import attribute_indexes
@@ -34,11 +34,6 @@ def is_possible(model: type[models.Model]) -> bool:
     )
 
 
-def declared_apis(model: type[models.Model], name: str) -> list[API]:
-    """Return the APIs that an option of `class PGCraft` names."""
-    return list(as_apis(option(model, name)))
-
-
 def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     """Return what is wrong with the model's fields, constraints and indexes."""
     yield from _key(model)
@@ -54,7 +49,7 @@ def check_model(model: type[models.Model]) -> Iterator[CheckMessage]:
     for item in (*model._meta.constraints, *model._meta.indexes):
         yield from _constraint(model, item)
     for name in ("attribute_api", "extra_api"):
-        if not is_api(api := option(model, name)):
+        if not is_api(api := declared_api(model, name)):
             yield error(
                 "E087",
                 f"{name} in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or None.",

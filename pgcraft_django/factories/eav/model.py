@@ -9,12 +9,12 @@ from typing import Any, ClassVar
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import Resource, own_fields
+from pgcraft_django.api import Resource, declared_apis, own_fields
 from pgcraft_django.columns import AnyField
 from pgcraft_django.factories.base import Factory, PGCraftModel, Source
 from pgcraft_django.factories.companion import Derived, add_history, check_history, make_companion, plain_copy, titles
 from pgcraft_django.factories.eav.as_caller import caller_grants, caller_objects, columns_behind, has_policies
-from pgcraft_django.factories.eav.checks import check_model, declared_apis, is_possible
+from pgcraft_django.factories.eav.checks import check_model, is_possible
 from pgcraft_django.factories.eav.document import DATA, ENTITY, DocumentField, has_extra, is_column, stored, varies
 from pgcraft_django.factories.eav.extra import add_extra, extra_objects
 from pgcraft_django.factories.eav.objects import Parts, as_column, relation_objects, write_objects

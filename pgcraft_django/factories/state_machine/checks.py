@@ -7,7 +7,7 @@ from django.core.checks import CheckMessage
 from django.core.exceptions import FieldError
 from django.db import models
 
-from pgcraft_django.api import ALL, is_api
+from pgcraft_django.api import ALL, declared_api, is_api
 from pgcraft_django.columns import AnyField, column_name, is_virtual
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.conf import get_config
@@ -39,7 +39,7 @@ def check_machine(model: type[models.Model]) -> Iterator[CheckMessage]:
         yield from _states(model, field)
     yield from _guards(model)
     yield from _extras(model)
-    if not is_api(api := option(model, "transition_api")):
+    if not is_api(api := declared_api(model, "transition_api")):
         yield error(
             "E078",
             f"transition_api in class PGCraft is of type {type(api).__name__}; it must be an API, a list of them, or "

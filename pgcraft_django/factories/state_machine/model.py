@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django.core.checks import CheckMessage
 from django.db import models
 
-from pgcraft_django.api import as_apis
+from pgcraft_django.api import declared_apis
 from pgcraft_django.columns import column_name
 from pgcraft_django.factories.base import Factory, PGCraftModel, exposed_at
 from pgcraft_django.factories.companion import like_inherited, make_companion, plain_copy
@@ -15,7 +15,7 @@ from pgcraft_django.factories.state_machine.machine import extra_fields, get_mac
 from pgcraft_django.factories.state_machine.orm import StateMachineAccess
 from pgcraft_django.factories.state_machine.validating import validate_state
 from pgcraft_django.naming import is_identifier, shorten
-from pgcraft_django.plugins.base import ColumnGrant, option
+from pgcraft_django.plugins.base import ColumnGrant
 
 if TYPE_CHECKING:
     from pgcraft_django.objects import DatabaseObject
@@ -81,7 +81,7 @@ class StateMachineFactory(Factory):
                 "ordering": ["transition_id"],
                 "default_permissions": ["view"],
             },
-            api=list(as_apis(option(model, "transition_api"))),
+            api=declared_apis(model, "transition_api"),
             base=TransitionModel,
         )
 
