@@ -64,8 +64,9 @@ def test_it_is_said_which_role_a_user_gets(apps: Apps, settings: Settings, roles
     expect(check_logins(apps=apps), "E123", '"TOKEN_CLAIMS": ')
 
 
-def test_logins_are_not_exposed(apps: Apps) -> None:
-    logins(apps, pgcraft={"api": API(grants={"webuser": ["select"]})})
+@pytest.mark.parametrize("said", [{"api": API(grants={"webuser": ["select"]})}, {"schema": "auth"}])
+def test_logins_are_not_exposed_also_not_by_leaving_api_out(apps: Apps, said: dict[str, Any]) -> None:
+    logins(apps, pgcraft=said)
     expect(check_models(apps=apps), "E124", "api = None")
 
 

@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.checks import CheckMessage
 from django.db import models
 
+from pgcraft_django.api import declared_api
 from pgcraft_django.factories.base import Factory, PGCraftModel
 from pgcraft_django.factories.login.ending import LoginQuerySet, follow_users
 from pgcraft_django.factories.login.objects import login_objects
 from pgcraft_django.messages import error
 from pgcraft_django.objects import DatabaseObject
-from pgcraft_django.plugins.base import option
 
 
 def new_key() -> str:
@@ -35,7 +35,7 @@ class LoginFactory(Factory):
         return login_objects(model, schema)
 
     def check(self, model: type[models.Model]) -> Iterator[CheckMessage]:
-        if option(model, "api") is not None:
+        if declared_api(model) is not None:
             yield error(
                 "E124",
                 "Logins cannot be exposed: requests would tell of themselves whether they are valid.",
