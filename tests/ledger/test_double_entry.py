@@ -131,6 +131,18 @@ def test_nothing_that_a_session_does_lets_an_unequal_entry_pass(store: Store, at
     assert store.query("SELECT * FROM inventory") == []
 
 
+def test_what_is_noted_of_another_entry_lets_no_unequal_one_pass(store: Store) -> None:
+    @transaction.atomic(using=store.site.alias)
+    def attacked() -> None:
+        book(store, (ONE, 5, "debit", "A"))
+        store.query(f"UPDATE inventory_unbalanced SET entry_id = '{OTHER}'")
+        book(store, (ONE, 5, "credit", "A"))
+        book(store, (OTHER, 5, "debit", "A"))
+
+    with pytest.raises(DatabaseError, match=DIFFER):
+        attacked()
+
+
 def test_copy_is_judged_as_well(store: Store) -> None:
     lines = [f"{n}\t{ONE}\t2000-01-01Z\t5\tA\tx\t\\N\t{way}\n" for n, way in ((1, "debit"), (2, "credit"))]
 

@@ -97,7 +97,7 @@ class DoubleEntry(Plugin):
         }
         for body, on, event, definition, deferred in (
             ("unbalanced", table, "AFTER INSERT", "REFERENCING NEW TABLE AS new_rows\n    FOR EACH STATEMENT", False),
-            ("balanced", pending, "AFTER INSERT", "FOR EACH ROW", True),
+            ("balanced", pending, "AFTER INSERT OR UPDATE", "FOR EACH ROW", True),
         ):
             function = Function(
                 schema=schema,
