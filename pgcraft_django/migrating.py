@@ -101,7 +101,7 @@ def _holder(connection: BaseDatabaseWrapper) -> str:
     """Say whose lock it is. It may be that of a `migrate` that is gone, or of whoever likes to keep others waiting."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT a.pid, a.usename, pg_catalog.to_char(a.backend_start, 'YYYY-MM-DD HH24:MI:SS TZ')"
+            "SELECT a.pid, a.usename"  # which everybody may see
             " FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid"
             " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND a.datname = current_database()"
             " AND l.database = a.datid AND (l.classid::bigint << 32) + l.objid::bigint = %s",
@@ -109,8 +109,8 @@ def _holder(connection: BaseDatabaseWrapper) -> str:
         )
         if (found := cursor.fetchone()) is None:  # it has ended meanwhile
             return ""
-    pid, user, since = found
-    return f" It is session {pid} of {user}, there since {since}. If that is none: SELECT pg_terminate_backend({pid})"
+    pid, user = found
+    return f" It is session {pid} of {user}. If that is none: SELECT pg_terminate_backend({pid})"
 
 
 def _reaching(execute: Callable[..., Any]) -> Callable[..., Any]:
