@@ -392,7 +392,7 @@ def test_no_view_is_lost_with_what_a_package_takes_away(project: ManagedProject)
     written.write_text(OTHER_RELEASE)
     said = project.manage("migrate", status=1)
     assert gone in said
-    assert "keep only Drop, and move ('vendor', '0002_other') from dependencies to a list run_before." in said
+    assert "made before, and move ('vendor', '0002_other') from dependencies to a list run_before." in said
     assert "Traceback" not in said
     project.manage("makemigrations", "shop", "--name", "without")
     assert "vendor.0002_other takes" in project.manage("migrate", status=1)

@@ -138,9 +138,9 @@ def _refuse_to_lose_objects(state: ProjectState, migration: Migration, operation
                     use = "shows" if isinstance(item, View) else "needs"
                     raise MigrationError(
                         f"{migration} takes {what} away, which {item.describe()} {use}. Let the {item.kind} go first: "
-                        f"run makemigrations, and in the migration of {label} that it writes, keep only Drop, and move "
-                        f"({migration.app_label!r}, {migration.name!r}) from dependencies to a list run_before. Then "
-                        "run makemigrations again, which writes the rest."
+                        f"run makemigrations, and in the migration of {label} that it writes, keep Drop, and else what "
+                        f"can be made before, and move ({migration.app_label!r}, {migration.name!r}) from dependencies "
+                        "to a list run_before. Then run makemigrations again, which writes the rest."
                     )
 
 
