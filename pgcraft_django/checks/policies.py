@@ -16,7 +16,8 @@ from pgcraft_django.columns import is_indexed
 from pgcraft_django.conf import get_config, is_names
 from pgcraft_django.messages import error, listed, nearest, of_apps, source, warning
 from pgcraft_django.naming import is_identifier
-from pgcraft_django.objects import Function
+from pgcraft_django.objects import DatabaseObject, Function
+from pgcraft_django.objects import Policy as PolicyObject
 from pgcraft_django.objects.base import ObjectKey
 from pgcraft_django.policies.conditions import Rendered, render
 from pgcraft_django.policies.declaration import Policy, declared_policies, expand_commands, get_policies, policy_names
@@ -43,7 +44,7 @@ def _check(apps: Apps) -> Iterator[CheckMessage]:
     found = list(_each(apps))
     yield from found
     if all(item.level < ERROR for item in found):
-        yield from _functions(apps)
+        yield from _same_objects(apps)
 
 
 def _each(apps: Apps) -> Iterator[CheckMessage]:
@@ -134,17 +135,25 @@ def _names(model: type[models.Model], policies: Sequence[Policy]) -> Iterator[Ch
             yield error("E102", message, hint=f"Write name={source(f'{name}_2')} in one of them", obj=model)
 
 
-def _functions(apps: Apps) -> Iterator[CheckMessage]:
-    """Find policies of two tables whose functions would be the same one: table `a_b` and policy `c`, `a` and `b_c`."""
-    known: dict[ObjectKey, type[models.Model]] = {}
+def _same_objects(apps: Apps) -> Iterator[CheckMessage]:
+    """Find policies of two models that would be one, or have one function.
+
+    Two models may have one table; and a function's name is made of those of table and policy: `a_b` and `c`, `a` and
+    `b_c`.
+    """
+    known: dict[ObjectKey, tuple[type[models.Model], DatabaseObject]] = {}
     for model in possible_models(apps):
         for item in policy_objects(model, ()) if not model._meta.proxy else ():
-            other = known.setdefault(item.key, model) if isinstance(item, Function) else model
-            if other is not model:
+            if not isinstance(item, Function | PolicyObject):
+                continue
+            other, same = known.setdefault(item.key, (model, item))
+            if other is not model and same != item:
+                what = f"be one: {item.describe()}"
+                if isinstance(item, Function):
+                    what = f"have one function: its name, {item.key.name!r}, is made of those of table and policy"
                 yield error(
                     "E102",
-                    f"Policies of {other._meta.label} and {model._meta.label} would have one function: its name, "
-                    f"{item.key.name!r}, is made of those of table and policy.",
+                    f"Policies of {other._meta.label} and {model._meta.label} would {what}.",
                     hint="Write another name= in one of them",
                     obj=model,
                 )

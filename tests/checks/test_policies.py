@@ -200,6 +200,16 @@ def test_policies_are_given_once(apps: Apps) -> None:
     expect(messages(apps), "E106", "in one register(Group, policies=[…])")
 
 
+def test_no_policy_takes_the_place_of_another_models_on_the_same_table(apps: Apps) -> None:
+    """The last one was made, and let in who the other one kept out."""
+    register(plain(apps), api=CLOSED, policies=[OwnerPolicy("owner")], app_label="shop")
+    mirror = plain(apps, "Mirror", managed=False, db_table="library_group")
+    register(mirror, api=API(name="mirror", grants={}), policies=[PublicReadPolicy(name="owner")], app_label="shop")
+    found = [item for item in messages(apps) if item.level >= ERROR]
+    expect(found, "E102", "another name=")
+    assert "library.Group and library.Mirror would be one: policy owner of public.library_group" in found[0].msg
+
+
 def test_policies_are_given_where_the_table_is_exposed(apps: Apps) -> None:
     """One app's migrations may come before those of the other, and alone."""
     group = plain(apps)
