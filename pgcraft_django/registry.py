@@ -156,6 +156,20 @@ def model_resources(model: type[models.Model]) -> Iterator[Resource]:
             yield make_resource(model, api, app_label=registration.app_label, table_schema=table_schema(model))
 
 
+def resource_of_table(model: type[models.Model]) -> Resource | None:
+    """Return the resource that is found by the name of the model's table, as `as_role()` finds it, if there is one."""
+    concrete = model._meta.concrete_model or model
+    proxies = [other for other in _registrations if other._meta.concrete_model is concrete]
+    found = [
+        resource
+        for other in dict.fromkeys([concrete, *proxies])
+        for resource in model_resources(other)
+        if resource.name == concrete._meta.db_table and _is_possible(resource)
+    ]
+    main = get_config().api_schema
+    return min(found, key=lambda resource: (resource.schema != main, resource.schema), default=None)
+
+
 def table_schemas(apps: Apps = global_apps, using: str | None = None) -> tuple[str, ...]:
     """Return the schemas that hold tables, of all databases or of `using`, by their names, without the default one."""
     schemas = {

@@ -10,12 +10,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from django.apps import apps
 from django.core.signals import setting_changed
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connections, router, transaction
+from django.db.models import Model
 
 from pgcraft_django.attribution.acting import acting, acting_role
 from pgcraft_django.conf import get_config
@@ -23,7 +24,7 @@ from pgcraft_django.diagnosis import INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE, se
 from pgcraft_django.errors import ConfigurationError, RoleError
 from pgcraft_django.messages import listed, source
 from pgcraft_django.naming import quote_name, quote_names
-from pgcraft_django.registry import api_schemas, get_resources
+from pgcraft_django.registry import api_schemas, get_resources, resource_of_table
 
 NO_ROLE = 'There is no role for who is logged in: write "ROLES": ["anon", "webuser"] in PGCRAFT.'
 SETTINGS = ("role", "request.jwt.claims", "search_path")
@@ -82,7 +83,7 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
                 f"Django's database user may not switch to {role!r}. Let a DBA run: GRANT {quote_name(role)} TO {user}"
             ) from error
         try:
-            with acting(role, using), _grouping_by_all_columns(using):
+            with acting(role, using, partial(_readable, role)), _grouping_by_all_columns(using):
                 _check_reads(using)
                 yield
         except ProgrammingError as error:
@@ -93,6 +94,11 @@ def as_role(role: str, *, claims: Mapping[str, Any] | None = None, using: str = 
         # otherwise one around it goes on as before.
         if not connections[using].needs_rollback:
             _set(using, before)
+
+
+def _readable(role: str, model: type[Model]) -> set[str]:
+    resource = resource_of_table(model)
+    return set(resource.columns) if resource and role in resource.roles("select") else set()
 
 
 @contextmanager

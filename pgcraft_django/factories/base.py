@@ -17,7 +17,7 @@ from django.db.models.signals import class_prepared
 from django.db.models.sql import Query
 from django.utils import timezone
 
-from pgcraft_django.api import API, Resource, declared_apis, is_written, make_resource
+from pgcraft_django.api import API, Resource, declared_apis, is_written
 from pgcraft_django.columns import AnyField, column_name, column_type, column_types, postgresql
 from pgcraft_django.conditions import compiled, compiler_of, condition_sql
 from pgcraft_django.conf import get_config
@@ -228,15 +228,6 @@ def exposed_at(model: type[models.Model]) -> tuple[str, str]:
 def lookups(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of `filter()` that find the rows with `values`, by field: None finds NULL."""
     return dict((f"{name}__isnull", True) if value is None else (name, value) for name, value in values.items())
-
-
-def readable_columns(model: type[models.Model], role: str) -> set[str]:
-    """Return the columns that a request as `role` finds by the name of the model's table, as `as_role()` does."""
-    resources = [
-        make_resource(model, api, app_label=model._meta.app_label, table_schema="") for api in declared_apis(model)
-    ]
-    named = [item for item in resources if item.name == model._meta.db_table and role in item.roles("select")]
-    return {column for resource in named for column in resource.columns}
 
 
 def constant_default(field: "models.Field[Any, Any]") -> Any:

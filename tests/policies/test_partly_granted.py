@@ -11,6 +11,7 @@ from django.db import IntegrityError, ProgrammingError, connections, models, tra
 from django.utils import timezone
 
 import pgcraft_django
+from pgcraft_django import register
 from pgcraft_django.api import API
 from pgcraft_django.errors import IdempotencyConflict, RoleError, TransitionError
 from pgcraft_django.models import PGCraftAppendOnly, PGCraftEAV, PGCraftLedger, PGCraftStateMachine, Transition
@@ -34,10 +35,15 @@ def declare(apps: Apps) -> None:
             Balance(["account"], name="total", api=API(grants=READING)),
         ]
 
-    ledger = {"plugins": balances(), "idempotency": True, "api": API(grants=BOOKING)}
-    for name, policies in (("Open", []), ("Owned", [OwnerPolicy("owner")])):
+    for name, policies, api in (
+        ("Open", [], API(grants=BOOKING)),
+        ("Owned", [OwnerPolicy("owner")], API(grants=BOOKING)),
+        ("Registered", [OwnerPolicy("owner")], None),
+    ):
         fields = {"owner": text(db_index=True), "account": text()}
-        define(apps, name, name.lower(), PGCraftLedger, fields, policies=policies, **ledger)
+        options = {"plugins": balances(), "idempotency": True, "policies": policies}
+        ledger = define(apps, name, name.lower(), PGCraftLedger, fields, api=api, **options)
+    register(ledger, api=API(grants=BOOKING), app_label="shop")
     hidden = {"exclude": ["secret"]}
     define(
         apps,
@@ -57,6 +63,16 @@ def declare(apps: Apps) -> None:
         api=API(grants=BOOKING),
         history_api=API(grants=READING),
     )
+    deed = define(
+        apps,
+        "Deed",
+        "deeds",
+        PGCraftAppendOnly,
+        {"title": text(), "secret": text(default="s")},
+        api=None,
+        history_api=API(grants=READING),
+    )
+    register(deed, api=API(grants={"webuser": "all"}, **hidden), app_label="shop")
     define(
         apps,
         "Goods",
@@ -86,13 +102,24 @@ def declare(apps: Apps) -> None:
         transitions={"new": [Transition("done", guard=models.Q(paid=True)), "gone"]},
         transition_grants={"webuser": "all"},
     )
+    call = define(
+        apps,
+        "Call",
+        "calls",
+        PGCraftStateMachine,
+        {"state": text(default="new"), "paid": models.BooleanField(default=False)},
+        api=None,
+        transitions={"new": [Transition("done", guard=models.Q(paid=True)), "gone"]},
+        transition_grants={"webuser": "all"},
+    )
+    register(call, api=API(grants={"webuser": "all"}), app_label="shop")
 
 
 @pytest.fixture(scope="module")
 def made(django_db_blocker: Any) -> Iterator[Shop]:
     with django_db_blocker.unblock(), evolved(declare) as (world, site):
         found = Shop(world, site)
-        for name in ("Open", "Owned"):
+        for name in ("Open", "Owned", "Registered"):
             for owner in ("ann", "bob"):
                 found.rows(name).record(owner=owner, account="A", value=5, idempotency_key=owner)
         yield found
@@ -112,8 +139,9 @@ def test_balances_that_a_role_may_not_read_are_added_up(shop: Shop) -> None:
         assert [(row["owner"], row["balance"]) for row in rows.balances()] == [("ann", 5), ("bob", 5)]
 
 
-def test_balances_that_policies_hide_are_those_of_the_visible_entries(shop: Shop) -> None:
-    rows = shop.rows("Owned")
+@pytest.mark.parametrize("name", ["Owned", "Registered"])
+def test_balances_that_policies_hide_are_those_of_the_visible_entries(shop: Shop, name: str) -> None:
+    rows = shop.rows(name)
     with shop.request():
         assert (rows.balance(account="A"), rows.balance()) == (5, 5)
         assert list(rows.balances("account")) == [{"account": "A", "balance": 5}]
@@ -161,6 +189,14 @@ def test_the_past_has_the_columns_that_are_exposed(shop: Shop) -> None:
         pgcraft_django.as_role("anon", using=rows.db),
     ):
         then.values("title").get()
+
+
+def test_the_past_has_the_columns_that_register_exposes(shop: Shop) -> None:
+    rows = shop.rows("Deed")
+    rows.create(title="old")
+    with shop.request():
+        assert rows.values_list("title", flat=True).get() == "old"
+        assert rows.as_of(timezone.now()).values_list("title", flat=True).get() == "old"
 
 
 def test_a_deleted_row_is_restored_by_who_may_insert(shop: Shop) -> None:
@@ -223,6 +259,12 @@ def test_a_guard_on_a_hidden_column_is_left_to_the_transition(shop: Shop) -> Non
         ):
             visit.state_machine.transition("done")
     assert visit.state_machine.allowed() == ["gone"]
+
+
+def test_a_guard_on_a_column_that_register_exposes_counts(shop: Shop) -> None:
+    call = shop.rows("Call").create()
+    with shop.request():
+        assert call.state_machine.allowed() == ["gone"]
 
 
 def test_of_two_requests_that_update_an_attribute_none_is_lost(made: Shop, unblocked: None) -> None:

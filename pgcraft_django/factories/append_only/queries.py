@@ -8,10 +8,10 @@ from django.db import models
 from django.db.models.sql import Query
 from django.db.models.sql.datastructures import BaseTable
 
-from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.attribution.acting import readable_columns
 from pgcraft_django.columns import column_name
 from pgcraft_django.factories.append_only.objects import STAMPS
-from pgcraft_django.factories.base import Instance, check_moment, fields_to_insert, readable_columns
+from pgcraft_django.factories.base import Instance, check_moment, fields_to_insert
 from pgcraft_django.naming import quote_name, quote_names
 
 
@@ -28,19 +28,19 @@ class _FormerTable(BaseTable):
 
     def as_sql(self, compiler: Any, connection: Any) -> Any:
         quote = getattr(compiler, "quote_name", None) or compiler.quote_name_unless_alias  # before Django 6.1
-        rows, parameters = (self._deleted if self.when is None else self._valid)(acting_role(connection.alias))
+        rows, parameters = (self._deleted if self.when is None else self._valid)(connection.alias)
         return f"({rows}) {quote(self.table_alias)}", parameters
 
-    def _valid(self, role: str | None) -> tuple[str, list[Any]]:
-        table, history, columns = self._names(role)
+    def _valid(self, using: str) -> tuple[str, list[Any]]:
+        table, history, columns = self._names(using)
         return (
             f"SELECT {columns} FROM {table} WHERE valid_from <= %s"
             f" UNION ALL SELECT {columns} FROM {history} WHERE valid_from <= %s AND valid_to > %s",
             [self.when] * 3,
         )
 
-    def _deleted(self, role: str | None) -> tuple[str, list[Any]]:
-        table, history, columns = self._names(role)
+    def _deleted(self, using: str) -> tuple[str, list[Any]]:
+        table, history, columns = self._names(using)
         keys = [quote_name(field.column) for field in self.model._meta.pk_fields]
         is_same = " AND ".join(f"now.{key} = {history}.{key}" for key in keys)
         return (
@@ -50,14 +50,13 @@ class _FormerTable(BaseTable):
             [],
         )
 
-    def _names(self, role: str | None) -> tuple[str, str, str]:
+    def _names(self, using: str) -> tuple[str, str, str]:
         columns = [column_name(field) for field in self.model._meta.local_concrete_fields]
         former = self.model.history.model
-        if role is not None:
-            for relation in (self.model, former):
-                # A request finds what is exposed to it; where that is nothing, PostgreSQL tells it so.
-                exposed = readable_columns(relation, role)
-                columns = [column for column in columns if column in exposed or not exposed]
+        for relation in (self.model, former):
+            # A request finds what is exposed to it; where that is nothing, PostgreSQL tells it so.
+            if exposed := readable_columns(relation, using):
+                columns = [column for column in columns if column in exposed]
         return quote_name(self.table_name), quote_name(former._meta.db_table), quote_names(columns)
 
     def relabeled_clone(self, change_map: dict[str | None, str]) -> "_FormerTable":

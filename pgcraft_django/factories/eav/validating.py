@@ -8,8 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import router
 from django.utils.dateparse import parse_date, parse_datetime
 
-from pgcraft_django.attribution.acting import acting_role
-from pgcraft_django.factories.base import readable_columns
+from pgcraft_django.attribution.acting import readable_columns
 from pgcraft_django.factories.eav.document import EXTRA
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -26,8 +25,8 @@ def validate_extra(instance: Any, exclude: Any) -> None:
         raise ValidationError({EXTRA: "It is an object of names and values."})
     using = router.db_for_write(type(instance), instance=instance)
     defined = type(instance).pgcraft_extra
-    role = acting_role(using)
-    if role is not None and not readable_columns(defined, role) >= {"name", "type"}:
+    readable = readable_columns(defined, using)
+    if readable is not None and not readable >= {"name", "type"}:
         return  # the database says it, also to who may not read the definitions
     definitions = defined._base_manager.using(using)
     types = dict(definitions.filter(name__in=instance.extra).values_list("name", "type"))

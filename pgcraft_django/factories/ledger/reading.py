@@ -7,10 +7,10 @@ from asgiref.sync import sync_to_async
 from django.db import models, router
 from django.db.models import Window
 
-from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.attribution.acting import acting_role, readable_columns
 from pgcraft_django.columns import column_name
 from pgcraft_django.errors import RoleError
-from pgcraft_django.factories.base import Instance, check_moment, lookups, readable_columns
+from pgcraft_django.factories.base import Instance, check_moment, lookups
 from pgcraft_django.factories.ledger.rollups import RollingQuerySet
 from pgcraft_django.factories.ledger.shape import balances_of, total_field, value_field
 from pgcraft_django.factories.ledger.verifying import Difference, checkpoint, verify
@@ -112,15 +112,14 @@ class Reading(RollingQuerySet[Instance]):
     def _kept(self, names: frozenset[str]) -> Any:
         """Return the model whose rows are the balances of these dimensions, or None."""
         found: Any = balances_of(self.model).values()
-        if (role := acting_role(self.db)) is not None:  # a request reads what it may, and otherwise adds up the entries
+        if acting_role(self.db) is not None:  # a request reads what it may, and otherwise adds up the entries
             needed = {"balance", *names}
-            found = [item for item in found if needed <= _readable_names(item, role)]
+            found = [item for item in found if needed <= _readable_names(item, self.db)]
         return next((companion for companion in found if frozenset(companion.pgcraft_dimensions) == names), None)
 
     def _may_hide_balances(self) -> bool:
         """Tell whether policies may hide a balance from a request that sees entries of it."""
-        role = acting_role(self.db)
-        return role is not None and bool(option(self.model, "policies") and readable_columns(self.model, role))
+        return bool(option(self.model, "policies") and readable_columns(self.model, self.db))
 
     def _check_whole(self, method: str, using: str) -> None:
         """Raise `RoleError` in `as_role()`."""
@@ -133,6 +132,6 @@ class Reading(RollingQuerySet[Instance]):
         return bool(query.where or query.is_sliced or query.distinct or query.combinator or query.is_empty())
 
 
-def _readable_names(model: Any, role: str) -> set[str]:
-    columns = readable_columns(model, role)
+def _readable_names(model: Any, using: str) -> set[str]:
+    columns = readable_columns(model, using) or ()
     return {field.name for field in model._meta.local_concrete_fields if column_name(field) in columns}

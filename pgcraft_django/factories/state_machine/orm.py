@@ -7,12 +7,12 @@ from django.db import DatabaseError, IntegrityError, connections, models, router
 from django.db.models.expressions import DatabaseDefault
 from django.utils import timezone
 
-from pgcraft_django.attribution.acting import acting_role
+from pgcraft_django.attribution.acting import acting_role, readable_columns
 from pgcraft_django.columns import column_name
 from pgcraft_django.conditions import condition_sql
 from pgcraft_django.diagnosis import CONFLICT, INVALID_PARAMETER_VALUE, MISSING, server_message, sqlstate
 from pgcraft_django.errors import TransitionConflict, TransitionError
-from pgcraft_django.factories.base import exposed_at, readable_columns
+from pgcraft_django.factories.base import exposed_at
 from pgcraft_django.factories.state_machine.machine import Machine, get_machine
 from pgcraft_django.factories.state_machine.signature import Signature
 from pgcraft_django.naming import plain_text, quote_name, shorten
@@ -61,7 +61,7 @@ class InstanceMachine:
         machine = self.machine
         using = self.instance._state.db or router.db_for_read(machine.model, instance=self.instance)
         role = acting_role(using)
-        guards = {(state, way.to): way.guard for state, way in machine.ways() if self._is_asked(way.guard, role)}
+        guards = {(state, way.to): way.guard for state, way in machine.ways() if self._is_asked(way.guard, using)}
         met = [models.Case(models.When(guard, then=True), default=False) for guard in guards.values()]
         grants = machine.granted if role else {}
         rows = machine.model._base_manager.using(using).filter(**self._key())
@@ -73,11 +73,12 @@ class InstanceMachine:
         ways = [way.to for way in machine.transitions.get(state, ()) if (state, way.to) not in closed]
         return [to for to in ways if to in granted] if role else ways
 
-    def _is_asked(self, guard: "models.Q | None", role: str | None) -> bool:
-        if guard is None or role is None:
+    def _is_asked(self, guard: "models.Q | None", using: str) -> bool:
+        readable = readable_columns(self.machine.model, using)
+        if guard is None or readable is None:
             return guard is not None
         _, read = condition_sql(self.machine.model, guard)
-        return {column_name(field) for field in read} <= readable_columns(self.machine.model, role)
+        return {column_name(field) for field in read} <= readable
 
     def transition(self, to: str, *, reason: str | None = None, **extra: Any) -> Any:
         """Lead the row to the state `to`, if it still is in the state that the instance has.
