@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandError
 from django.core.management.commands import migrate
@@ -28,6 +28,9 @@ from django.db.migrations.state import ProjectState
 
 from pgcraft_django.diagnosis import DEADLOCK_DETECTED, LOCK_NOT_AVAILABLE, NOT_NULL_VIOLATION, server_message, sqlstate
 from pgcraft_django.errors import MigrationError, ServerError
+
+if TYPE_CHECKING:
+    from pgcraft_django.autodetector.diff import States
 
 LOCK_TIMEOUT = "300ms"
 PATIENCE = 120.0
@@ -134,6 +137,15 @@ def _reaching(execute: Callable[..., Any]) -> Callable[..., Any]:
 class CarefulMigrations(MigrationExecutor):
     """Applies each migration as soon as nobody has to wait for it for long."""
 
+    _made: "States | None" = None
+    """What the applied migrations have made; None until somebody asks. So a long way is walked only once."""
+    _undone: str | None = None
+    """The app of which this is true no longer, because a migration of it was taken back since."""
+
+    def migrate(self, *args: Any, **options: Any) -> ProjectState:
+        self._made = None  # others may have been at work since
+        return super().migrate(*args, **options)
+
     def apply_migration(
         self, state: ProjectState, migration: Migration, fake: bool = False, fake_initial: bool = False
     ) -> ProjectState:
@@ -143,11 +155,17 @@ class CarefulMigrations(MigrationExecutor):
             return apply(self._state_so_far() if again else state, aside, fake, fake_initial)
 
         aside = migration if fake else self._with_objects_aside(state, migration)
-        return self._careful(migration, attempt) if not fake else attempt(False)
+        state_after = self._careful(migration, attempt) if not fake else attempt(False)
+        if self._made is not None:
+            from pgcraft_django.autodetector.aside import objects_made_by
+
+            self._made = objects_made_by([migration], self._made)
+        return state_after
 
     def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
         unapply = super().unapply_migration
         aside = migration if fake else self._with_objects_aside(state, migration, backwards=True)
+        self._undone = migration.app_label
         try:
             # Backwards the state is not changed.
             return self._careful(migration, lambda again: unapply(state, aside, fake))
@@ -170,10 +188,12 @@ class CarefulMigrations(MigrationExecutor):
         alias, graph = self.connection.alias, self.loader.graph
         if self.connection.vendor != "postgresql" or not changes_columns(migration):
             return migration
-        applied = self.recorder.applied_migrations()
-        plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
-        done = (step for step in plan if _is_among(step, applied))
-        known = {label: items for label, items in objects_made_by(done).items() if router.allow_migrate(alias, label)}
+        if self._made is None or self._undone not in (None, migration.app_label):
+            self._undone = None
+            applied = self.recorder.applied_migrations()
+            plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
+            self._made = objects_made_by(step for step in plan if _is_among(step, applied))
+        known = {label: items for label, items in self._made.items() if router.allow_migrate(alias, label)}
         if backwards:  # what the app itself has, its own migrations have seen to
             known.pop(migration.app_label, None)
         changed = with_objects_aside(migration, state, known, backwards=backwards) if known else migration

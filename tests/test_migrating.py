@@ -2,17 +2,22 @@
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.commands import migrate
 from django.db import connections, transaction
+from django.db.migrations import Migration
 from psycopg import IsolationLevel
 from psycopg.errors import DatatypeMismatch
 
+from pgcraft_django.autodetector import aside
+from pgcraft_django.autodetector.aside import objects_made_by
+from pgcraft_django.autodetector.diff import States
 from pgcraft_django.migrating import ADVISORY_LOCK
 from tests.settings import database
 from tests.support.catalog import read_catalog
@@ -357,6 +362,52 @@ def test_a_package_changes_types_under_views_functions_and_policies_and_back(pro
         assert boss.execute(TYPES).fetchall() == [(table, "bigint") for table, _ in before]
         assert "No changes" in project.manage("makemigrations", "--check")
         assert seen() == [(1, "b")]
+
+
+def test_objects_over_a_packages_columns_are_known_as_they_are_on_the_way(project: ManagedProject) -> None:
+    """In one run, forwards and backwards, others make and drop some between two migrations of the package."""
+    package = use_package(project, PACKAGE, "", "register(Firm, api=API(name='n1'))")
+    exposing = project.folder / "shop" / "pgcraft.py"
+    kinds = {2: "CharField(max_length=50, null=True)", 3: "TextField(null=True)"}
+    for number, kind in kinds.items():
+        before = [
+            (label, path.stem)
+            for label in ("vendor", "shop")
+            for path in (project.folder / label / "migrations").glob(f"{number - 1:04d}*.py")
+        ]
+        (package / "migrations" / f"{number:04d}_kind.py").write_text(
+            "from django.db import migrations, models\n\n"
+            "class Migration(migrations.Migration):\n"
+            f"    dependencies = {before}\n"
+            f"    operations = [migrations.AlterField('firm', 'name', models.{kind})]\n"
+        )
+        (package / "models.py").write_text(PACKAGE.replace("TextField(null=True)", kind))
+        exposing.write_text(exposing.read_text().replace(f"name='n{number - 1}'", f"name='n{number}'"))
+        project.manage("makemigrations", "shop", "--verbosity", "0")
+    for target in ((), ("vendor", "zero"), ()):
+        assert "vendor.0003_kind... OK" in project.manage("migrate", *target)
+    assert "No changes" in project.manage("makemigrations", "--check")
+
+
+def test_what_migrations_have_made_is_worked_out_once_on_the_way(
+    unblocked: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not for each migration anew, from the first one on."""
+    walked: list[Migration] = []
+
+    def watched(migrations: Iterable[Migration], *before: States) -> States:
+        walked.extend(listed := list(migrations))
+        return objects_made_by(listed, *before)
+
+    monkeypatch.setattr(aside, "objects_made_by", watched)
+    with temporary_database() as alias:
+        executor = migrate.MigrationExecutor(connections[alias])
+        there = executor.loader.graph.leaf_nodes("auth")
+        for targets in (there, [("auth", None)]):
+            walked.clear()
+            executor.migrate(targets)
+            executor.loader.build_graph()
+            assert len(walked) == len(set(walked)) > 5
 
 
 OTHER_RELEASE = """

@@ -59,9 +59,13 @@ def _takes_away(operation: Operation) -> bool:
     return type(operation) in (RemoveField, DeleteModel, RenameModel, AlterModelTable)
 
 
-def objects_made_by(migrations: Iterable[Migration]) -> States:
-    """Return what is recorded after `migrations`, in their order, without working out anything else of their state."""
+def objects_made_by(migrations: Iterable[Migration], before: States | None = None) -> States:
+    """Return what is recorded after `migrations`, in their order, without working out anything else of their state.
+
+    `before`, what there was already, is changed.
+    """
     state = ProjectState()
+    recorded(state).update(before or {})
     for migration in migrations:
         for operation in migration.operations:
             _record(state, migration.app_label, operation)
