@@ -1,11 +1,12 @@
 """Fields of a ledger that are called like what its queries add."""
 
 import datetime
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -15,7 +16,10 @@ from tests.ledger.stock import declare
 from tests.support.databases import run_without_triggers
 from tests.support.world import World, new_site
 
-NAMES = ["period", "balance", "change", "changes", "entries", "total", "whole", "kept", "expected", "group_0"]
+NAMES = [
+    *("period", "balance", "change", "changes", "entries", "total", "whole", "kept", "expected", "group_0"),
+    *("there", "sum", "min", "max"),
+]
 OF_ROLLUPS = {"period", "change", "entries"}
 ADDED = {
     "rollup": OF_ROLLUPS,
@@ -27,9 +31,13 @@ ADDED = {
 
 
 def _declare(apps: Any) -> None:
-    for name, plugins in (("Inventory", [Balance(["period", "kept", "expected"])]), ("Unkept", [])):
+    for name, plugins in (
+        ("Inventory", [Balance(["period", "kept", "expected"]), Balance(["sum", "min"], name="total")]),
+        ("Unkept", []),
+    ):
         fields = {field: models.TextField(null=True) for field in NAMES}
-        declare(apps, name=name, table=name.lower(), fields=fields, plugins=plugins)
+        options = {"idempotency": True, "record_grants": ["webuser"]}
+        declare(apps, name=name, table=name.lower(), fields=fields, plugins=plugins, **options)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +114,12 @@ def test_balances_of_any_name_are_verified(store: Store) -> None:
         assert (difference.group, difference.kept, difference.expected) == (group, 3, 2)
     run_without_triggers(store.site.alias, "DELETE FROM inventory WHERE period = 'r'")
     run_without_triggers(store.site.alias, "DELETE FROM inventory_balance WHERE period = 'r'")
+
+
+def test_a_request_is_repeated_whatever_the_fields_are_called(store: Store) -> None:
+    legs = [{"warehouse": "B", "value": value, **dict.fromkeys(NAMES, "r")} for value in (1, 2)]
+    call = "SELECT id FROM api.inventory_record_legs(%s, 'a key')"
+    with transaction.atomic(using=store.site.alias):
+        booked = store.site.query(call, [json.dumps(legs)])
+        assert (len(booked), store.site.query(call, [json.dumps(legs)])) == (2, booked)
+        transaction.set_rollback(True, using=store.site.alias)

@@ -18,7 +18,7 @@ BEGIN
     SELECT {opening}, {dimensions}, sum({amount})
     FROM new_rows
     GROUP BY {dimensions}
-    ORDER BY {dimensions}
+    ORDER BY {in_order}
     ON CONFLICT ({dimensions}) DO UPDATE SET
         "id" = least(kept."id", pg_catalog.abs(excluded."id")),
         "balance" = {sum};

@@ -52,6 +52,8 @@ class _Objects:
         return {
             "balance": quote_name(self.schema, self.kept),
             "dimensions": dimensions,
+            # With its table, since "sum" alone would also be what is selected.
+            "in_order": ", ".join(f"new_rows.{quote_name(column)}" for column in self.columns),
             "amount": amount,
             "opening": 'min("id")',
             "opening_of_one": '"id"',

@@ -4,7 +4,7 @@ IF {restoring} THEN
     SELECT {opening}, {dimensions}, sum({amount})
     FROM new_rows
     GROUP BY {dimensions}
-    ORDER BY {dimensions}
+    ORDER BY {in_order}
     ON CONFLICT ({dimensions}) DO UPDATE SET
         "id" = CASE WHEN {sum_of} < {minimum} THEN -1 ELSE 1 END
             * least(pg_catalog.abs(kept."id"), pg_catalog.abs(excluded."id")),

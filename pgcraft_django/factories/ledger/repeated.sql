@@ -1,4 +1,5 @@
 -- Each leg has been found among those that were there before; there must be as many, of each.
+#variable_conflict use_variable
 DECLARE
     kept uuid := (SELECT known."entry_id" FROM {keys} AS known WHERE known."idempotency_key" = $1);
     there bigint;

@@ -59,7 +59,7 @@ def _filled_sql(booked: str, period: str, dimensions: Sequence[str]) -> str:
         SELECT period, {names}sum(change), max(entries), sum(sum(change)) OVER ({within}ORDER BY period)
         FROM filled
         GROUP BY {names}period
-        ORDER BY {", ".join(["period", *map(quote_name, dimensions)])}
+        ORDER BY {", ".join(f"filled.{quote_name(name)}" for name in ("period", *dimensions))}
     """
 
 
