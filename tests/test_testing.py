@@ -195,6 +195,7 @@ def odd_role(settings: Any) -> Iterator[None]:
     name = f"odd_{secrets.token_hex(4)}"
     settings.PGCRAFT = {**settings.PGCRAFT, "AUTHENTICATOR_ROLE": name}
     run_sql(f"CREATE ROLE {name}")
+    run_sql(f"GRANT anon TO {name} WITH ADMIN OPTION")
     run_sql(f"ALTER ROLE {name} SET pgrst.db_schemas = 'api, press'")
     yield
     run_sql(f"DROP ROLE {name}")

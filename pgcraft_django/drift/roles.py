@@ -11,6 +11,9 @@ from pgcraft_django.naming import quote_name
 
 ATTRIBUTES = ("LOGIN", "SUPERUSER", "BYPASSRLS", "CREATEROLE", "CREATEDB", "REPLICATION")
 
+KINDS = ("role", "role setting", "membership", "membership option", "privilege")
+"""What is of the server, and not what migrations make."""
+
 # Settings of a role, or of everybody here, that change what its requests see or are. Others, such as time-outs, are the
 # DBA's business, and so is the search path of a database, which Django may have no other way to get.
 STEERING = ("search_path", "role", "row_security", "session_replication_role")

@@ -3,6 +3,7 @@
 from django.db import DEFAULT_DB_ALIAS, connections
 
 from pgcraft_django.drift.detecting import find_drift
+from pgcraft_django.drift.roles import KINDS as OF_ROLES
 
 
 def assert_no_drift(*, using: str = DEFAULT_DB_ALIAS) -> None:
@@ -19,7 +20,7 @@ def assert_no_drift(*, using: str = DEFAULT_DB_ALIAS) -> None:
             "assert_no_drift() cannot run inside a transaction. Use TransactionTestCase instead of TestCase, or mark "
             "the test with @pytest.mark.django_db(transaction=True)."
         )
-    found = [item for item in find_drift(connection) if item.kind not in ("role", "role setting", "membership")]
+    found = [item for item in find_drift(connection) if item.kind not in OF_ROLES]
     if found:  # no `assert`, which `python -O` leaves out
         lines = ["The database differs from its migrations:", *(item.describe() for item in found)]
         raise AssertionError("\n".join(lines))
