@@ -350,6 +350,29 @@ def test_a_row_that_somebody_takes_out_of_what_is_deleted_stays(place: Shop) -> 
     assert set(place.rows().values_list("id", "stock")) == {(1, 5), (3, 1)}
 
 
+def test_those_who_change_the_same_rows_in_transactions_lock_them_in_one_order(shop: Shop) -> None:
+    first, second = (shop.rows().create(sku=sku).pk for sku in ("a", "b"))
+    reverse_rows(shop.site.alias, "products_entity")
+    [[database]] = shop.query("SELECT current_database()")
+    lock = "SELECT FROM private.products WHERE id = %s FOR UPDATE NOWAIT"
+
+    def change() -> int:
+        try:
+            with transaction.atomic(using=shop.site.alias):
+                changed: int = shop.rows().update(stock=5)
+                return changed
+        finally:
+            connections[shop.site.alias].close()
+
+    with administrator(str(database)) as others, ThreadPoolExecutor(1) as pool:
+        with others.transaction():
+            others.execute(lock, [first])
+            changed = pool.submit(change)
+            wait_until_blocked(changed, str(database))
+            others.execute(lock, [second])
+        assert changed.result(30) == 2
+
+
 def test_raw_updates_that_would_undo_another_are_refused(shop: Shop) -> None:
     key = shop.rows().create(sku="a").pk
 

@@ -35,9 +35,10 @@ class EAVQuerySet(models.QuerySet[Instance]):
         return super()._check_bulk_create_options(ignore_conflicts, update_conflicts, *args)  # type: ignore[misc]
 
     def update(self, **values: Any) -> int:
-        return self._write(lambda: super(EAVQuerySet, self).update(**values))  # type: ignore[no-any-return]
+        # In one order, so that of two who change the same rows, neither waits for the other's.
+        return self._write(lambda: super(EAVQuerySet, self).update(**values), "pk")  # type: ignore[no-any-return]
 
-    def _update(self, values: Any, *args: Any) -> Any:
+    def _update(self, values: Any, *args: Any) -> Any:  # for save(): of one row
         return self._write(lambda: super(EAVQuerySet, self)._update(values, *args))  # type: ignore[misc]
 
     def _raw_delete(self, using: Any) -> Any:
@@ -45,7 +46,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
         # takes the right to update, which a request need not have.
         with transaction.atomic(using=self.db, savepoint=False):
             if acting_role(self.db) is None:
-                self._lock()
+                self._lock("pk")
             return super()._raw_delete(using)
 
     def update_or_create(self, *args: Any, **values: Any) -> tuple[Instance, bool]:
@@ -54,7 +55,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
             rows = _WithoutLocks(self.model, self.query, self.db, self._hints)  # type: ignore[attr-defined]
         return super(EAVQuerySet, rows).update_or_create(*args, **values)
 
-    def _write(self, write: Callable[[], Any]) -> Any:
+    def _write(self, write: Callable[[], Any], *order: str) -> Any:
         if self._cannot_lock():
             return self._repeat(write)
         if not connections[self.db].in_atomic_block:
@@ -64,7 +65,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
                 if sqlstate(error) != SERIALIZATION_FAILURE:
                     raise
         with transaction.atomic(using=self.db, savepoint=False):
-            self._lock()
+            self._lock(*order)
             return write()
 
     def _cannot_lock(self) -> bool:
@@ -82,14 +83,14 @@ class EAVQuerySet(models.QuerySet[Instance]):
                     raise
         return write()
 
-    def _lock(self) -> None:
+    def _lock(self, *order: str) -> None:
         query = self.query
         if query.is_sliced or query.combinator:
             return  # update() refuses that
-        rows: Any = models.QuerySet(self.model, query.chain(), self.db).order_by()
+        rows: Any = models.QuerySet(self.model, query.chain(), self.db)
         if query.group_by is not None or query.distinct:
-            rows = models.QuerySet(self.model, using=self.db).filter(pk__in=rows.values("pk"))
-        rows = rows.select_for_update(of=("self",), no_key=True).values_list("pk")
+            rows = models.QuerySet(self.model, using=self.db).filter(pk__in=rows.order_by().values("pk"))
+        rows = rows.order_by(*order).select_for_update(of=("self",), no_key=True).values_list("pk")
         try:
             sql, parameters = rows.query.get_compiler(self.db).as_sql()
         except EmptyResultSet:  # such as pk__in=[]
