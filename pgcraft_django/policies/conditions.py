@@ -161,6 +161,11 @@ def _prepared_child(model: type[models.Model], child: Any, reach: Reach | None) 
     if not isinstance(child, tuple):
         return child
     path, value = child
+    if isinstance(value, Claim) and path.endswith(f"{LOOKUP_SEP}in"):
+        raise FieldError(
+            f"{path} has a claim in the place of a list. A claim is one value, also if it is a JSON array, which SQL "
+            "takes apart: … = ANY (ARRAY(SELECT jsonb_array_elements_text(…)))."
+        )
     way, onward, target = _followed(model, path)
     if reach is not None and way is not None:
         return reach(*way, models.Q((onward, _free(path, value))))

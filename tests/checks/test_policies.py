@@ -128,7 +128,10 @@ def test_a_subquery_is_refused(apps: Apps, using: Any) -> None:
     assert (found.id, "it has a subquery" in found.msg) == ("pgcraft_django.E105", True)
 
 
-UNFIT = {"name__isnull": Claim("sub")}, {"id__gt": [Claim("sub")]}, {"made__gt": [Claim("sub")]}
+UNFIT = (
+    *({"name__isnull": Claim("sub")}, {"id__gt": [Claim("sub")]}, {"made__gt": [Claim("sub")]}),
+    {"name__in": Claim("names")},
+)
 
 
 @pytest.mark.parametrize(
