@@ -13,7 +13,7 @@ from django.core.management.commands import migrate
 from django.db import connections, transaction
 from django.db.migrations import Migration
 from psycopg import IsolationLevel
-from psycopg.errors import DatatypeMismatch
+from psycopg.errors import DatatypeMismatch, InsufficientPrivilege
 
 from pgcraft_django.autodetector import aside
 from pgcraft_django.autodetector.aside import objects_made_by
@@ -494,6 +494,26 @@ def test_no_policy_stays_on_a_table_that_a_package_renames(project: ManagedProje
     written.write_text(OTHER_RELEASE.replace('        migrations.RemoveField("firm", "name"),\n', ""))
     said = project.manage("migrate", status=1)
     assert "takes vendor_firm away, which policy public_read of public.vendor_firm needs" in said
+
+
+def test_no_row_is_seen_while_a_policy_makes_way_for_the_migration_of_another_app(project: ManagedProject) -> None:
+    """It may fail, and the policy that comes back after it does not."""
+    hiding = "PublicReadPolicy(), Policy('x', using=Q(name='x'), permissive=False)"
+    exposing = f"register(Firm, api=API(columns=['id'], grants={{'anon': ['select']}}), policies=[{hiding}])"
+    package = use_package(project, PACKAGE, "", exposing)
+    project.manage("migrate")
+    (package / "models.py").write_text(PACKAGE.replace("TextField(", "CharField(max_length=3, unique=True, "))
+    project.manage("makemigrations", "vendor", "shop")
+    with administrator(project.database) as boss, administrator(project.database) as anon:
+        boss.execute("INSERT INTO vendor_firm (name) VALUES ('x'), ('same'), ('same')")
+        anon.execute("SET ROLE anon")
+        assert "could not create unique index" in project.manage("migrate", status=1)
+        with pytest.raises(InsufficientPrivilege):
+            anon.execute("SELECT * FROM api.vendor_firm")
+        boss.execute("DELETE FROM vendor_firm WHERE id = 3")
+        project.manage("migrate")
+        assert anon.execute("SELECT id FROM api.vendor_firm").fetchall() == [(1,)]
+    assert "No changes" in project.manage("makemigrations", "--check")
 
 
 def test_a_column_that_a_package_has_removed_before_it_is_shown_is_told_with_what_to_write(

@@ -7,12 +7,12 @@ is created with everything that was declared for it.
 Order never depends on chance: files must be identical from run to run.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pgcraft_django.naming import DEFAULT_SCHEMA
-from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, TablePlacement
+from pgcraft_django.objects import DatabaseObject, ObjectKey, Partitioning, Policy, TableGrant, TablePlacement
 from pgcraft_django.recorded import ObjectMap
 
 States = Mapping[str, ObjectMap]
@@ -91,12 +91,13 @@ def _shared_key(change: Change) -> tuple[int, ObjectKey, str]:
     return _rank(change.value.key), change.value.key, change.app_label
 
 
-def make_plan(recorded: States, declared: States, disturbance: Disturbance) -> Plan:
-    """Return the steps from `recorded` to `declared`."""
+def make_plan(recorded: States, declared: States, disturbance: Disturbance, altering: Set[str] = frozenset()) -> Plan:
+    """Return the steps from `recorded` to `declared`. `altering` are the apps with operations of Django's own."""
     plan = Plan()
     if recorded == declared and disturbance == Disturbance():
         return plan  # nothing has changed, which is what most runs find
     doomed = _doomed(recorded, declared, disturbance)
+    doomed |= set(_bare(recorded, doomed, altering))
     departures = _plan_recorded(plan, recorded, declared, disturbance, doomed)
     kept = {Ref(app_label, key) for app_label, objects in recorded.items() for key in objects} - doomed
     for app_label, key, new in _sorted_objects(declared):
@@ -185,6 +186,23 @@ def _doomed(recorded: States, declared: States, disturbance: Disturbance) -> set
                 doomed.add(ref)
                 queue.append(ref)
     return doomed
+
+
+def _bare(recorded: States, doomed: Set[Ref], altering: Set[str]) -> Iterator[Ref]:
+    """Yield the grants on tables that are without a restrictive policy while migrations of another app run.
+
+    The other policies would let through what it keeps back, and for good, if one of these migrations fails.
+    """
+    gone = [(ref.app_label, recorded[ref.app_label][ref.key]) for ref in doomed]
+    tables = {
+        (item.schema, item.table)
+        for app_label, item in gone
+        if isinstance(item, Policy) and not item.permissive and altering - {app_label}
+    }
+    for app_label, objects in recorded.items():
+        for key, item in objects.items():
+            if isinstance(item, TableGrant) and (item.schema, item.table) in tables:
+                yield Ref(app_label, key)
 
 
 def _partitioned(states: States) -> set[str]:

@@ -69,8 +69,9 @@ class Placer:
     def place(self) -> None:
         """Put our operations before and after those of each app."""
         self._keep_partitioned_in_place()
-        plan = make_plan(self.recorded, self.declared, self._disturbance())
         django = {label: list(operations) for label, operations in self.generated.items()}
+        altering = {label for label, operations in django.items() if operations}
+        plan = make_plan(self.recorded, self.declared, self._disturbance(), altering)
         departures, arrivals = list(_moves(plan.moves_before)), list(_moves(plan.moves_after))
         made_whole, partitioned = list(_batches(plan.made_whole)), list(_batches(plan.partitioned))
         # Another table takes the place of the one that others hold on to, as if it moved.
