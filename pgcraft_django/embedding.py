@@ -112,10 +112,7 @@ def _steps(resources: Sequence[Resource]) -> Iterator[_Step]:
 def _steps_between(
     source: Resource, links: Sequence[Resource], target: Resource, field: "models.ManyToManyField[Any, Any]"
 ) -> Iterator[_Step]:
-    """Yield the way along `field` through that one of `links` that is open to most roles, if one exposes what it takes.
-
-    Of links that are open to as many, it is the first one.
-    """
+    """Yield the way along `field` through the first of `links` that exposes what it takes and that somebody may go."""
     ways = [
         _Step(
             source=source,
@@ -137,7 +134,7 @@ def _steps_between(
         and {way.link_source, way.link_target} <= set(way.link.columns)
     ]
     if exposed:
-        yield max(exposed, key=lambda way: len(way.roles))
+        yield next((way for way in exposed if way.roles), exposed[0])
 
 
 def _reversed(step: _Step, field_name: str) -> _Step:
