@@ -1,5 +1,6 @@
 """Booking entries: one statement each, all or nothing."""
 
+import datetime
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.utils import timezone
 from django.utils.hashable import make_hashable
 
 from pgcraft_django.attribution.acting import acting_role
@@ -25,11 +27,13 @@ from pgcraft_django.factories.ledger.shape import (
     is_computed,
     is_double_entry,
     is_idempotent,
+    partition_interval,
     written_fields,
 )
 from pgcraft_django.naming import quote_name
 from pgcraft_django.plugins.base import option
 
+A_DAY = datetime.timedelta(days=1)
 _GROUPS = (
     "reconcile() takes groups of the same dimensions, each once and with its balance, such as "
     '[{"warehouse": "A", "balance": 40}].'
@@ -236,7 +240,8 @@ class LedgerQuerySet(Reading[Instance]):
             raise
 
     def _booked(self, entry: uuid.UUID, key: str, instances: Sequence[Any]) -> list[Any]:
-        rows = list(self._rows.filter(entry_id=entry).order_by("id")) or list(_with_key(self._rows, key).order_by("id"))
+        rows = list(_about(timezone.now(), self._rows.filter(entry_id=entry)).order_by("id"))
+        rows = rows or list(_with_key(self._rows, key).order_by("id"))  # also where the clock here is wrong
         if not rows and option(self.model, "policies"):
             _check_hidden(key, self._writing)
         if any(row.entry_id == entry for row in rows) or not rows:
@@ -297,9 +302,16 @@ def repeated_row(instance: Any, using: str, fields: Iterable[Any]) -> tuple[Any,
 def _with_key(rows: Any, key: str) -> Any:
     """Return those of `rows` that have the key. Entries have no index of keys: the table beside them has it."""
     if acting_role(rows.db) is None:  # to a request that table is closed
-        keys = rows.model.pgcraft_keys._base_manager.using(rows.db)
-        rows = rows.filter(entry_id__in=keys.filter(pk=key).values("entry_id"))
+        keys = rows.model.pgcraft_keys._base_manager.using(rows.db).filter(pk=key)
+        rows = rows.filter(entry_id__in=keys.values("entry_id"))
+        if partition_interval(rows.model) and (when := keys.values_list("created_at", flat=True).first()):
+            rows = _about(when, rows)
     return rows.filter(**{KEY: key})
+
+
+def _about(when: datetime.datetime, rows: Any) -> Any:
+    """Return those of `rows` that are of about this time: PostgreSQL makes no plan for partitions of another one."""
+    return rows.filter(created_at__range=(when - A_DAY, when + A_DAY)) if partition_interval(rows.model) else rows
 
 
 def _check_hidden(key: str, using: str) -> None:
