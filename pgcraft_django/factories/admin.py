@@ -1,6 +1,6 @@
 """What the admin classes of the factories share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from django.contrib import admin
@@ -60,13 +60,16 @@ class FactoryAdmin(Base):
         page = flatten_fieldsets(self.get_fieldsets(request, obj))
         return {field.name for field in self.opts.concrete_fields if field.name not in page}
 
-    def _shown(self, field: Any, value: Any) -> str:
-        """Return how a value of the field is shown, which may be one of old: as in the lists of the admin."""
+    def _shown(self, field: Any, value: Any, names: Mapping[Any, str] | None = None) -> str:
+        """Return how a value of the field is shown, which may be one of old: as in the lists of the admin.
+
+        `names` are those of what a foreign key refers to, where many were asked for at once.
+        """
         empty = str(self.get_empty_value_display())
         if value is None:
             return empty
         if field.is_relation:
-            return named(field, [value]).get(value, str(value))
+            return (named(field, [value]) if names is None else names).get(value, str(value))
         if field.flatchoices and not isinstance(value, list):
             return str(dict(field.flatchoices).get(value, value))
         return str(display_for_field(value, field, empty, avoid_link=True))

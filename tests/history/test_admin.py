@@ -120,6 +120,8 @@ def test_a_deleted_row_is_found_and_restored(root: Client, document: Document) -
     restore(root, document, 2, confirmed="yes")
     assert Document.objects.get(pk=key).title == "Second"
     assert "Nothing is deleted." in text(root, url("deleted"))
+    Document.objects.filter(pk=key).delete()
+    assert text(root, url("deleted")).count(url("versions", key)) == 1
 
 
 def test_what_a_deleted_row_was_is_shown_before_it_is_restored(root: Client, document: Document) -> None:
@@ -136,6 +138,34 @@ def test_what_was_deleted_last_comes_first(root: Client) -> None:
         Document.objects.filter(pk=keys[place]).delete()
     pages = [text(root, url("deleted"), p=number) for number in "12"]
     assert [re.findall(r'versions/">(.)</a>', page) for page in pages] == [["b", "d", "a"], ["c"]]
+
+
+def test_a_page_of_deleted_rows_is_found_without_going_through_the_history(root: Client) -> None:
+    for title in "ab":
+        Document.objects.create(title=title).delete()
+    with CaptureQueriesContext(connection) as queries:
+        text(root, url("deleted"))
+    [page] = [query["sql"] for query in queries if "NOT EXISTS" in query["sql"] and "LIMIT" in query["sql"]]
+    with connection.cursor() as cursor:
+        for way in ("seqscan", "bitmapscan", "sort"):  # of two rows they are the shorter ones
+            cursor.execute(f"SET LOCAL enable_{way} = off")
+        cursor.execute(f"EXPLAIN {page}")
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert "Index Scan Backward using documents_h_valid" in plan
+
+
+def test_names_of_what_versions_refer_to_are_asked_for_together(
+    root: Client, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DocumentAdmin, "list_per_page", 50)
+    counts = []
+    for _ in range(3):
+        for title in "abc":
+            Document.objects.filter(pk=document.pk).update(parent=Document.objects.create(title=title))
+        with CaptureQueriesContext(connection) as queries:
+            text(root, url("versions", document.pk))
+        counts.append(len(queries))
+    assert counts == counts[:1] * 3
 
 
 def test_a_hidden_row_stays_hidden_when_it_is_deleted(root: Client, document: Document) -> None:

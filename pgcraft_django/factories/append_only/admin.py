@@ -8,7 +8,8 @@ from django.contrib.admin.utils import quote, unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import IntegrityError, connections, router, transaction
-from django.db.models import OuterRef, Subquery
+from django.db.models.expressions import Col
+from django.db.models.lookups import Exact
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import path
@@ -16,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pgcraft_django.attribution.context import history_context
-from pgcraft_django.factories.admin import FactoryAdmin, refusal, shortened
+from pgcraft_django.factories.admin import FactoryAdmin, named, refusal, shortened
 from pgcraft_django.factories.append_only.queries import former_rows
 
 NOW = "now"
@@ -110,14 +111,23 @@ class AppendOnlyAdmin(FactoryAdmin):
 
     def _lines(self, versions: Iterable[Any], hidden: set[str]) -> list[dict[str, Any]]:
         """Return what is shown of versions that follow each other, newest first."""
-        lines, following = [], None
+        found, following = [], None
         for version in versions:
-            lines.append(self._line(version, following, hidden))
+            found.append((version, version.diff(following) if version.operation == "update" else {}))
             following = version
-        return lines
+        names = self._names([changes for _, changes in found], hidden)
+        return [self._line(version, self._differences(changes, hidden, names)) for version, changes in found]
 
-    def _line(self, version: Any, following: Any, hidden: set[str]) -> dict[str, Any]:
-        changes = self._differences(version.diff(following), hidden) if version.operation == "update" else []
+    def _names(self, found: Iterable[Mapping[str, tuple[Any, Any]]], hidden: set[str]) -> dict[str, dict[Any, str]]:
+        """Return foreign key -> value -> name of what it refers to, of all that differs at once."""
+        values: dict[str, set[Any]] = {}
+        for changes in found:
+            for name, pair in changes.items():
+                if name not in hidden and self.opts.get_field(name).is_relation:
+                    values.setdefault(name, set()).update(pair)
+        return {name: named(self.opts.get_field(name), keys - {None}) for name, keys in values.items()}
+
+    def _line(self, version: Any, changes: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
         return {
             "version": version,
             "changes": [(label, shortened(before, 60), shortened(after, 60)) for label, before, after in changes],
@@ -127,13 +137,20 @@ class AppendOnlyAdmin(FactoryAdmin):
     def _key(self, version: Any) -> Any:
         return getattr(version, self.opts.pk.attname)
 
-    def _differences(self, values: Mapping[str, tuple[Any, Any]], hidden: set[str]) -> list[tuple[str, str, str]]:
+    def _differences(
+        self,
+        values: Mapping[str, tuple[Any, Any]],
+        hidden: set[str],
+        names: Mapping[str, Mapping[Any, str]] | None = None,
+    ) -> list[tuple[str, str, str]]:
         """Return the label of each field that differs, with both values."""
+        names = self._names([values], hidden) if names is None else names
         found = []
-        for name, pair in values.items():
+        for name, (one, other) in values.items():
             if name not in hidden:
                 field: Any = self.opts.get_field(name)
-                found.append((capfirst(field.verbose_name), *(self._shown(field, value) for value in pair)))
+                shown = self._shown(field, one, names.get(name)), self._shown(field, other, names.get(name))
+                found.append((capfirst(field.verbose_name), *shown))
         return found
 
     def _compared(self, request: HttpRequest, obj: Any, versions: Any, hidden: set[str]) -> Any:
@@ -212,8 +229,12 @@ class AppendOnlyAdmin(FactoryAdmin):
             raise PermissionDenied
         key = self.opts.pk.name
         versions: Any = self.model.history.using(self._database)  # type: ignore[attr-defined]
-        ends = versions.filter(**{key: OuterRef("pk")}).order_by("-version").values("valid_to")[:1]
-        rows = self._deleted(request).order_by(Subquery(ends).desc(), "pk")
+        rows = self._deleted(request)
+        ended, operation = (
+            Col(rows.query.get_initial_alias(), versions.model._meta.get_field(name))
+            for name in ("valid_to", "operation")
+        )
+        rows = rows.filter(Exact(operation, "delete")).order_by(ended.desc(), "pk")
         page = Paginator(rows, self.list_per_page).get_page(request.GET.get("p"))
         shown = [row for row in page.object_list if self.has_view_permission(request, row)]
         last = versions.filter(**{f"{key}__in": [row.pk for row in shown]}).order_by(key, "-version").distinct(key)

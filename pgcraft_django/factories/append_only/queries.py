@@ -18,7 +18,7 @@ from pgcraft_django.naming import quote_name, quote_names
 class _FormerTable(BaseTable):
     """In the place of the model's table: its current and former rows that were valid at `when`.
 
-    Without `when`, those that are deleted, each as it was last.
+    Without `when`, those that are deleted, each as it was last, with the `valid_to` and `operation` of that version.
     """
 
     def __init__(self, table_name: str, alias: str, model: type[models.Model], when: datetime.datetime | None) -> None:
@@ -42,11 +42,14 @@ class _FormerTable(BaseTable):
     def _deleted(self, using: str) -> tuple[str, list[Any]]:
         table, history, columns = self._names(using)
         keys = [quote_name(field.column) for field in self.model._meta.pk_fields]
-        is_same = " AND ".join(f"now.{key} = {history}.{key}" for key in keys)
+        is_now, is_later = (
+            " AND ".join(f"{other}.{key} = {history}.{key}" for key in keys) for other in ("now", "later")
+        )
+        # Unlike DISTINCT ON, this lets PostgreSQL begin with what ended last, and stop when a page is full.
         return (
-            f"SELECT DISTINCT ON ({', '.join(keys)}) {columns} FROM {history}"
-            f" WHERE NOT EXISTS (SELECT FROM {table} AS now WHERE {is_same})"
-            f" ORDER BY {', '.join(keys)}, version DESC",
+            f"SELECT {columns}, valid_to, operation FROM {history}"
+            f" WHERE NOT EXISTS (SELECT FROM {table} AS now WHERE {is_now})"
+            f" AND NOT EXISTS (SELECT FROM {history} AS later WHERE {is_later} AND later.version > {history}.version)",
             [],
         )
 
