@@ -31,6 +31,10 @@ else:
     FormSetBase = BaseInlineFormSet
 
 
+Names = Mapping[str, Mapping[Any, str]]
+"""Foreign key -> value -> name of the row that it refers to, if that is there."""
+
+
 class FactoryAdmin(Base):
     """A `ModelAdmin` with pages of its own, beside those that Django names."""
 
@@ -60,16 +64,24 @@ class FactoryAdmin(Base):
         page = flatten_fieldsets(self.get_fieldsets(request, obj))
         return {field.name for field in self.opts.concrete_fields if field.name not in page}
 
-    def _shown(self, field: Any, value: Any, names: Mapping[Any, str] | None = None) -> str:
+    def _names(self, found: Iterable[tuple[str, Iterable[Any]]]) -> Names:
+        """Return the names for pairs of a field and values, by one query for each foreign key."""
+        values: dict[str, set[Any]] = {}
+        for name, some in found:
+            if self.opts.get_field(name).is_relation:
+                values.setdefault(name, set()).update(some)
+        return {name: named(self.opts.get_field(name), keys - {None}) for name, keys in values.items()}
+
+    def _shown(self, field: Any, value: Any, names: Names | None = None) -> str:
         """Return how a value of the field is shown, which may be one of old: as in the lists of the admin.
 
-        `names` are those of what a foreign key refers to, where many were asked for at once.
+        `names` are what `_names()` has found for it and others; without them, it is asked for here.
         """
         empty = str(self.get_empty_value_display())
         if value is None:
             return empty
         if field.is_relation:
-            return (named(field, [value]) if names is None else names).get(value, str(value))
+            return (named(field, [value]) if names is None else names[field.name]).get(value, str(value))
         if field.flatchoices and not isinstance(value, list):
             return str(dict(field.flatchoices).get(value, value))
         return str(display_for_field(value, field, empty, avoid_link=True))

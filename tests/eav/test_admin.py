@@ -69,10 +69,25 @@ def test_values_are_shown_by_their_names_also_where_the_attribute_has_become_ano
     Item.objects.update(document=None)
     page = client_of("root", superuser=True).get(url("changes", item.pk)).content.decode()
     assert re.search(r"<td>Document</td>\s*<td>&lt;Bill&gt;</td><td>-</td>", page), page
-    shown = EAVAdmin(Item, site)._line(Item.history.model(attribute="price", old_value="cheap", new_value=None))
+    [shown] = EAVAdmin(Item, site)._lines([Item.history.model(attribute="price", old_value="cheap", new_value=None)])
     assert (shown["label"], shown["shown"]) == ("What it costs", ["cheap", "-"])
-    shown = EAVAdmin(Item, site)._line(Item.history.model(attribute="gone", old_value={"a": 1}, new_value="x" * 99))
+    [shown] = EAVAdmin(Item, site)._lines(
+        [Item.history.model(attribute="gone", old_value={"a": 1}, new_value="x" * 99)]
+    )
     assert (shown["label"], shown["shown"]) == ("gone", ["{'a': 1}", f"{'x' * 39}…"])
+
+
+@pytest.mark.django_db
+def test_names_of_what_changes_refer_to_are_asked_for_together() -> None:
+    item, root = Item.objects.create(name="Pen"), client_of("root", superuser=True)
+    counts = []
+    for _ in range(3):
+        for title in "abc":
+            Item.objects.update(document=Document.objects.create(title=title))
+        with CaptureQueriesContext(connection) as captured:
+            root.get(url("changes", item.pk))
+        counts.append(len([query for query in captured if '"documents"' in query["sql"]]))
+    assert counts == [1, 1, 1]
 
 
 @pytest.mark.django_db

@@ -17,7 +17,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pgcraft_django.attribution.context import history_context
-from pgcraft_django.factories.admin import FactoryAdmin, named, refusal, shortened
+from pgcraft_django.factories.admin import FactoryAdmin, Names, refusal, shortened
 from pgcraft_django.factories.append_only.queries import former_rows
 
 NOW = "now"
@@ -115,17 +115,8 @@ class AppendOnlyAdmin(FactoryAdmin):
         for version in versions:
             found.append((version, version.diff(following) if version.operation == "update" else {}))
             following = version
-        names = self._names([changes for _, changes in found], hidden)
+        names = self._names(item for _, changes in found for item in changes.items() if item[0] not in hidden)
         return [self._line(version, self._differences(changes, hidden, names)) for version, changes in found]
-
-    def _names(self, found: Iterable[Mapping[str, tuple[Any, Any]]], hidden: set[str]) -> dict[str, dict[Any, str]]:
-        """Return foreign key -> value -> name of what it refers to, of all that differs at once."""
-        values: dict[str, set[Any]] = {}
-        for changes in found:
-            for name, pair in changes.items():
-                if name not in hidden and self.opts.get_field(name).is_relation:
-                    values.setdefault(name, set()).update(pair)
-        return {name: named(self.opts.get_field(name), keys - {None}) for name, keys in values.items()}
 
     def _line(self, version: Any, changes: Iterable[tuple[str, str, str]]) -> dict[str, Any]:
         return {
@@ -141,16 +132,15 @@ class AppendOnlyAdmin(FactoryAdmin):
         self,
         values: Mapping[str, tuple[Any, Any]],
         hidden: set[str],
-        names: Mapping[str, Mapping[Any, str]] | None = None,
+        names: Names | None = None,
     ) -> list[tuple[str, str, str]]:
         """Return the label of each field that differs, with both values."""
-        names = self._names([values], hidden) if names is None else names
         found = []
-        for name, (one, other) in values.items():
+        for name, pair in values.items():
             if name not in hidden:
                 field: Any = self.opts.get_field(name)
-                shown = self._shown(field, one, names.get(name)), self._shown(field, other, names.get(name))
-                found.append((capfirst(field.verbose_name), *shown))
+                one, other = (self._shown(field, value, names) for value in pair)
+                found.append((capfirst(field.verbose_name), one, other))
         return found
 
     def _compared(self, request: HttpRequest, obj: Any, versions: Any, hidden: set[str]) -> Any:

@@ -1,5 +1,6 @@
 """`EAVAdmin`: a page with each change of each attribute of a row."""
 
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
@@ -13,7 +14,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
 from pgcraft_django.columns import column_name
-from pgcraft_django.factories.admin import FactoryAdmin, shortened
+from pgcraft_django.factories.admin import FactoryAdmin, Names, shortened
 from pgcraft_django.factories.eav.document import EXTRA
 
 
@@ -49,7 +50,7 @@ class EAVAdmin(FactoryAdmin):
                 (_("Changes"), ""),
             ),
             "page": page,
-            "lines": [self._line(line) for line in page.object_list],
+            "lines": self._lines(page.object_list),
         }
         return TemplateResponse(request, self.changes_template, context)
 
@@ -62,15 +63,27 @@ class EAVAdmin(FactoryAdmin):
             changes = changes.exclude(attribute__startswith=f"{EXTRA}.")
         return changes.order_by("-step")  # with the key, an index
 
-    def _line(self, change: Any) -> dict[str, Any]:
-        """Return a change, with what is shown of it. The attribute may be gone by now, or be of another type."""
-        values = change.old_value, change.new_value
-        shown = ["-" if value is None else str(value) for value in values]
-        field = self._columns().get(change.attribute)
-        label = change.attribute if field is None else str(capfirst(field.verbose_name))
+    def _lines(self, changes: Iterable[Any]) -> list[dict[str, Any]]:
+        """Return changes, with what is shown of them. An attribute may be gone by now, or be of another type."""
+        columns = self._columns()
+        found = [(change, field := columns.get(change.attribute), self._values(change, field)) for change in changes]
+        names = self._names((field.name, values) for _, field, values in found if field is not None and values)
+        return [self._line(change, field, values, names) for change, field, values in found]
+
+    @staticmethod
+    def _values(change: Any, field: Any) -> list[Any] | None:
+        """Return the values before and after, or None if they are none of the field."""
         if field is not None:
             with suppress(ValidationError, ValueError, TypeError):
-                shown = [self._shown(field, field.to_python(value)) for value in values]
+                return [field.to_python(value) for value in (change.old_value, change.new_value)]
+        return None
+
+    def _line(self, change: Any, field: Any, values: list[Any] | None, names: Names) -> dict[str, Any]:
+        shown = ["-" if value is None else str(value) for value in (change.old_value, change.new_value)]
+        label = change.attribute if field is None else str(capfirst(field.verbose_name))
+        if values is not None:
+            with suppress(ValidationError, ValueError, TypeError):
+                shown = [self._shown(field, value, names) for value in values]
         return {"change": change, "label": label, "shown": [shortened(text, 40) for text in shown]}
 
     def _columns(self) -> dict[str, Any]:
