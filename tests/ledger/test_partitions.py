@@ -516,6 +516,18 @@ def test_coming_partitions_are_made_while_others_book_and_read(kept: Store) -> N
         before.execute("ROLLBACK")
 
 
+def test_who_alters_the_ledger_and_who_makes_partitions_do_not_deadlock(kept: Store) -> None:
+    with administrator(kept.database) as other, administrator(kept.database) as maker, ThreadPoolExecutor(1) as pool:
+        for connection in (other, maker):
+            connection.execute("SET search_path = private; BEGIN")
+        other.execute("LOCK TABLE ONLY inventory")
+        made = pool.submit(maker.execute, "SELECT inventory_partitions(5)")
+        wait_until_blocked(made, kept.database)
+        other.execute("SET LOCAL lock_timeout = '100ms'; LOCK TABLE inventory; COMMIT")
+        assert len(made.result().fetchall()) == 3
+        maker.execute("ROLLBACK")
+
+
 def test_a_test_run_may_empty_all_partitions(unblocked: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """`TransactionTestCase` does, after each test, also those that were made after the migrations."""
     with new_store(partition_by="day") as store:

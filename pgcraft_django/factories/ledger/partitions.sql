@@ -19,6 +19,8 @@ BEGIN
     END IF;
     -- One at a time: who comes second finds them made.
     PERFORM pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('pgcraft partitions of ' || home, 0));
+    -- Before the default partition, as everybody does who locks both.
+    EXECUTE pg_catalog.format('LOCK TABLE ONLY %s IN ACCESS SHARE MODE', home);
     SELECT pg_catalog.pg_get_userbyid(relowner) INTO STRICT owner FROM pg_catalog.pg_class WHERE oid = home::regclass;
     SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ') INTO columns
     FROM pg_catalog.pg_attribute a
