@@ -1,13 +1,16 @@
 """Reads go to a replica, writes to the primary, as a router says: also for what was read from a replica that lags."""
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 from django.apps.registry import Apps
-from django.db import connections, models
+from django.db import connections, models, transaction
+from django.test.utils import CaptureQueriesContext
 
 import pgcraft_django
+from pgcraft_django.api import API
 from pgcraft_django.attribution.acting import acting_role
 from pgcraft_django.errors import RoleError
 from pgcraft_django.models import PGCraftEAV
@@ -40,10 +43,11 @@ def declare(apps: Apps) -> None:
     define(apps)
     orders.declare(apps)
     meta = type("Meta", (), {"apps": apps, "app_label": "shop", "db_table": "products"})
+    options = {"extra": True, "api": API(grants={"anon": "all"})}
     type(
         "Product",
         (PGCraftEAV,),
-        {"__module__": __name__, "Meta": meta, "PGCraft": type("PGCraft", (), {"extra": True})},
+        {"__module__": __name__, "Meta": meta, "PGCraft": type("PGCraft", (), options)},
     )
 
 
@@ -92,6 +96,32 @@ def test_values_of_a_row_from_a_replica_are_those_that_the_primary_defines(apps:
     found = product._base_manager.get()
     found.extra = {"colour": "red"}
     found.full_clean()
+
+
+@pytest.mark.parametrize("reads_in_block", [False, True])
+def test_rows_that_are_updated_are_locked_on_the_primary(apps: Apps, reads_in_block: bool) -> None:
+    rows = apps.get_model("shop", "Product").objects
+    primary, replica = (connections[alias] for alias in (ToReplica.primary, ToReplica.replica))
+    block = transaction.atomic(using=replica.alias) if reads_in_block else nullcontext()
+    with (
+        transaction.atomic(using=primary.alias),
+        block,
+        CaptureQueriesContext(primary) as written,
+        CaptureQueriesContext(replica) as read,
+    ):
+        rows.update(extra={})
+    assert [bool("FOR NO KEY UPDATE" in query["sql"]) for query in written] == [True, False]
+    assert not len(read)
+
+
+def test_what_a_request_reads_from_a_replica_it_updates_or_creates_on_the_primary(apps: Apps) -> None:
+    product: Any = apps.get_model("shop", "Product")
+    with (
+        pgcraft_django.as_role("anon", using=ToReplica.replica),
+        pgcraft_django.as_role("anon", using=ToReplica.primary),
+    ):
+        product.objects.update_or_create(pk=7, defaults={"extra": {}})
+    assert [rows.count() for rows in both(product)] == [0, 1]
 
 
 def test_a_request_never_reads_from_a_replica_with_the_rights_of_django(apps: Apps, settings: Any) -> None:

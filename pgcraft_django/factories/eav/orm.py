@@ -50,12 +50,14 @@ class EAVQuerySet(models.QuerySet[Instance]):
             return super()._raw_delete(using)
 
     def update_or_create(self, *args: Any, **values: Any) -> tuple[Instance, bool]:
+        self._for_write = True  # as in _write()
         rows: Any = self
         if self._cannot_lock():
             rows = _WithoutLocks(self.model, self.query, self.db, self._hints)  # type: ignore[attr-defined]
         return super(EAVQuerySet, rows).update_or_create(*args, **values)
 
     def _write(self, write: Callable[[], Any], *order: str) -> Any:
+        self._for_write = True  # a router may have another database to read from
         if self._cannot_lock():
             return self._repeat(write)
         if not connections[self.db].in_atomic_block:
