@@ -10,6 +10,7 @@ DECLARE
     ends timestamptz;
     among text;
     occupied timestamptz[];
+    moving text;
     part regclass;
     has_rows boolean;
     grantee text;
@@ -57,7 +58,8 @@ BEGIN
     IF occupied IS NOT NULL THEN
         -- By itself it has no guards, and is not read again for each partition that is attached.
         EXECUTE pg_catalog.format('ALTER TABLE %s DETACH PARTITION %s', home, rest);
-        EXECUTE pg_catalog.format('CREATE INDEX %I ON %s ("created_at")', {table_name} || '_moving', rest);
+        moving := 'pgcraft_' || rest::regclass::oid;
+        EXECUTE pg_catalog.format('CREATE INDEX %I ON %s ("created_at")', moving, rest);
     END IF;
     WHILE begins <= coming LOOP
         ends := pg_catalog.date_trunc({unit}, begins) + period;
@@ -82,7 +84,7 @@ BEGIN
         begins := ends;
     END LOOP;
     IF occupied IS NOT NULL THEN
-        EXECUTE pg_catalog.format('DROP INDEX %I.%I', {schema_name}, {table_name} || '_moving');
+        EXECUTE pg_catalog.format('DROP INDEX %I.%I', {schema_name}, moving);
         EXECUTE pg_catalog.format('ALTER TABLE %s ATTACH PARTITION %s DEFAULT', home, rest);
     END IF;
 END
