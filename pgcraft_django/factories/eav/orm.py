@@ -60,7 +60,7 @@ class EAVQuerySet(models.QuerySet[Instance]):
         self._for_write = True  # a router may have another database to read from
         if self._cannot_lock():
             return self._repeat(write)
-        if not connections[self.db].in_atomic_block:
+        if connections[self.db].get_autocommit():
             try:
                 return write()
             except OperationalError as error:
