@@ -45,7 +45,7 @@ def truly(world: World, site: Site) -> Truly:
     def go(before: Declare, after: Declare, *rows: str) -> list[Migration]:
         def contents() -> dict[str, Any]:
             return {
-                table: site.query(f'SELECT * FROM "{table}" ORDER BY id')
+                table: site.query(f'SELECT * FROM "{table}" AS line ORDER BY line::text')
                 for table in (model._meta.db_table for model in world.apps.get_models())
             }
 
