@@ -176,7 +176,8 @@ def test_what_restricts_a_table_and_cannot_be_said_of_its_history_closes_that(si
 
 def test_a_policy_for_a_group_lets_its_members_see_what_is_behind_a_relation(site: Site) -> None:
     member = f"member_{secrets.token_hex(4)}"
-    run_sql(f"CREATE ROLE {member} INHERIT")
+    owner = connections[site.alias].settings_dict["USER"]
+    run_sql(f"CREATE ROLE {member} INHERIT ROLE {owner}")
     try:
         api = API(grants={member: ["select"]})
         policy = Policy("parent", using=Q(parent__owner=Claim("sub")), roles=["webuser"])
