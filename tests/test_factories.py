@@ -1,5 +1,6 @@
 """What every factory builds on: hooks for its objects, companion models, tables that nobody changes."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +18,7 @@ from pgcraft_django.checks.models import check_models
 from pgcraft_django.columns import column_type
 from pgcraft_django.declared import declared
 from pgcraft_django.errors import ConfigurationError
-from pgcraft_django.factories.base import Factory, PGCraftModel
+from pgcraft_django.factories.base import Factory, PGCraftModel, _ByKey
 from pgcraft_django.factories.companion import make_companion, plain_copy
 from pgcraft_django.factories.guard import guard, let_tests_truncate
 from pgcraft_django.messages import error
@@ -211,3 +212,37 @@ def test_parts_of_a_body_keep_its_indentation(tmp_path: Any) -> None:
     assert body == 'AS $body$\nSELECT\n    "a",\n    "b"\nFROM "t" -- \'{}\'::jsonb\n$body$'
     with pytest.raises(KeyError, match="table"):
         read_body(str(tmp_path / "it.py"), "it", columns="")
+
+
+# -- Saving ------------------------------------------------------------------------------------------------------------
+
+
+def test_save_finds_the_row_of_a_key_as_filter_does() -> None:
+    """Whatever the key is, and whatever the base manager leaves out."""
+    apps = World().apps
+
+    class Present(models.Manager[Any]):
+        def get_queryset(self) -> Any:
+            return super().get_queryset().filter(is_gone=False)
+
+    def define(name: str, /, **fields: Any) -> Any:
+        meta = type("Meta", (), {"apps": apps, "app_label": "shop", "base_manager_name": fields.pop("manager", None)})
+        return type(name, (PGCraftModel,), {"__module__": __name__, "Meta": meta, **fields})
+
+    one = define("One")
+    two = define("Two", one=models.OneToOneField(one, models.CASCADE, primary_key=True))
+    three = define("Three", two=models.OneToOneField(two, models.CASCADE, primary_key=True))
+    pair = {"one": models.ForeignKey(one, models.CASCADE), "number": models.IntegerField()}
+    rows = [
+        (one, 7),
+        (two, 7),
+        (three, 7),
+        (define("Named", name=models.CharField(max_length=9, primary_key=True, db_column="called")), "é'"),
+        (define("Keyed", id=models.UUIDField(primary_key=True)), uuid.UUID(int=7)),
+        (define("Keyed2", id=models.UUIDField(primary_key=True)), str(uuid.UUID(int=7))),
+        (define("Pair", pk=models.CompositePrimaryKey("one", "number"), **pair), (7, 8)),
+        (define("Row", is_gone=models.BooleanField(), present=Present(), manager="present"), 7),
+    ]
+    for model, key in rows:
+        found, asked = _ByKey(model._base_manager.all()).filter(pk=key), model._base_manager.filter(pk=key)
+        assert found.query.sql_with_params() == asked.query.sql_with_params()
