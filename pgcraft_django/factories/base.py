@@ -151,7 +151,7 @@ class PGCraftModel(models.Model):
 class _ByKey:
     """The rows that `save()` asks for the one with its key.
 
-    Django's `filter(pk=…)` finds out again for each row which column that is, which takes a sixth of `save()`.
+    Django's `filter(pk=…)` finds out again for each row which column that is: a sixth of what `save()` takes in Python.
     """
 
     def __init__(self, rows: "models.QuerySet[Any]") -> None:
