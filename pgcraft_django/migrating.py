@@ -139,8 +139,8 @@ class CarefulMigrations(MigrationExecutor):
 
     _made: "States | None" = None
     """What the applied migrations have made; None until somebody asks. So a long way is walked only once."""
-    _undone: str | None = None
-    """The app of which this is true no longer, because a migration of it was taken back since."""
+    _undone: frozenset[str] = frozenset()
+    """Apps of which this is true no longer, because migrations of them were taken back since."""
 
     def migrate(self, *args: Any, **options: Any) -> ProjectState:
         self._made = None  # others may have been at work since
@@ -165,7 +165,7 @@ class CarefulMigrations(MigrationExecutor):
     def unapply_migration(self, state: ProjectState, migration: Migration, fake: bool = False) -> ProjectState:
         unapply = super().unapply_migration
         aside = migration if fake else self._with_objects_aside(state, migration, backwards=True)
-        self._undone = migration.app_label
+        self._undone |= {migration.app_label}
         try:
             # Backwards the state is not changed.
             return self._careful(migration, lambda again: unapply(state, aside, fake))
@@ -188,8 +188,8 @@ class CarefulMigrations(MigrationExecutor):
         alias, graph = self.connection.alias, self.loader.graph
         if self.connection.vendor != "postgresql" or not changes_columns(migration):
             return migration
-        if self._made is None or self._undone not in (None, migration.app_label):
-            self._undone = None
+        if self._made is None or self._undone - {migration.app_label}:
+            self._undone = frozenset()
             applied = self.recorder.applied_migrations()
             plan = (step for step, _ in self.migration_plan(graph.leaf_nodes(), clean_start=True))
             self._made = objects_made_by(step for step in plan if _is_among(step, applied))

@@ -381,6 +381,11 @@ def test_objects_over_a_packages_columns_are_known_as_they_are_on_the_way(projec
             f"    dependencies = {before}\n"
             f"    operations = [migrations.AlterField('firm', 'name', models.{kind})]\n"
         )
+        (package / "migrations" / f"{number:04d}_note.py").write_text(
+            "from django.db import migrations\n\n"
+            "class Migration(migrations.Migration):\n"
+            f"    dependencies = [('vendor', '{number:04d}_kind')]\n"
+        )
         (package / "models.py").write_text(PACKAGE.replace("TextField(null=True)", kind))
         exposing.write_text(exposing.read_text().replace(f"name='n{number - 1}'", f"name='n{number}'"))
         project.manage("makemigrations", "shop", "--verbosity", "0")
